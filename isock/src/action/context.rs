@@ -1,0 +1,96 @@
+//! What a handler knows about the call it serves.
+
+use super::Info;
+use crate::address::Address;
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+
+/// A call as its handler sees it. Derefs to [`CallInfo`].
+pub struct Context<'c, A> {
+    call: &'c CallInfo,
+    action: PhantomData<fn() -> A>,
+}
+
+impl<'c, A> Context<'c, A> {
+    pub(super) fn new(call: &'c CallInfo) -> Context<'c, A> {
+        Context { call, action: PhantomData }
+    }
+}
+
+impl<A> Deref for Context<'_, A> {
+    type Target = CallInfo;
+
+    fn deref(&self) -> &CallInfo {
+        self.call
+    }
+}
+
+impl<A> fmt::Debug for Context<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+/// Who calls, and for how long.
+#[derive(Debug)]
+pub struct CallInfo {
+    pub(crate) action: Info,
+    pub(crate) peer: Peer,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) hide_failures: bool,
+    pub(crate) max_output: usize,
+}
+
+impl CallInfo {
+    /// The action that was called.
+    pub fn action(&self) -> Info {
+        self.action
+    }
+
+    /// Who called.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// When the caller stops waiting; `None` if it waits without end.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How long the caller still waits: zero once it has given up, [`Duration::MAX`] if it waits
+    /// without end.
+    pub fn remaining(&self) -> Duration {
+        match self.deadline {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        }
+    }
+
+    /// Whether nobody wants the answer any more: the caller cancelled, its connection ended, or
+    /// its deadline has passed.
+    pub fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.remaining().is_zero()
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub(crate) address: Address,
+}
+
+impl Peer {
+    /// Where the other end is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}

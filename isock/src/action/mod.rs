@@ -1,0 +1,73 @@
+//! What an action is: its types, its name, and the stub that binds it to a handler.
+//!
+//! Knows types and encodings. Does not know connections or servers.
+
+mod api;
+mod context;
+mod failure;
+mod handle;
+mod info;
+mod kind;
+mod never;
+mod payload;
+mod registration;
+mod send_as;
+
+pub use api::{Api, ServedBy};
+pub use context::{CallInfo, Context, Peer};
+pub use failure::Failure;
+pub use handle::Handle;
+pub use info::{ActionKind, Info};
+pub use kind::{
+    Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streams, Unary,
+};
+pub use never::Never;
+pub use payload::Payload;
+pub(crate) use registration::Handled;
+pub use registration::Registration;
+pub use send_as::SendAs;
+
+use std::fmt::{Debug, Display};
+
+/// A named operation with typed input, output and error; usually derived.
+///
+/// ```
+/// # use isock::Action;
+/// /// Sends the text back.
+/// #[derive(Action)]
+/// #[action(input = String, output = String, kind = read)]
+/// pub struct Echo;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an action",
+    note = "add `#[derive(Action)]` and `#[action(input = …, output = …)]`"
+)]
+pub trait Action: Sized + 'static {
+    /// What the caller sends.
+    type Input: Payload;
+    /// What the handler returns.
+    type Output: Payload;
+    /// What the handler fails with; [`Failure`] unless declared.
+    type Error: Payload + Debug + Display;
+    /// What the handler streams before its output; [`Never`] for most actions.
+    type Item: Payload;
+    /// What the caller streams after its input; [`Never`] for most actions.
+    type Upload: Payload;
+    /// Whether the action may be repeated: [`Read`], [`Idempotent`] or [`Once`].
+    type Kind: Kind;
+    /// [`Unary`] or [`Streams`].
+    type Pattern: Pattern;
+    /// Name and documentation.
+    const INFO: Info;
+
+    /// Binds a handler to the action: the registration stub, a value that a server takes before
+    /// or while serving.
+    fn with(
+        handler: impl Fn(Self::Input, &Context<Self>) -> Result<Self::Output, Self::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Registration {
+        Registration::new::<Self>(handler)
+    }
+}

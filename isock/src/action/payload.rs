@@ -1,0 +1,29 @@
+//! What can travel.
+
+use crate::wire::{self, DecodeError, EncodeError, Encoder};
+use serde::{de::DeserializeOwned, Serialize};
+
+/// A type that can be sent and received: every owned type with serde's two derives.
+// No supertraits, and the blanket impl not recommended: else the compiler's help for a missing
+// serde derive names traits that the user never wrote.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel in an action",
+    label = "derive serde's `Serialize` and `Deserialize`"
+)]
+pub trait Payload: Sized + Send + 'static {
+    #[doc(hidden)]
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
+    #[doc(hidden)]
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<T, DecodeError> {
+        wire::decode(bytes)
+    }
+}

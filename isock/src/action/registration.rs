@@ -1,0 +1,84 @@
+//! The registration stub: an action bound to its handler.
+
+use super::{Action, CallInfo, Context, Failure, Info, Payload};
+use crate::wire::{DecodeError, EncodeError, Encoder};
+use std::{any::Any, fmt, sync::Arc};
+
+/// An action with its handler, made by [`Action::with`]: a value that a server takes before or
+/// while serving, and that a crate can export as `fn actions(db: Db) -> Vec<Registration>`.
+#[derive(Clone)]
+#[must_use = "a registration does nothing until a server takes it"]
+pub struct Registration {
+    info: Info,
+    handler: Arc<Handler>,
+}
+
+/// From bytes to bytes: the one place where a handler's types are known.
+type Handler = dyn Fn(&[u8], &CallInfo, &mut Encoder) -> Handled + Send + Sync;
+
+/// What became of a call. The value or the error is in the encoder.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Handled {
+    /// The handler's value.
+    Reply,
+    /// The action's own error.
+    Error,
+    /// The action's own error, kept from the caller; the text is for the log.
+    Hidden(String),
+    /// The input is no value of its type; the handler did not run.
+    Undecodable(DecodeError),
+    /// The handler ran, and its value or error cannot be sent.
+    Unsendable(EncodeError),
+}
+
+impl Registration {
+    pub(super) fn new<A: Action>(
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Registration {
+        let handler = move |input: &[u8], call: &CallInfo, out: &mut Encoder| {
+            let input = match A::Input::decode(input) {
+                Ok(input) => input,
+                Err(error) => return Handled::Undecodable(error),
+            };
+            match handler(input, &Context::new(call)) {
+                Ok(output) => sent(output.encode(out), Handled::Reply),
+                Err(error) => failed(error, call, out),
+            }
+        };
+        Registration { info: A::INFO.kind::<A::Kind>(), handler: Arc::new(handler) }
+    }
+
+    /// Name and documentation of the action.
+    pub fn info(&self) -> Info {
+        self.info
+    }
+
+    pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {
+        (self.handler)(input, call, out)
+    }
+}
+
+fn sent(result: Result<(), EncodeError>, handled: Handled) -> Handled {
+    match result {
+        Ok(()) => handled,
+        Err(error) => Handled::Unsendable(error),
+    }
+}
+
+/// A declared error is part of the action and always travels; only the text of [`Failure`], made
+/// from whatever went wrong inside, can be kept from the caller.
+fn failed<E: Payload>(error: E, call: &CallInfo, out: &mut Encoder) -> Handled {
+    match (&error as &dyn Any).downcast_ref::<Failure>() {
+        Some(failure) if call.hide_failures => {
+            let hidden = Failure::new("the handler failed; the server's log says why");
+            sent(Payload::encode(&hidden, out), Handled::Hidden(failure.message().to_owned()))
+        }
+        _ => sent(error.encode(out), Handled::Error),
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("info", &self.info).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! Bounds: what one connection may cost, each with its default and its outcome.
+
+use std::time::Duration;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr;)*) => {
+        /// What a connection may cost. One value serves a server or a client; the defaults are
+        /// meant to be shipped.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Limits {
+            $($(#[doc = $doc])* pub $name: $type,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $default),* }
+            }
+        }
+
+        impl Limits {
+            $(
+                $(#[doc = $doc])*
+                #[must_use]
+                pub fn $name(self, $name: $type) -> Limits {
+                    Limits { $name, ..self }
+                }
+            )*
+        }
+    };
+}
+
+limits! {
+    /// Time from accept to a complete preface; the connection is closed when it has passed.
+    /// Default 3 s.
+    handshake: Duration = Duration::from_secs(3);
+    /// The longest message that is accepted, encoded, in bytes; metadata counts, headers do not.
+    /// A caller that knows the bound is refused before a byte moves (`ran()` is No); a peer that
+    /// passes it is closed. Default 8 MiB, at least 64 KiB, at most 1 GiB.
+    message: usize = 8 << 20;
+    /// Calls that the other side may have in flight on one connection. A client waits beyond its
+    /// grant; a peer that passes it is closed. Default 512, at least 16, at most 32768.
+    in_flight: u16 = 512;
+    /// How long a message may take to arrive, plus a second for each 64 KiB of it; the connection
+    /// is closed when it has passed. Default 10 s.
+    message_stall: Duration = Duration::from_secs(10);
+    /// Bytes waiting to be read by the peer above which nothing more is read from it. Default
+    /// 1 MiB.
+    output_soft: usize = 1 << 20;
+    /// How long the peer may leave waiting bytes unread; the connection is closed when it has
+    /// passed without one byte taken. Default 10 s.
+    output_stall: Duration = Duration::from_secs(10);
+    /// Pings a second that are answered, sustained over ten seconds; the connection is closed
+    /// above it. Default 100.
+    pings_per_second: u32 = 100;
+}
+
+impl Limits {
+    /// The same with every value in its range.
+    pub(crate) fn in_range(self) -> Limits {
+        Limits {
+            message: self.message.clamp(crate::wire::INITIAL_MESSAGE, 1 << 30),
+            in_flight: self.in_flight.clamp(crate::wire::INITIAL_SLOTS, 1 << 15),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_brought_into_it() {
+        let limits = Limits::default().message(1).in_flight(1).in_range();
+        assert_eq!((limits.message, limits.in_flight), (64 * 1024, 16));
+        assert_eq!(Limits::default().in_range(), Limits::default());
+    }
+}

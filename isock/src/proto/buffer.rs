@@ -1,0 +1,120 @@
+//! Received bytes that have not been understood yet.
+
+use std::ops::Range;
+
+/// A growing window over received bytes: the driver fills it at the back, the connection takes
+/// whole frames from the front. Empty, it can give its memory away.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// What an empty buffer begins with, in bytes: room for a good batch of small frames.
+const FIRST: usize = 64 * 1024;
+
+impl Buffer {
+    /// A buffer without memory.
+    pub fn new() -> Buffer {
+        Buffer::default()
+    }
+
+    /// Room for at least one more byte, and more the longer the frame that is under way.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.bytes.len() {
+            self.make_room();
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    fn make_room(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.bytes.len() {
+            let len = (self.bytes.len() * 2).max(FIRST);
+            self.bytes.resize(len, 0);
+        }
+    }
+
+    /// Notes that the first `n` bytes of [`space`](Buffer::space) have been filled.
+    pub fn filled(&mut self, n: usize) {
+        self.end = (self.end + n).min(self.bytes.len());
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let n = bytes.len().min(space.len());
+            space[..n].copy_from_slice(&bytes[..n]);
+            self.filled(n);
+            bytes = &bytes[n..];
+        }
+    }
+
+    /// The bytes that wait.
+    pub fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Drops the first `n` waiting bytes and says where they lie until the next
+    /// [`space`](Buffer::space).
+    pub(super) fn take(&mut self, n: usize) -> Range<usize> {
+        let taken = self.start..self.start + n;
+        self.start += n;
+        debug_assert!(self.start <= self.end);
+        taken
+    }
+
+    /// Bytes taken just now.
+    pub(super) fn taken(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// Moves the memory out if nothing waits, so that an idle connection holds none.
+    pub fn lend(&mut self) -> Option<Buffer> {
+        (self.is_empty() && !self.bytes.is_empty()).then(|| std::mem::take(self))
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_bytes_make_room_for_more() {
+        let mut buffer = Buffer::new();
+        buffer.push(&vec![1; FIRST]);
+        buffer.take(FIRST - 1);
+        buffer.push(&[2; 3]);
+        assert_eq!(buffer.waiting(), [1, 2, 2, 2]);
+        assert_eq!(buffer.memory(), FIRST);
+    }
+
+    #[test]
+    fn only_an_empty_buffer_lends_its_memory() {
+        let mut buffer = Buffer::new();
+        buffer.push(&[1]);
+        assert!(buffer.lend().is_none());
+        buffer.take(1);
+        assert_eq!(buffer.lend().map(|b| b.memory()), Some(FIRST));
+        assert_eq!(buffer.memory(), 0);
+    }
+}

@@ -1,0 +1,376 @@
+//! The calls that this side has started and not finished.
+//!
+//! Knows slots, numbers and what has been written. Does not know deadlines, bodies' contents or
+//! the other side's handlers.
+
+use super::output::{MessageId, Offset, SharedBody};
+use crate::wire::{CallHead, Ran};
+use slab::Slab;
+use std::collections::VecDeque;
+
+/// Names a call of this side until its final event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    index: u32,
+    generation: u32,
+}
+
+/// A call that is to be sent.
+#[derive(Clone, Debug)]
+pub struct NewCall {
+    /// Name, shape, remaining time, length of the metadata.
+    pub head: CallHead,
+    /// Metadata, then the encoded input.
+    pub body: SharedBody,
+}
+
+#[derive(Debug)]
+struct OutCall {
+    generation: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Beyond the grant, or waiting for the other side's preface.
+    Queued(NewCall),
+    Sent(Sent),
+}
+
+#[derive(Debug)]
+struct Sent {
+    slot: u16,
+    /// Its place among all calls of this side; the first is 1.
+    ordinal: u64,
+    /// Where its last byte lies in the output; `None` while fragments wait for their place.
+    end: Option<Offset>,
+    /// Nobody waits any more; the slot stays taken until the final frame.
+    abandoned: bool,
+    /// Not all of it will ever be sent.
+    truncated: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    seq: u32,
+    call: Option<u32>,
+}
+
+/// The table of a connection.
+#[derive(Debug)]
+pub(super) struct Calls {
+    calls: Slab<OutCall>,
+    generation: u32,
+    queue: VecDeque<CallKey>,
+    slots: Vec<Slot>,
+    /// A bit for each slot of `slots` that is free: the lowest is found without a search.
+    free: Vec<u64>,
+    grant: u16,
+    started: u64,
+}
+
+/// What became of a call that this side gave up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Abandoned {
+    /// It had not been sent and never will be.
+    Unsent,
+    /// The other side must be told.
+    Sent(MessageId),
+    /// It is not under way.
+    Unknown,
+}
+
+impl Calls {
+    pub(super) fn new(grant: u16) -> Calls {
+        Calls {
+            calls: Slab::new(),
+            generation: 0,
+            queue: VecDeque::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            grant,
+            started: 0,
+        }
+    }
+
+    /// The other side allows this many calls in flight; a grant never shrinks below what is used.
+    pub(super) fn grant(&mut self, slots: u16) {
+        self.grant = slots;
+    }
+
+    /// Takes a call into the queue.
+    pub(super) fn push(&mut self, call: NewCall) -> CallKey {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.calls.insert(OutCall { generation, state: State::Queued(call) });
+        let key = CallKey { index: index as u32, generation };
+        self.queue.push_back(key);
+        key
+    }
+
+    /// The call at the front of the queue, if it may be sent as far as slots are concerned.
+    pub(super) fn front(&mut self) -> Option<(CallKey, &NewCall)> {
+        let key = *self.queue.front()?;
+        if self.lowest_free().is_none() {
+            return None;
+        }
+        match &self.calls[key.index as usize].state {
+            State::Queued(call) => Some((key, call)),
+            State::Sent(_) => unreachable!("a call leaves the queue when it is sent"),
+        }
+    }
+
+    /// Gives the call at the front of the queue a slot.
+    pub(super) fn send_front(&mut self) -> Option<(MessageId, NewCall)> {
+        let slot = self.lowest_free()?;
+        let key = self.queue.pop_front()?;
+        let at = usize::from(slot);
+        self.free[at / 64] &= !(1 << (at % 64));
+        self.slots[at].call = Some(key.index);
+        self.slots[at].seq = self.slots[at].seq.wrapping_add(1);
+        self.started += 1;
+        let sent =
+            Sent { slot, ordinal: self.started, end: None, abandoned: false, truncated: false };
+        let state = &mut self.calls[key.index as usize].state;
+        match std::mem::replace(state, State::Sent(sent)) {
+            State::Queued(call) => {
+                Some((MessageId { initiator: true, slot, seq: self.slots[at].seq }, call))
+            }
+            State::Sent(_) => unreachable!("a call leaves the queue when it is sent"),
+        }
+    }
+
+    /// Removes the call at the front of the queue.
+    pub(super) fn drop_front(&mut self) -> Option<CallKey> {
+        let key = self.queue.pop_front()?;
+        self.calls.remove(key.index as usize);
+        Some(key)
+    }
+
+    fn lowest_free(&mut self) -> Option<u16> {
+        let free = self.free.iter().position(|&bits| bits != 0);
+        if let Some(word) = free {
+            return Some((word * 64) as u16 + self.free[word].trailing_zeros() as u16);
+        }
+        let at = self.slots.len();
+        if at >= usize::from(self.grant) {
+            return None;
+        }
+        self.slots.push(Slot::default());
+        self.free.resize(at / 64 + 1, 0);
+        self.free[at / 64] |= 1 << (at % 64);
+        Some(at as u16)
+    }
+
+    /// Notes where a message ends in the output.
+    pub(super) fn ends_at(&mut self, id: MessageId, end: Offset) {
+        if let Some(sent) = self.sent(id) {
+            sent.end = Some(end);
+        }
+    }
+
+    fn sent(&mut self, id: MessageId) -> Option<&mut Sent> {
+        let slot = self.slots.get(usize::from(id.slot)).filter(|slot| slot.seq == id.seq)?;
+        match &mut self.calls.get_mut(slot.call? as usize)?.state {
+            State::Sent(sent) => Some(sent),
+            State::Queued(_) => None,
+        }
+    }
+
+    /// Whether a frame may answer on this slot with this number.
+    pub(super) fn is_under_way(&mut self, slot: u16, seq: u32) -> bool {
+        self.sent(MessageId { initiator: true, slot, seq }).is_some()
+    }
+
+    /// Takes the call off the table at its final frame. `Ok(None)` if nobody waits for it.
+    pub(super) fn finish(&mut self, slot: u16, seq: u32) -> Result<Option<CallKey>, ()> {
+        if !self.is_under_way(slot, seq) {
+            return Err(());
+        }
+        let at = usize::from(slot);
+        let index = self.slots[at].call.take().ok_or(())?;
+        self.free[at / 64] |= 1 << (at % 64);
+        let call = self.calls.remove(index as usize);
+        let key = CallKey { index, generation: call.generation };
+        let wanted = !matches!(call.state, State::Sent(Sent { abandoned: true, .. }));
+        Ok(wanted.then_some(key))
+    }
+
+    /// Nobody waits for the call any more.
+    pub(super) fn abandon(&mut self, key: CallKey) -> Abandoned {
+        let Some(call) = self.calls.get_mut(key.index as usize) else { return Abandoned::Unknown };
+        if call.generation != key.generation {
+            return Abandoned::Unknown;
+        }
+        match &mut call.state {
+            State::Queued(_) => {
+                self.queue.retain(|&queued| queued != key);
+                self.calls.remove(key.index as usize);
+                Abandoned::Unsent
+            }
+            State::Sent(sent) if sent.abandoned => Abandoned::Unknown,
+            State::Sent(sent) => {
+                sent.abandoned = true;
+                let seq = self.slots[usize::from(sent.slot)].seq;
+                Abandoned::Sent(MessageId { initiator: true, slot: sent.slot, seq })
+            }
+        }
+    }
+
+    /// Not all of the call will ever be sent.
+    pub(super) fn truncate(&mut self, id: MessageId) {
+        if let Some(sent) = self.sent(id) {
+            sent.truncated = true;
+        }
+    }
+
+    /// Whether the handler of a call can have run, judged by how far the output has left.
+    pub(super) fn ran(&self, key: CallKey, left: Offset) -> Ran {
+        match self.calls.get(key.index as usize) {
+            Some(call) if call.generation == key.generation => may_have_run(&call.state, left),
+            _ => Ran::Unknown,
+        }
+    }
+
+    /// Takes the calls off the table that the other side will not accept: all those after the
+    /// `accepted` first, and everything in the queue.
+    pub(super) fn refused_after(&mut self, accepted: u64) -> Vec<CallKey> {
+        self.take(|state| !matches!(state, State::Sent(sent) if sent.ordinal <= accepted))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Empties the table: the connection is gone.
+    pub(super) fn take_all(&mut self, left: Offset) -> Vec<(CallKey, Ran)> {
+        self.take(|_| true).map(|(key, state)| (key, may_have_run(&state, left))).collect()
+    }
+
+    /// Takes off the calls that `pick` names; those that nobody waits for are not in the result.
+    fn take(&mut self, pick: impl Fn(&State) -> bool) -> impl Iterator<Item = (CallKey, State)> {
+        let picked: Vec<usize> =
+            self.calls.iter().filter(|(_, call)| pick(&call.state)).map(|(at, _)| at).collect();
+        let mut taken = Vec::new();
+        for at in picked {
+            let call = self.calls.remove(at);
+            let key = CallKey { index: at as u32, generation: call.generation };
+            match &call.state {
+                State::Queued(_) => self.queue.retain(|&queued| queued != key),
+                State::Sent(sent) => {
+                    let slot = usize::from(sent.slot);
+                    self.slots[slot].call = None;
+                    self.free[slot / 64] |= 1 << (slot % 64);
+                }
+            }
+            if !matches!(&call.state, State::Sent(Sent { abandoned: true, .. })) {
+                taken.push((key, call.state));
+            }
+        }
+        taken.into_iter()
+    }
+
+    /// Calls that have neither ended nor been given up.
+    pub(super) fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Calls that wait for a slot.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// The other side runs a call only once it has all of it: while a byte is still here, it cannot.
+fn may_have_run(state: &State, left: Offset) -> Ran {
+    match state {
+        State::Sent(Sent { end: Some(end), truncated: false, .. }) if *end <= left => Ran::Unknown,
+        _ => Ran::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> NewCall {
+        NewCall { head: CallHead::default(), body: SharedBody::default() }
+    }
+
+    fn send(calls: &mut Calls) -> Option<(u16, u32)> {
+        calls.push(call());
+        calls.send_front().map(|(id, _)| (id.slot, id.seq))
+    }
+
+    #[test]
+    fn a_call_takes_the_lowest_free_slot_and_the_next_number_on_it() {
+        let mut calls = Calls::new(100);
+        let sent: Vec<_> = (0..70).map(|_| send(&mut calls).unwrap()).collect();
+        assert_eq!(sent[69], (69, 1));
+        calls.finish(65, 1).unwrap();
+        calls.finish(3, 1).unwrap();
+        assert_eq!(send(&mut calls), Some((3, 2)));
+        assert_eq!(send(&mut calls), Some((65, 2)));
+    }
+
+    #[test]
+    fn a_call_beyond_the_grant_waits() {
+        let mut calls = Calls::new(1);
+        assert_eq!(send(&mut calls), Some((0, 1)));
+        assert_eq!(send(&mut calls), None);
+        assert_eq!(calls.queued(), 1);
+        calls.finish(0, 1).unwrap();
+        assert_eq!(calls.send_front().map(|(id, _)| id.seq), Some(2));
+    }
+
+    #[test]
+    fn an_answer_with_another_number_is_refused() {
+        let mut calls = Calls::new(1);
+        send(&mut calls);
+        assert_eq!(calls.finish(0, 2), Err(()));
+        assert_eq!(calls.finish(1, 1), Err(()));
+    }
+
+    #[test]
+    fn an_abandoned_call_keeps_its_slot_until_its_final_frame() {
+        let mut calls = Calls::new(1);
+        let key = calls.push(call());
+        let id = calls.send_front().unwrap().0;
+        assert_eq!(calls.abandon(key), Abandoned::Sent(id));
+        assert_eq!(calls.abandon(key), Abandoned::Unknown);
+        assert_eq!(send(&mut calls), None);
+        assert_eq!(calls.finish(0, 1), Ok(None));
+        assert!(calls.send_front().is_some());
+    }
+
+    #[test]
+    fn a_call_that_has_not_wholly_left_cannot_have_run() {
+        let mut calls = Calls::new(2);
+        let key = calls.push(call());
+        assert_eq!(calls.ran(key, 1000), Ran::No, "in the queue");
+        let id = calls.send_front().unwrap().0;
+        assert_eq!(calls.ran(key, 1000), Ran::No, "fragments without a place");
+        calls.ends_at(id, 50);
+        assert_eq!(calls.ran(key, 49), Ran::No);
+        assert_eq!(calls.ran(key, 50), Ran::Unknown);
+    }
+
+    #[test]
+    fn a_drain_refuses_what_came_after_the_last_accepted_call() {
+        let mut calls = Calls::new(2);
+        let keys: Vec<_> = (0..3).map(|_| calls.push(call())).collect();
+        calls.send_front();
+        calls.send_front();
+        assert_eq!(calls.refused_after(1), keys[1..]);
+        assert_eq!((calls.in_flight(), calls.queued()), (1, 0));
+    }
+
+    #[test]
+    fn numbers_of_a_slot_wrap_around() {
+        let mut calls = Calls::new(1);
+        send(&mut calls);
+        calls.finish(0, 1).unwrap();
+        calls.slots[0].seq = u32::MAX;
+        assert_eq!(send(&mut calls), Some((0, 0)));
+        assert_eq!(calls.finish(0, 0).map(|key| key.is_some()), Ok(true));
+        assert_eq!(send(&mut calls), Some((0, 1)));
+    }
+}

@@ -1,0 +1,168 @@
+//! Messages that have arrived in part.
+
+use super::output::MessageId;
+use crate::{
+    limits::Limits,
+    wire::{CallHead, FrameKind},
+};
+use std::time::{Duration, Instant};
+
+/// A message whose fragments are being collected.
+#[derive(Debug)]
+pub(super) struct Partial {
+    /// As the *receiver* sees it: whether the other side started the call.
+    pub(super) id: MessageId,
+    pub(super) kind: FrameKind,
+    pub(super) head: CallHead,
+    /// `None` if the message is to be dropped: it was refused, or nobody waits.
+    body: Option<Vec<u8>>,
+    received: usize,
+    total: usize,
+    deadline: Instant,
+}
+
+/// The table of a connection: few messages are under way at once, so a list is enough.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    partial: Vec<Partial>,
+}
+
+/// What a fragment did.
+#[derive(Debug)]
+pub(super) enum Collected {
+    /// More is to come.
+    Partly,
+    /// The message is complete; `None` if it is to be dropped.
+    Whole(Partial, Option<Vec<u8>>),
+    /// No such message, or more bytes than it announced, or fewer at its end.
+    Violation,
+}
+
+/// How long a message of `len` bytes may take from its first byte on.
+pub(super) fn patience(limits: &Limits, len: usize) -> Duration {
+    limits.message_stall + Duration::from_millis(len as u64 * 1000 / (64 * 1024))
+}
+
+impl Inbound {
+    /// Begins a message with its first fragment. A wanted body grows as bytes arrive: what a peer
+    /// announces costs nothing.
+    pub(super) fn begin(
+        &mut self,
+        id: MessageId,
+        (kind, head): (FrameKind, CallHead),
+        (first, total): (&[u8], usize),
+        deadline: Instant,
+        wanted: bool,
+    ) {
+        let body = wanted.then(|| first.to_vec());
+        self.partial.push(Partial { id, kind, head, body, received: first.len(), total, deadline });
+    }
+
+    pub(super) fn contains(&self, id: MessageId) -> bool {
+        self.partial.iter().any(|partial| partial.id == id)
+    }
+
+    /// Adds a fragment.
+    pub(super) fn collect(&mut self, id: MessageId, bytes: &[u8], last: bool) -> Collected {
+        let Some(at) = self.partial.iter().position(|partial| partial.id == id) else {
+            return Collected::Violation;
+        };
+        let partial = &mut self.partial[at];
+        partial.received += bytes.len();
+        let full = partial.received == partial.total;
+        if partial.received > partial.total || full != last || bytes.is_empty() {
+            return Collected::Violation;
+        }
+        if let Some(body) = &mut partial.body {
+            reserve(body, bytes.len(), partial.total);
+            body.extend_from_slice(bytes);
+        }
+        if !last {
+            return Collected::Partly;
+        }
+        let mut partial = self.partial.swap_remove(at);
+        let body = partial.body.take();
+        Collected::Whole(partial, body)
+    }
+
+    /// Forgets a message; says whether it was under way.
+    pub(super) fn forget(&mut self, id: MessageId) -> bool {
+        let before = self.partial.len();
+        self.partial.retain(|partial| partial.id != id);
+        self.partial.len() < before
+    }
+
+    /// What follows of a message is dropped as it comes.
+    pub(super) fn ignore(&mut self, id: MessageId) {
+        if let Some(partial) = self.partial.iter_mut().find(|partial| partial.id == id) {
+            partial.body = None;
+        }
+    }
+
+    /// When the first of the messages has taken too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.partial.iter().map(|partial| partial.deadline).min()
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.partial.iter().filter_map(|p| p.body.as_ref()).map(Vec::capacity).sum()
+    }
+}
+
+/// Doubles, but never past what was announced: at most twice what has been received.
+fn reserve(body: &mut Vec<u8>, more: usize, total: usize) {
+    if body.capacity() - body.len() < more {
+        let want = (body.len() * 2).max(body.len() + more).min(total);
+        body.reserve_exact(want - body.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: MessageId = MessageId { initiator: true, slot: 0, seq: 1 };
+
+    fn begun(total: usize) -> Inbound {
+        let mut inbound = Inbound::default();
+        let kind = (FrameKind::CALL, CallHead::default());
+        inbound.begin(ID, kind, (&[1, 2], total), Instant::now(), true);
+        inbound
+    }
+
+    #[test]
+    fn fragments_become_the_message() {
+        let mut inbound = begun(5);
+        assert!(matches!(inbound.collect(ID, &[3], false), Collected::Partly));
+        match inbound.collect(ID, &[4, 5], true) {
+            Collected::Whole(_, body) => assert_eq!(body, Some(vec![1, 2, 3, 4, 5])),
+            other => panic!("{other:?}"),
+        }
+        assert!(!inbound.contains(ID));
+    }
+
+    #[test]
+    fn a_message_keeps_to_the_length_that_it_announced() {
+        for (bytes, last) in [(&[0; 4][..], true), (&[0; 3], false), (&[0; 2], true), (&[], false)]
+        {
+            let collected = begun(5).collect(ID, bytes, last);
+            assert!(matches!(collected, Collected::Violation), "{bytes:?} {last}");
+        }
+    }
+
+    #[test]
+    fn memory_follows_what_has_arrived_and_not_what_was_announced() {
+        let mut inbound = begun(8 << 20);
+        inbound.collect(ID, &[0; 1000], false);
+        assert!(inbound.memory() <= 2 * 1002);
+    }
+
+    #[test]
+    fn an_ignored_message_holds_no_memory() {
+        let mut inbound = begun(2000);
+        inbound.ignore(ID);
+        assert!(matches!(inbound.collect(ID, &[0; 1998], true), Collected::Whole(_, None)));
+        assert_eq!(inbound.memory(), 0);
+    }
+}

@@ -1,0 +1,146 @@
+//! The protocol of one connection as a value: bytes and time in, events and bytes out.
+//!
+//! Knows frames, slots, fragments, drains and what a failed call can be sure of. Does not know
+//! sockets, threads, clocks, handlers or the types of bodies. Both roles are the same machine:
+//! either side may start calls as far as the other grants it slots.
+//!
+//! A driver feeds a [`Buffer`] and calls [`Connection::read`] until it gives `None`, writes what
+//! [`Connection::slices`] shows, and calls [`Connection::handle_timeout`] when
+//! [`Connection::poll_timeout`] has passed. Any order of these is fine.
+
+mod buffer;
+mod calls;
+mod connection;
+mod inbound;
+mod output;
+mod receive;
+mod served;
+#[cfg(test)]
+mod tests;
+
+pub use buffer::Buffer;
+pub use calls::{CallKey, NewCall};
+pub use connection::{Config, Connection, NotStarted};
+pub use output::SharedBody;
+pub use served::ServedKey;
+
+use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Welcome};
+
+/// The longest payload of one frame that this build sends and accepts, in bytes.
+pub const FRAGMENT: usize = 256 * 1024;
+
+/// Something that the other side did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// The prefaces have been exchanged.
+    Ready,
+    /// The other side calls.
+    Call {
+        /// Answers it.
+        key: ServedKey,
+        /// Name, shape, remaining time.
+        head: CallHead,
+        /// Metadata, `head.metadata` bytes of it, then the encoded input.
+        body: Body<'b>,
+    },
+    /// The other side sends without waiting for an answer.
+    Send {
+        /// Name, shape, remaining time.
+        head: CallHead,
+        /// Metadata, `head.metadata` bytes of it, then the encoded input.
+        body: Body<'b>,
+    },
+    /// The other side no longer waits for this call. It still is to be answered.
+    Cancel(ServedKey),
+    /// A call of this side has ended.
+    Reply {
+        /// Which.
+        call: CallKey,
+        /// How.
+        outcome: Outcome<'b>,
+    },
+    /// The answer to a ping, with its payload.
+    Pong(u64),
+    /// The other side accepts no further calls; those that it has accepted will be answered.
+    Draining,
+    /// The end. Calls still under way are in [`Connection::take_lost`].
+    Closed(Closed),
+}
+
+/// Received bytes: in place, or collected from fragments.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body<'b> {
+    /// In the receive buffer.
+    Borrowed(&'b [u8]),
+    /// Collected.
+    Owned(Vec<u8>),
+}
+
+impl Body<'_> {
+    /// The bytes, copied unless they are owned already.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self {
+            Body::Borrowed(bytes) => bytes.to_vec(),
+            Body::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl std::ops::Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Body::Borrowed(bytes) => bytes,
+            Body::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<'b> {
+    /// With a value.
+    Value(Body<'b>),
+    /// With the action's own error.
+    Error(Body<'b>),
+    /// With neither.
+    Refused(Refusal),
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// This side found a reason.
+    ByUs(Close),
+    /// The other side said so.
+    ByPeer(Close),
+    /// The other side went away without a word.
+    Eof,
+    /// The server speaks none of our versions.
+    Versions {
+        /// The lowest version that the server speaks.
+        min: u8,
+        /// The highest.
+        max: u8,
+    },
+    /// What answers is no isock server.
+    NotIsock(PeerKind),
+}
+
+/// What a final frame carries.
+#[derive(Debug)]
+pub enum Answer {
+    /// The handler's value, encoded.
+    Value(SharedBody),
+    /// The action's own error, encoded.
+    Error(SharedBody),
+    /// Neither.
+    Refusal(Refusal),
+}
+
+/// What a server told about itself.
+pub type Server = Welcome;
+
+/// Whether the handler of a lost call can have run.
+pub type Lost = (CallKey, Ran);

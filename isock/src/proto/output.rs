@@ -1,0 +1,304 @@
+//! Bytes on their way out: frames in the order in which they leave.
+//!
+//! Small frames are copied together, large bodies are shared and never copied, and a message
+//! longer than a fragment takes turns with the others, so that nothing waits behind it for long.
+
+use crate::wire::{Flags, FrameKind, Header};
+use std::{collections::VecDeque, io::IoSlice, ops::Range, sync::Arc};
+
+/// A body that may be long: shared, so that sending it again costs nothing.
+pub type SharedBody = Arc<Vec<u8>>;
+
+/// Bodies up to this length are copied next to their header, in bytes.
+const COPY_UP_TO: usize = 4 * 1024;
+/// A copied chunk is not grown past this, in bytes.
+const CHUNK: usize = 64 * 1024;
+/// Fragments are put in order while fewer bytes than this wait.
+const AHEAD: usize = 256 * 1024;
+
+/// The queue of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that have left.
+    gone: usize,
+    /// Bytes in `chunks` that have not left.
+    waiting: usize,
+    /// Messages whose next fragment has no place in the order yet.
+    bulk: VecDeque<Bulk>,
+    /// Bytes in `bulk`.
+    bulk_bytes: usize,
+    /// Where messages end whose last fragment has found its place since anybody asked.
+    ended: Vec<(MessageId, Offset)>,
+    placed: Offset,
+    sent: Offset,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Copied(Vec<u8>),
+    Shared(SharedBody, Range<usize>),
+}
+
+#[derive(Debug)]
+struct Bulk {
+    id: MessageId,
+    body: SharedBody,
+    at: usize,
+    fragment: usize,
+}
+
+/// Which message a fragment belongs to: the sender's side of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MessageId {
+    pub(super) initiator: bool,
+    pub(super) slot: u16,
+    pub(super) seq: u32,
+}
+
+impl MessageId {
+    pub(super) fn flags(self) -> Flags {
+        if self.initiator {
+            Flags::INITIATOR
+        } else {
+            Flags::default()
+        }
+    }
+}
+
+/// A place in the stream of bytes that leaves: compare it with [`Output::sent`].
+pub(super) type Offset = u64;
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Copied(bytes) => bytes,
+            Chunk::Shared(body, range) => &body[range.clone()],
+        }
+    }
+}
+
+impl Output {
+    /// Appends bytes to the order.
+    pub(super) fn copy(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let open = matches!(self.chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
+        if !open {
+            self.chunks.push_back(Chunk::Copied(Vec::new()));
+        }
+        let Some(Chunk::Copied(bytes)) = self.chunks.back_mut() else {
+            unreachable!("the last chunk is a copied one, see the lines above")
+        };
+        let before = bytes.len();
+        write(bytes);
+        self.waiting += bytes.len() - before;
+        self.placed += (bytes.len() - before) as u64;
+    }
+
+    /// Appends a frame with a short payload.
+    pub(super) fn frame(
+        &mut self,
+        header: Header,
+        words: impl FnOnce(&mut Vec<u8>),
+        payload: &[u8],
+    ) {
+        self.copy(|out| {
+            header.write(out);
+            words(out);
+            out.extend_from_slice(payload);
+        });
+    }
+
+    /// Appends a whole message: in one frame, or its first fragment now and the others in turn.
+    /// `first` makes the first header and its words for a payload of this length. Returns where
+    /// the message ends, if that is known already.
+    pub(super) fn message(
+        &mut self,
+        id: MessageId,
+        body: SharedBody,
+        fragment: usize,
+        first: impl FnOnce(&mut Vec<u8>, usize, Flags),
+    ) -> Option<Offset> {
+        let len = body.len().min(fragment);
+        let whole = len == body.len();
+        let flags = if whole { id.flags() } else { id.flags().with(Flags::MORE) };
+        self.copy(|out| first(out, len, flags));
+        self.body(&body, 0..len);
+        if !whole {
+            self.bulk_bytes += body.len() - len;
+            self.bulk.push_back(Bulk { id, body, at: len, fragment });
+        }
+        whole.then_some(self.placed)
+    }
+
+    fn body(&mut self, body: &SharedBody, range: Range<usize>) {
+        if range.len() <= COPY_UP_TO {
+            return self.copy(|out| out.extend_from_slice(&body[range]));
+        }
+        self.waiting += range.len();
+        self.placed += range.len() as u64;
+        self.chunks.push_back(Chunk::Shared(Arc::clone(body), range));
+    }
+
+    /// Puts further fragments in order, one message after the other.
+    fn take_turns(&mut self) {
+        while self.waiting < AHEAD {
+            let Some(mut bulk) = self.bulk.pop_front() else { return };
+            let len = bulk.fragment.min(bulk.body.len() - bulk.at);
+            let last = bulk.at + len == bulk.body.len();
+            let more = if last { Flags::default() } else { Flags::MORE };
+            let header = Header::new(FrameKind::MORE, bulk.id.flags().with(more), 0, len);
+            self.copy(|out| header.of_call(bulk.id.slot, bulk.id.seq).write(out));
+            self.body(&bulk.body, bulk.at..bulk.at + len);
+            self.bulk_bytes -= len;
+            bulk.at += len;
+            if last {
+                self.ended.push((bulk.id, self.placed));
+            } else {
+                self.bulk.push_back(bulk);
+            }
+        }
+    }
+
+    /// Forgets the fragments of a message that have no place in the order yet; says whether there
+    /// were any, in which case the other side will never have the message whole.
+    pub(super) fn truncate(&mut self, id: MessageId) -> bool {
+        let Some(at) = self.bulk.iter().position(|bulk| bulk.id == id) else { return false };
+        if let Some(bulk) = self.bulk.remove(at) {
+            self.bulk_bytes -= bulk.body.len() - bulk.at;
+        }
+        true
+    }
+
+    /// Messages whose last fragment has found its place, and where they end.
+    pub(super) fn ended(&mut self) -> impl Iterator<Item = (MessageId, Offset)> + '_ {
+        self.ended.drain(..)
+    }
+
+    /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
+    pub(super) fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.take_turns();
+        let mut skip = self.gone;
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(&chunk.bytes()[skip..]);
+            skip = 0;
+            count += 1;
+        }
+        count
+    }
+
+    /// Notes that `n` bytes have left.
+    pub(super) fn advance(&mut self, n: usize) {
+        self.sent += n as u64;
+        self.waiting -= n;
+        self.gone += n;
+        while let Some(chunk) = self.chunks.front_mut() {
+            let len = chunk.bytes().len();
+            if self.gone < len {
+                return;
+            }
+            self.gone -= len;
+            match chunk {
+                // The one chunk of a quiet connection is used again, unless it has grown.
+                Chunk::Copied(bytes) if self.waiting == 0 && bytes.capacity() <= COPY_UP_TO => {
+                    bytes.clear();
+                    return;
+                }
+                _ => self.chunks.pop_front(),
+            };
+        }
+    }
+
+    /// Drops what has not left.
+    pub(super) fn clear(&mut self) {
+        *self = Output { sent: self.sent, placed: self.placed, ..Output::default() };
+    }
+
+    /// Bytes that have not left, whether they have a place yet or not.
+    pub(super) fn len(&self) -> usize {
+        self.waiting + self.bulk_bytes
+    }
+
+    /// Where the next byte will lie.
+    pub(super) fn placed(&self) -> Offset {
+        self.placed
+    }
+
+    /// How far the bytes have left.
+    pub(super) fn sent(&self) -> Offset {
+        self.sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(slot: u16) -> MessageId {
+        MessageId { initiator: false, slot, seq: 1 }
+    }
+
+    fn reply(output: &mut Output, slot: u16, body: &SharedBody) {
+        output.message(id(slot), Arc::clone(body), 10_000, |out, len, flags| {
+            Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
+        });
+    }
+
+    /// Takes everything in writes of at most `step` bytes.
+    fn drain(output: &mut Output, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while output.len() > 0 {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let n = output.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..n].iter().flat_map(|s| s.iter().copied()).collect();
+            let n = bytes.len().min(step);
+            all.extend_from_slice(&bytes[..n]);
+            output.advance(n);
+        }
+        all
+    }
+
+    fn slots(mut bytes: &[u8]) -> Vec<u16> {
+        let mut slots = Vec::new();
+        while let Some(header) = bytes.first_chunk() {
+            let header = Header::parse(header).unwrap();
+            slots.push(header.slot);
+            bytes = &bytes[header.len as usize..];
+        }
+        slots
+    }
+
+    #[test]
+    fn long_messages_take_turns_fragment_by_fragment() {
+        let mut output = Output::default();
+        let body = SharedBody::new(vec![7; 25_000]);
+        reply(&mut output, 1, &body);
+        reply(&mut output, 2, &body);
+        assert_eq!(slots(&drain(&mut output, usize::MAX)), [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_how_much_each_write_takes() {
+        let body = SharedBody::new((0..30_000).map(|n| n as u8).collect());
+        let mut whole = Vec::new();
+        for step in [usize::MAX, 1, 777, 4096] {
+            let mut output = Output::default();
+            reply(&mut output, 1, &body);
+            output.frame(Header::new(FrameKind::PING, Flags::default(), 0, 3), |_| (), b"abc");
+            reply(&mut output, 2, &SharedBody::new(vec![1; 10]));
+            let bytes = drain(&mut output, step);
+            assert_eq!((output.sent(), output.placed()), (bytes.len() as u64, bytes.len() as u64));
+            whole.push(bytes);
+        }
+        assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    #[test]
+    fn a_truncated_message_is_never_completed() {
+        let mut output = Output::default();
+        reply(&mut output, 1, &SharedBody::new(vec![7; 25_000]));
+        assert!(output.truncate(id(1)));
+        assert!(!output.truncate(id(1)));
+        assert_eq!(drain(&mut output, usize::MAX).len(), 16 + 10_000);
+    }
+}

@@ -1,0 +1,140 @@
+//! The calls that the other side has started and this side has not answered.
+
+use super::output::MessageId;
+
+/// Names a call of the other side until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServedKey {
+    /// Its slot.
+    pub slot: u16,
+    /// Its number on that slot.
+    pub seq: u32,
+}
+
+impl ServedKey {
+    /// The message that answers it.
+    pub(super) fn answer(self) -> MessageId {
+        MessageId { initiator: false, slot: self.slot, seq: self.seq }
+    }
+}
+
+/// What a call frame means for its slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It is the next one.
+    New,
+    /// It is under way already: its answer will come, and it does not run again.
+    Attached,
+    /// Neither the next nor the current one. It must not run.
+    Stale,
+    /// The slot is above the grant, or its call is not answered yet.
+    Violation,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Slot {
+    seq: u32,
+    running: bool,
+}
+
+/// The table of a connection; grows with the slots that are used.
+#[derive(Debug)]
+pub(super) struct Served {
+    slots: Vec<Slot>,
+    grant: u16,
+    running: usize,
+}
+
+impl Served {
+    pub(super) fn new(grant: u16) -> Served {
+        Served { slots: Vec::new(), grant, running: 0 }
+    }
+
+    /// Judges the first frame of a call, and takes the slot if it is new.
+    pub(super) fn arrive(&mut self, key: ServedKey) -> Arrival {
+        let at = usize::from(key.slot);
+        if key.slot >= self.grant {
+            return Arrival::Violation;
+        }
+        if at >= self.slots.len() {
+            self.slots.resize(at + 1, Slot::default());
+        }
+        let slot = &mut self.slots[at];
+        let next = key.seq == slot.seq.wrapping_add(1);
+        match (next, slot.running) {
+            (true, true) => Arrival::Violation,
+            (true, false) => {
+                *slot = Slot { seq: key.seq, running: true };
+                self.running += 1;
+                Arrival::New
+            }
+            (false, true) if key.seq == slot.seq => Arrival::Attached,
+            (false, _) => Arrival::Stale,
+        }
+    }
+
+    /// Whether the call has been accepted and not answered.
+    pub(super) fn is_running(&self, key: ServedKey) -> bool {
+        let slot = self.slots.get(usize::from(key.slot));
+        slot.is_some_and(|slot| slot.running && slot.seq == key.seq)
+    }
+
+    /// Frees the slot; false if the call had been answered already.
+    pub(super) fn finish(&mut self, key: ServedKey) -> bool {
+        let running = self.is_running(key);
+        if running {
+            self.slots[usize::from(key.slot)].running = false;
+            self.running -= 1;
+        }
+        running
+    }
+
+    /// Calls that are not answered.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(slot: u16, seq: u32) -> ServedKey {
+        ServedKey { slot, seq }
+    }
+
+    #[test]
+    fn only_the_next_number_of_a_slot_is_a_new_call() {
+        let mut served = Served::new(4);
+        assert_eq!(served.arrive(key(0, 1)), Arrival::New);
+        assert_eq!(served.arrive(key(0, 1)), Arrival::Attached);
+        assert_eq!(served.arrive(key(0, 3)), Arrival::Stale);
+        assert!(served.finish(key(0, 1)));
+        assert_eq!(served.arrive(key(0, 1)), Arrival::Stale);
+        assert_eq!(served.arrive(key(0, 2)), Arrival::New);
+    }
+
+    #[test]
+    fn a_slot_that_is_taken_or_not_granted_is_a_violation() {
+        let mut served = Served::new(1);
+        assert_eq!(served.arrive(key(1, 1)), Arrival::Violation);
+        served.arrive(key(0, 1));
+        assert_eq!(served.arrive(key(0, 2)), Arrival::Violation);
+    }
+
+    #[test]
+    fn a_call_is_answered_once() {
+        let mut served = Served::new(1);
+        served.arrive(key(0, 1));
+        assert!(served.finish(key(0, 1)));
+        assert!(!served.finish(key(0, 1)));
+        assert_eq!(served.running(), 0);
+    }
+
+    #[test]
+    fn numbers_of_a_slot_wrap_around() {
+        let mut served = Served::new(1);
+        served.slots.push(Slot { seq: u32::MAX, running: false });
+        assert_eq!(served.arrive(key(0, 0)), Arrival::New);
+    }
+}

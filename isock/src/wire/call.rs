@@ -1,0 +1,96 @@
+//! The header words of a call.
+
+use super::{u32_at, u64_at, WORD_LEN};
+use std::time::Duration;
+
+/// The remaining time of a call travels in steps of this many microseconds.
+pub const STEP_MICROS: u64 = 64;
+
+/// What a call says about itself, before its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallHead {
+    /// [`name_hash`](super::name_hash) of the action's name.
+    pub name: u32,
+    /// Fingerprint of the shapes the caller was built with; 0 means not stated.
+    pub shape: u64,
+    /// How long the caller still waits; `None` means without end.
+    pub remaining: Option<Duration>,
+    /// Bytes of metadata at the front of the payload.
+    pub metadata: u32,
+}
+
+/// The whole length of a message that comes in fragments, metadata included, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total(pub u32);
+
+impl CallHead {
+    /// Header words that the call needs.
+    pub fn words(&self, total: Option<Total>) -> u8 {
+        if self.metadata > 0 || total.is_some() {
+            3
+        } else {
+            2
+        }
+    }
+
+    /// Appends the header words.
+    pub fn write(&self, total: Option<Total>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.name.to_le_bytes());
+        out.extend_from_slice(&to_steps(self.remaining).to_le_bytes());
+        out.extend_from_slice(&self.shape.to_le_bytes());
+        if self.words(total) == 3 {
+            out.extend_from_slice(&self.metadata.to_le_bytes());
+            out.extend_from_slice(&total.map_or(0, |t| t.0).to_le_bytes());
+        }
+    }
+
+    /// Reads the header words; `None` if there are fewer than two. Words past the third are skipped.
+    pub fn parse(words: &[u8]) -> Option<(CallHead, Option<Total>)> {
+        if words.len() < 2 * WORD_LEN {
+            return None;
+        }
+        let third = words.len() >= 3 * WORD_LEN;
+        let total = if third { u32_at(words, 20) } else { 0 };
+        let head = CallHead {
+            name: u32_at(words, 0),
+            remaining: from_steps(u32_at(words, 4)),
+            shape: u64_at(words, 8),
+            metadata: if third { u32_at(words, 16) } else { 0 },
+        };
+        Some((head, (total > 0).then_some(Total(total))))
+    }
+}
+
+/// Rounded up, so that a caller's last moment is never sent as "no deadline".
+fn to_steps(remaining: Option<Duration>) -> u32 {
+    let Some(remaining) = remaining else { return 0 };
+    let steps = remaining.as_micros().div_ceil(u128::from(STEP_MICROS));
+    u32::try_from(steps.max(1)).unwrap_or(u32::MAX)
+}
+
+fn from_steps(steps: u32) -> Option<Duration> {
+    (steps > 0).then(|| Duration::from_micros(u64::from(steps) * STEP_MICROS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remaining_time_is_rounded_up_to_a_step() {
+        assert_eq!(to_steps(None), 0);
+        assert_eq!(to_steps(Some(Duration::ZERO)), 1);
+        assert_eq!(to_steps(Some(Duration::from_micros(65))), 2);
+        assert_eq!(to_steps(Some(Duration::MAX)), u32::MAX);
+        assert_eq!(from_steps(2), Some(Duration::from_micros(128)));
+    }
+
+    #[test]
+    fn words_past_the_third_are_skipped() {
+        let head = CallHead { name: 1, shape: 2, metadata: 3, remaining: None };
+        let mut words = Vec::new();
+        head.write(Some(Total(70)), &mut words);
+        words.extend_from_slice(&[0xff; 16]);
+        assert_eq!(CallHead::parse(&words), Some((head, Some(Total(70)))));
+    }
+}

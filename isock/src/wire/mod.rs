@@ -1,0 +1,43 @@
+//! The bytes: what every frame looks like, field by field.
+//!
+//! Knows layouts and numbers, as `PROTOCOL.md` states them. Does not know connections, time or
+//! sockets: everything here is a pure function from values to bytes and back.
+
+mod call;
+mod close;
+mod codec;
+mod frame;
+mod hash;
+mod preface;
+mod refusal;
+
+pub use call::{CallHead, Total, STEP_MICROS};
+pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
+pub use codec::{decode, DecodeError, EncodeError, Encoder};
+pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};
+pub use hash::name_hash;
+pub use preface::{
+    BadPreface, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC, MAX_PREFACE_LEN,
+    VERSION, WELCOME_LEN,
+};
+pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
+
+/// Calls a peer accepts before its own preface has been read, whatever it grants later.
+pub const INITIAL_SLOTS: u16 = 16;
+/// The longest message, in bytes, that may be sent before the peer's own preface has been read.
+pub const INITIAL_MESSAGE: usize = 64 * 1024;
+
+/// Reads a little-endian `u16` at `at`; the caller has checked the length.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// Reads a little-endian `u32` at `at`; the caller has checked the length.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Reads a little-endian `u64` at `at`; the caller has checked the length.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
