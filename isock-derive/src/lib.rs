@@ -1,1 +1,177 @@
-//! `#[derive(Action)]`.
+//! The derive macro of isock. Use it as `isock::Action`; its page says what it takes.
+//!
+//! A derive goes through four files, one step each: `ast` takes the type apart, `attr` reads
+//! `#[action(…)]`, `valid` decides whether that makes an action, `expand` writes the impl. A
+//! mistake is noted and replaced by what was probably meant, so every build reports all mistakes,
+//! each at its place, and nothing that only follows from them.
+
+mod ast;
+mod attr;
+mod docs;
+mod errors;
+mod expand;
+mod owned;
+mod valid;
+mod words;
+
+use errors::Errors;
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{parse_macro_input, DeriveInput};
+
+/// Makes a type an action: something one program asks another to do.
+///
+/// The type is put in a crate that both programs share. Its doc comment travels with it: tools
+/// show the first line as the summary.
+///
+/// # Two forms
+///
+/// A **marker** names an operation, and says what goes in and what comes out:
+///
+/// ```
+/// use isock::Action;
+///
+/// /// Sends the text back.
+/// #[derive(Action)]
+/// #[action(input = String, output = String, kind = read)]
+/// pub struct Echo;
+///
+/// let stub = Echo::with(|text, _cx| Ok(text));
+/// assert_eq!(stub.info().summary(), "Sends the text back.");
+/// ```
+///
+/// Without `input`, a type that holds something **is the input**, and has serde's derives:
+///
+/// ```
+/// use isock::Action;
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Orders an article.
+/// #[derive(Action, Serialize, Deserialize)]
+/// #[action(output = u64, error = PlaceError)]
+/// pub struct Place {
+///     pub sku: String,
+///     pub quantity: u32,
+/// }
+///
+/// #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+/// pub enum PlaceError {
+///     #[error("only {left} left")]
+///     OutOfStock { left: u32 },
+/// }
+///
+/// let stub = Place::with(|order, _cx| match order.quantity {
+///     0..=5 => Ok(7),
+///     _ => Err(PlaceError::OutOfStock { left: 5 }),
+/// });
+/// assert_eq!(stub.info().name, "Place");
+/// ```
+///
+/// An enum is an input likewise. With `input`, the fields of a type are its own business: what a
+/// handler needs, say. A type that holds nothing and names no `input` takes `()`.
+///
+/// # Keys
+///
+/// All are optional, and so is the attribute.
+///
+/// | Key | Takes | Without it |
+/// |---|---|---|
+/// | [`input`](#input-output-error) | the type that callers send | the type itself, or `()` if it holds nothing |
+/// | [`output`](#input-output-error) | the type that the handler returns | `()` |
+/// | [`error`](#input-output-error) | the type that the handler fails with | `isock::Failure` |
+/// | [`stream`](#stream) | the type of the items that the handler sends on its way | no items |
+/// | [`name`](#name) | the name on the wire | the type's name |
+/// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
+/// | [`crate`](#crate) | the path of isock | `::isock` |
+///
+/// ## `input`, `output`, `error`
+///
+/// What travels is owned, and has serde's two derives: `String`, not `&str` (callers may still
+/// pass `&str`). An error implements `Debug` and `Display` too; one that is an enum stays an enum
+/// for the caller, who can match on it.
+///
+/// ```
+/// # use isock::{Action, Never};
+/// #[derive(Action)]
+/// #[action(input = (f64, f64), output = f64, error = Never)]
+/// pub struct Add;
+///
+/// let stub = Add::with(|(a, b), _cx| Ok(a + b));
+/// # assert_eq!(stub.info().name, "Add");
+/// ```
+///
+/// ## `stream`
+///
+/// The handler sends items of this type before it returns the output.
+///
+/// ```
+/// # use isock::{Action, Streams};
+/// #[derive(Action)]
+/// #[action(input = u32, stream = u64)]
+/// pub struct Ticks;
+/// # fn streams<A: Action<Item = u64, Pattern = Streams>>() {}
+/// # streams::<Ticks>();
+/// ```
+///
+/// ## `name`
+///
+/// At most 128 bytes, printable, without spaces. Neither the module nor the order of declarations
+/// matters to the wire, so both may change; to rename a type, keep its old name here.
+///
+/// ```
+/// # use isock::Action;
+/// #[derive(Action)]
+/// #[action(name = "shop.count", output = u64)]
+/// pub struct Count;
+///
+/// assert_eq!(Count::INFO.name, "shop.count");
+/// ```
+///
+/// ## `kind`
+///
+/// Whether an action may run again for the same call, after a connection was lost, say. `read`
+/// changes nothing; `idempotent` changes nothing more when repeated; `once`, the default, is never
+/// repeated unless it surely did not run.
+///
+/// ```
+/// # use isock::{Action, ActionKind};
+/// #[derive(Action)]
+/// #[action(input = String, kind = idempotent)]
+/// pub struct Delete;
+///
+/// assert_eq!(Delete::INFO.kind, ActionKind::Idempotent);
+/// ```
+///
+/// ## `crate`
+///
+/// For crates that export isock under another path, so that their users need not depend on it.
+///
+/// ```
+/// mod reexported {
+///     pub use isock;
+/// }
+///
+/// #[derive(reexported::isock::Action)]
+/// #[action(crate = crate::reexported::isock, output = u64)]
+/// pub struct Count;
+/// # fn main() {}
+/// ```
+///
+/// # What cannot be an action
+///
+/// - A type with a **lifetime**, or a borrowed `input` or `output`: what travels is owned.
+/// - A **generic** type: every instance would have the same name on the wire. Write a concrete
+///   type, or implement `Action` by hand with a name for each instance.
+/// - A **union**.
+///
+/// Each of these, and each mistake in the attribute, is reported at its place with what to write
+/// instead.
+#[proc_macro_derive(Action, attributes(action))]
+pub fn derive_action(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    let mut errors = Errors::default();
+    let subject = ast::Subject::of(&input, &mut errors);
+    let action = valid::check(subject, &mut errors);
+    let expanded = expand::expand(&action);
+    quote!(#errors #expanded).into()
+}

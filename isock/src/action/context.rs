@@ -47,7 +47,6 @@ pub struct CallInfo {
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) hide_failures: bool,
-    pub(crate) max_output: usize,
 }
 
 impl CallInfo {

@@ -1,0 +1,239 @@
+//! The thread behind futures and detached calls. It exists only while somebody needs it.
+//!
+//! Blocking callers read their connection themselves; a future cannot, and a detached call has
+//! nobody. This thread reads for them, makes connections, keeps their time, and ends after ten
+//! seconds without work.
+
+use super::{
+    channel::{Channel, NoLink},
+    raw::RawCall,
+};
+use std::{
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Wake, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Ends after this long without work.
+const IDLE: Duration = Duration::from_secs(10);
+/// Looks for new work at least this often while it reads.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The work of one client, and the thread for it.
+pub(super) struct Background {
+    channel: Weak<Channel>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    running: bool,
+    timers: Vec<Weak<Mutex<Alarm>>>,
+    /// Futures that wait for a connection, and until when.
+    dial: Vec<(Instant, Waker)>,
+    /// Why the last connection could not be made; forgotten with the next attempt.
+    failed: Option<NoLink>,
+    detached: Vec<RawCall>,
+    /// Detached calls have something to do.
+    woken: bool,
+}
+
+/// Keeps the time of one future. While it lives, the thread reads for it.
+#[derive(Debug)]
+pub(super) struct Timer(Arc<Mutex<Alarm>>);
+
+#[derive(Debug, Default)]
+struct Alarm {
+    at: Option<(Instant, Waker)>,
+}
+
+impl Timer {
+    /// Wakes `waker` then; replaces what was set.
+    pub(super) fn set(&self, at: Instant, waker: &Waker) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at = Some((at, waker.clone()));
+    }
+}
+
+impl Background {
+    pub(super) fn new(channel: Weak<Channel>) -> Arc<Background> {
+        Arc::new(Background { channel, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A timer that is not set yet.
+    pub(super) fn timer(self: &Arc<Self>) -> Timer {
+        let timer = Timer(Arc::default());
+        let mut state = self.lock();
+        state.timers.push(Arc::downgrade(&timer.0));
+        self.need(state);
+        timer
+    }
+
+    /// Makes a connection, and wakes `waker` when there is one or cannot be.
+    pub(super) fn dial(self: &Arc<Self>, deadline: Instant, waker: &Waker) {
+        let mut state = self.lock();
+        state.failed = None;
+        state.dial.push((deadline, waker.clone()));
+        self.need(state);
+    }
+
+    /// Why the last connection could not be made.
+    pub(super) fn dialled(&self) -> Option<NoLink> {
+        self.lock().failed.clone()
+    }
+
+    /// Brings a call to its end although nobody waits for it.
+    pub(super) fn adopt(self: &Arc<Self>, call: RawCall) {
+        let mut state = self.lock();
+        state.detached.push(call);
+        state.woken = true;
+        self.need(state);
+    }
+
+    /// Makes sure that a thread sees what has been added.
+    fn need(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.running {
+            drop(state);
+            return self.changed.notify_all();
+        }
+        let this = Arc::clone(self);
+        let thread = thread::Builder::new().name("isock-client".into());
+        // Without a thread, deadlines of futures are not kept; there is nobody to tell but them.
+        state.running = thread.spawn(move || this.work()).is_ok();
+    }
+
+    fn work(self: Arc<Self>) {
+        let mut idle_since = Instant::now();
+        while let Some(work) = self.look(idle_since) {
+            idle_since = match work {
+                Work::Rest => idle_since,
+                Work::Wake(wakers) => {
+                    wakers.into_iter().for_each(Waker::wake);
+                    Instant::now()
+                }
+                Work::Dial(deadline) => {
+                    self.make_connection(deadline);
+                    Instant::now()
+                }
+                Work::Detached(calls) => {
+                    self.poll_detached(calls);
+                    Instant::now()
+                }
+                Work::Read(until) => {
+                    self.read(until);
+                    Instant::now()
+                }
+            };
+        }
+    }
+
+    /// What to do next; `None` if the thread is to end.
+    fn look(&self, idle_since: Instant) -> Option<Work> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let due = state.take_due(now);
+        if !due.is_empty() {
+            return Some(Work::Wake(due));
+        }
+        if std::mem::take(&mut state.woken) {
+            return Some(Work::Detached(std::mem::take(&mut state.detached)));
+        }
+        if let Some((deadline, _)) = state.dial.first() {
+            return Some(Work::Dial(*deadline));
+        }
+        if let Some(first) = state.first_alarm() {
+            return Some(Work::Read(first.min(now + TICK)));
+        }
+        let busy = !state.timers.is_empty() || !state.detached.is_empty();
+        if !busy && (idle_since + IDLE <= now || self.channel.strong_count() == 0) {
+            state.running = false;
+            return None;
+        }
+        let patience = if busy { TICK } else { (idle_since + IDLE) - now };
+        drop(self.changed.wait_timeout(state, patience));
+        Some(Work::Rest)
+    }
+
+    fn make_connection(&self, deadline: Instant) {
+        let result = match self.channel.upgrade() {
+            Some(channel) => channel.link(deadline).map(drop),
+            None => Err(NoLink::Closed),
+        };
+        let mut state = self.lock();
+        state.failed = result.err();
+        let waiting = std::mem::take(&mut state.dial);
+        drop(state);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn poll_detached(self: &Arc<Self>, calls: Vec<RawCall>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut cx = Context::from_waker(&waker);
+        let mut pending = calls;
+        pending.retain_mut(|call| call.poll(&mut cx).is_pending());
+        self.lock().detached.append(&mut pending);
+    }
+
+    fn read(&self, until: Instant) {
+        match self.channel.upgrade().and_then(|channel| channel.current()) {
+            Some(link) => link.drive(until),
+            None => {
+                let patience = until.saturating_duration_since(Instant::now());
+                drop(self.changed.wait_timeout(self.lock(), patience));
+            }
+        }
+    }
+}
+
+enum Work {
+    Rest,
+    Wake(Vec<Waker>),
+    Dial(Instant),
+    Detached(Vec<RawCall>),
+    Read(Instant),
+}
+
+impl State {
+    /// Takes the wakers of alarms that are due, and forgets timers that are gone.
+    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+        let mut due = Vec::new();
+        self.timers.retain(|timer| {
+            let Some(alarm) = timer.upgrade() else { return false };
+            let mut alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
+            if alarm.at.as_ref().is_some_and(|(at, _)| *at <= now) {
+                due.extend(alarm.at.take().map(|(_, waker)| waker));
+            }
+            true
+        });
+        due
+    }
+
+    fn first_alarm(&self) -> Option<Instant> {
+        let alarms = self.timers.iter().filter_map(Weak::upgrade);
+        let at = |alarm: Arc<Mutex<Alarm>>| {
+            let alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
+            alarm.at.as_ref().map(|(at, _)| *at)
+        };
+        alarms.filter_map(at).min()
+    }
+}
+
+/// Wakes the detached calls.
+impl Wake for Background {
+    fn wake(self: Arc<Self>) {
+        self.lock().woken = true;
+        self.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Background")
+    }
+}

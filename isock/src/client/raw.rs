@@ -1,0 +1,336 @@
+//! A call without its types: attempts, deadline and what it means that one failed.
+//!
+//! The same state serves a thread that blocks and a future that is polled; they differ in who
+//! waits for the connection and who sleeps.
+
+use super::{
+    background::Timer,
+    backoff,
+    channel::{Channel, NoLink},
+};
+use crate::{
+    action::ActionKind,
+    error::{Problem, ProblemKind},
+    net::{Ended, Link, Refused, Started},
+    proto::{Closed, NewCall, NotStarted, SharedBody},
+    wire::{CallHead, Ran, Refusal, RefusalCode},
+};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What is to be called.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) action: &'static str,
+    pub(super) name: u32,
+    pub(super) shape: u64,
+    pub(super) kind: ActionKind,
+    pub(super) body: SharedBody,
+    pub(super) deadline: Instant,
+    pub(super) attempts: u32,
+}
+
+/// What came back, still encoded.
+#[derive(Debug)]
+pub(super) enum RawReply {
+    Value(Vec<u8>),
+    Error(Vec<u8>),
+}
+
+type RawResult = Result<RawReply, Problem>;
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct RawCall {
+    channel: Arc<Channel>,
+    order: Order,
+    /// Attempts that have begun.
+    made: u32,
+    /// What earlier attempts may have done.
+    ran: Ran,
+    state: State,
+    /// Wakes a future at its deadline or after a pause.
+    timer: Option<Timer>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The next attempt begins then.
+    Waiting(Option<Instant>),
+    /// The background makes the connection for a future.
+    Dialling,
+    Sent(Arc<Link>, Started),
+    Ended,
+}
+
+impl RawCall {
+    pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
+        let state = State::Waiting(None);
+        RawCall { channel, order, made: 0, ran: Ran::No, state, timer: None }
+    }
+
+    /// Sends the call if there is a connection; else whoever waits first makes one.
+    pub(super) fn begin(&mut self) -> Result<(), Problem> {
+        match self.channel.current() {
+            Some(link) => self.send(link),
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks until the call has ended.
+    pub(super) fn wait(mut self) -> RawResult {
+        loop {
+            match &self.state {
+                State::Waiting(at) => {
+                    if let Some(at) = *at {
+                        thread::sleep(at.saturating_duration_since(Instant::now()));
+                    }
+                    match self.channel.link(self.order.deadline) {
+                        Ok(link) => self.send(link)?,
+                        Err(error) => self.not_linked(error)?,
+                    }
+                }
+                State::Sent(link, started) => {
+                    let (link, deadline) = (Arc::clone(link), self.order.deadline);
+                    match link.wait(&started.pending, deadline) {
+                        Some(ended) => {
+                            if let Some(reply) = self.ended(ended)? {
+                                return Ok(reply);
+                            }
+                        }
+                        None => return Err(self.late()),
+                    }
+                }
+                State::Dialling => self.state = State::Waiting(None),
+                State::Ended => return Err(self.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
+            }
+        }
+    }
+
+    /// Goes on as far as it can without blocking.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RawResult> {
+        loop {
+            match self.advance(cx) {
+                Ok(Some(reply)) => return Poll::Ready(Ok(reply)),
+                Ok(None) => {}
+                Err(Stop::Problem(problem)) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Err(problem));
+                }
+                Err(Stop::Pending) => return Poll::Pending,
+            }
+        }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Result<Option<RawReply>, Stop> {
+        let now = Instant::now();
+        match &self.state {
+            State::Ended => {
+                panic!("a call was polled after it had ended");
+            }
+            _ if self.order.deadline <= now && !self.has_ended() => {
+                return Err(Stop::Problem(self.late()));
+            }
+            State::Waiting(Some(at)) if *at > now => {
+                let at = *at;
+                self.wake_at(at, cx);
+                return Err(Stop::Pending);
+            }
+            State::Waiting(_) => match self.channel.current() {
+                Some(link) => self.send(link)?,
+                None => {
+                    self.state = State::Dialling;
+                    self.wake_at(self.order.deadline, cx);
+                    self.channel.background.dial(self.order.deadline, cx.waker());
+                    return Err(Stop::Pending);
+                }
+            },
+            State::Dialling => match (self.channel.current(), self.channel.background.dialled()) {
+                (Some(link), _) => self.send(link)?,
+                (None, Some(error)) => self.not_linked(error)?,
+                (None, None) => {
+                    self.wake_at(self.order.deadline, cx);
+                    self.channel.background.dial(self.order.deadline, cx.waker());
+                    return Err(Stop::Pending);
+                }
+            },
+            State::Sent(_, started) => {
+                if started.pending.wake_with(cx.waker()) {
+                    self.wake_at(self.order.deadline, cx);
+                    return Err(Stop::Pending);
+                }
+                if let Some(ended) = started.pending.take() {
+                    return Ok(self.ended(ended)?);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(&self.state, State::Sent(_, started) if started.pending.is_ended())
+    }
+
+    fn wake_at(&mut self, at: Instant, cx: &Context<'_>) {
+        let background = &self.channel.background;
+        self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker());
+    }
+
+    /// One attempt.
+    fn send(&mut self, link: Arc<Link>) -> Result<(), Problem> {
+        let now = Instant::now();
+        let head = CallHead {
+            name: self.order.name,
+            shape: self.order.shape,
+            remaining: Some(self.order.deadline.saturating_duration_since(now)),
+            metadata: 0,
+        };
+        self.made += 1;
+        let call = NewCall { head, body: Arc::clone(&self.order.body) };
+        match link.start(call) {
+            Ok(started) => {
+                self.state = State::Sent(link, started);
+                Ok(())
+            }
+            Err(Refused::Busy) => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
+            Err(Refused::Protocol(NotStarted::TooLarge { limit })) => {
+                let size = self.order.body.len();
+                let text = format!("{size} bytes, and the server accepts {limit}");
+                Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text))
+            }
+            // The connection ended between the look and the call: take another one.
+            Err(Refused::Protocol(NotStarted::Draining | NotStarted::Closed)) => self
+                .again(Duration::ZERO, |call| {
+                    call.problem(ProblemKind::ConnectionLost, Ran::No, "")
+                }),
+        }
+    }
+
+    /// There is no connection.
+    fn not_linked(&mut self, error: NoLink) -> Result<(), Problem> {
+        self.made += 1;
+        match error {
+            NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
+            NoLink::WrongPeer(why) => Err(self.problem(ProblemKind::WrongPeer, Ran::No, why)),
+            NoLink::Unreachable(source) => self.again(backoff::pause(self.made), |call| {
+                let text = source.to_string();
+                call.problem(ProblemKind::NotConnected, Ran::No, text).caused_by(source)
+            }),
+        }
+    }
+
+    /// An attempt has ended: with a reply, or with another attempt to come (`None`).
+    fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
+        let link = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Sent(link, _) => Some(link),
+            _ => None,
+        };
+        match ended {
+            Ended::Value(bytes) => return Ok(Some(RawReply::Value(bytes))),
+            Ended::Error(bytes) => return Ok(Some(RawReply::Error(bytes))),
+            Ended::Refused(refusal) => self.refused(refusal)?,
+            Ended::Lost(ran, closed) => {
+                if ran != Ran::No {
+                    self.ran = Ran::Unknown;
+                }
+                let address = link.map(|link| link.address().clone());
+                let problem = move |call: &RawCall| {
+                    let text = words(&closed);
+                    call.problem(ProblemKind::ConnectionLost, ran, text).at(address, call.made)
+                };
+                let repeatable = self.order.kind != ActionKind::Once;
+                if self.channel.is_closed() || (ran != Ran::No && !repeatable) {
+                    return Err(problem(self));
+                }
+                self.again(Duration::ZERO, problem)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The server said no: some of these are worth another attempt.
+    fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
+        let pause = match refusal.code {
+            RefusalCode::DRAINING => Duration::ZERO,
+            RefusalCode::OVERLOADED => refusal.retry_after.max(backoff::pause(self.made)),
+            _ => return Err(self.finish(Problem::refused(refusal))),
+        };
+        self.again(pause, |call| call.finish(Problem::refused(refusal)))
+    }
+
+    /// Plans another attempt, unless there have been enough or there is no time for it.
+    fn again(
+        &mut self,
+        pause: Duration,
+        problem: impl FnOnce(&RawCall) -> Problem,
+    ) -> Result<(), Problem> {
+        let at = Instant::now() + pause;
+        if self.made >= self.order.attempts || at >= self.order.deadline {
+            return Err(problem(self));
+        }
+        self.state = State::Waiting((!pause.is_zero()).then_some(at));
+        Ok(())
+    }
+
+    /// The deadline has passed.
+    fn late(&mut self) -> Problem {
+        let ran = self.cancel();
+        self.problem(ProblemKind::Deadline, ran, "")
+    }
+
+    /// Lets the call go on without anybody who waits for it.
+    pub(super) fn detach(self) {
+        let background = Arc::clone(&self.channel.background);
+        background.adopt(self);
+    }
+
+    /// Gives the attempt under way up.
+    pub(super) fn cancel(&mut self) -> Ran {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Sent(link, started) => link.cancel(started.key),
+            _ => Ran::No,
+        }
+    }
+
+    fn problem(&self, kind: ProblemKind, ran: Ran, detail: impl Into<String>) -> Problem {
+        self.finish(Problem::new(kind, ran, detail))
+    }
+
+    fn finish(&self, problem: Problem) -> Problem {
+        let made = self.made.max(1);
+        problem.action(self.order.action).at(self.channel.address(), made).at_least(self.ran)
+    }
+}
+
+/// Dropping a call gives it up.
+impl Drop for RawCall {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+/// Why a future goes no further for now.
+enum Stop {
+    Pending,
+    Problem(Problem),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Stop {
+        Stop::Problem(problem)
+    }
+}
+
+/// How the connection ended, for people.
+fn words(closed: &Closed) -> String {
+    match closed {
+        Closed::Eof => "the server went away".to_owned(),
+        Closed::ByPeer(close) => format!("the server closed it: {}", close.text),
+        Closed::ByUs(close) => format!("closed by this side: {}", close.text),
+        Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
+    }
+}

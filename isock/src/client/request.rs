@@ -1,0 +1,109 @@
+//! A call with options of its own.
+
+use super::{
+    channel::Channel,
+    raw::{Order, RawCall},
+    Call, CallResult,
+};
+use crate::{
+    action::{Action, Kind, OneReply, Repeatable, SendAs},
+    error::{Problem, ProblemKind},
+    wire::{name_hash, EncodeError, Encoder, Ran},
+};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A call that has not been started, made by [`Client::request`](crate::Client::request).
+#[must_use = "a request does nothing until `.run()` or `.start()`"]
+pub struct Request<A> {
+    channel: Arc<Channel>,
+    input: Result<Vec<u8>, EncodeError>,
+    timeout: Duration,
+    attempts: u32,
+    action: PhantomData<fn() -> A>,
+}
+
+impl<A: Action> Request<A> {
+    pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
+        let mut encoder = Encoder::new(u32::MAX as usize);
+        let input = input.encode(&mut encoder).map(|()| encoder.into_bytes());
+        let (timeout, attempts) = (channel.settings.timeout, channel.settings.attempts);
+        Request { channel, input, timeout, attempts, action: PhantomData }
+    }
+
+    /// How long the call may take, all its attempts together; the client's timeout unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How often the call is tried in all, at least once; the client's attempts unless set. Only
+    /// for actions that may be repeated.
+    pub fn retry(mut self, attempts: u32) -> Self
+    where
+        A::Kind: Repeatable,
+    {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Calls and waits for the output.
+    ///
+    /// # Errors
+    /// The action's own error as a value, or the problem that kept it from answering.
+    pub fn run(self) -> CallResult<A>
+    where
+        A::Pattern: OneReply,
+    {
+        self.start().wait()
+    }
+
+    /// Starts the call and returns at once.
+    pub fn start(self) -> Call<A>
+    where
+        A::Pattern: OneReply,
+    {
+        Call::new(self.begin())
+    }
+
+    fn begin(self) -> Result<RawCall, Problem> {
+        let action = A::INFO.name;
+        let body = self.input.map_err(|error| unencodable(&error).action(action))?;
+        let order = Order {
+            action,
+            name: name_hash(action),
+            shape: 0,
+            kind: <A::Kind as Kind>::VALUE,
+            body: Arc::new(body),
+            deadline: after(self.timeout),
+            attempts: self.attempts,
+        };
+        let mut call = RawCall::new(self.channel, order);
+        call.begin()?;
+        Ok(call)
+    }
+}
+
+/// A timeout too long for the clock counts as thirty years.
+fn after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
+}
+
+fn unencodable(error: &EncodeError) -> Problem {
+    let kind = match error {
+        EncodeError::TooLarge { .. } => ProblemKind::InputTooLarge,
+        EncodeError::Unsupported(_) => ProblemKind::InputUnencodable,
+    };
+    Problem::new(kind, Ran::No, error.to_string())
+}
+
+impl<A: Action> fmt::Debug for Request<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("action", &A::INFO.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Errors for whoever starts a program.
+
+use super::Problem;
+use crate::address::{Address, BadAddress};
+use std::{io, sync::Arc};
+
+/// Why an action was not registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The server has an action of that name already.
+    #[error("`{name}` is registered already; give one of the two another `name = \"…\"`")]
+    Duplicate {
+        /// The name.
+        name: &'static str,
+    },
+    /// Two names share their number on the wire.
+    #[error("`{name}` and `{other}` have the same number on the wire; rename one of them")]
+    Collision {
+        /// The name that was to be registered.
+        name: &'static str,
+        /// The name that has the number.
+        other: &'static str,
+    },
+    /// Names that begin with `isock.` are the library's own.
+    #[error("`{name}` begins with `isock.`, which is kept for built-in actions; rename it")]
+    Reserved {
+        /// The name.
+        name: &'static str,
+    },
+    /// The server has stopped.
+    #[error("`{name}` was not registered: the server has stopped")]
+    Stopped {
+        /// The name.
+        name: &'static str,
+    },
+}
+
+/// Why a server does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address cannot be read.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// An address cannot be listened at.
+    #[error("cannot listen at {address}: {source}")]
+    Bind {
+        /// The address.
+        address: Address,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An action could not be registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// Actions of a required set have no handler.
+    #[error("no handler for {}; add `.on::<…>(…)` for each", list(.0))]
+    Missing(Vec<&'static str>),
+    /// The operating system refused what a server needs.
+    #[error("cannot start the server: {0}")]
+    System(#[source] io::Error),
+}
+
+/// Why there is no connection to a server.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// An address cannot be read.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// No server answers.
+    #[error("no server at {address} after {attempts} {}: {source}", plural(*.attempts))]
+    Unreachable {
+        /// The addresses that were tried, as they were given.
+        address: String,
+        /// How often.
+        attempts: u32,
+        /// What the last one said.
+        source: Arc<io::Error>,
+    },
+    /// Something answers that does not speak this version of the protocol.
+    #[error("{address}: {why}")]
+    WrongPeer {
+        /// The address.
+        address: String,
+        /// What it speaks, and what to do.
+        why: String,
+    },
+    /// The client has been closed.
+    #[error("this client has been closed")]
+    Closed,
+}
+
+/// Why a client's expectation of a server does not hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExpectError {
+    /// The server does not have these actions.
+    #[error("the server has no {}; register them there", list(.0))]
+    Missing(Vec<&'static str>),
+    /// The server could not be asked.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+}
+
+fn plural(attempts: u32) -> &'static str {
+    if attempts == 1 {
+        "attempt"
+    } else {
+        "attempts"
+    }
+}
+
+fn list(names: &[&'static str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = ServeError::Missing(vec!["Echo", "Place"]);
+        assert_eq!(error.to_string(), "no handler for `Echo`, `Place`; add `.on::<…>(…)` for each");
+    }
+}

@@ -1,0 +1,350 @@
+//! The driver of blocking callers: a connection whose callers do its reading and writing.
+//!
+//! No thread stands between a caller and the kernel. Of several callers one reads for all, and
+//! hands that role on when it leaves; each finds its own answer in its [`Pending`].
+
+use super::{
+    pending::{Ended, Pending, Waiter},
+    stream::{is_retry, CallerStream},
+};
+use crate::{
+    address::Address,
+    proto::{
+        Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Outcome,
+    },
+    wire::{CloseCode, Ran, Refusal, RefusalCode},
+};
+use std::{
+    collections::HashMap,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+/// After this long without traffic, look whether the other side has gone before writing.
+const IDLE: Duration = Duration::from_millis(10);
+/// Bytes that may wait to be written before new calls are turned away.
+const QUEUE: usize = 8 << 20;
+/// Pieces of one vectored write.
+const PIECES: usize = 32;
+
+/// One connection of a client.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: CallerStream,
+    address: Address,
+    /// What has been read and not understood. Lives here and not on a stack, so that the next
+    /// reader goes on where the last one left. Locked by the holder of the role alone.
+    input: Mutex<Buffer>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    proto: Connection,
+    pending: HashMap<CallKey, Arc<Pending>>,
+    /// Somebody reads.
+    reading: bool,
+    /// Who waits without reading, and would take the role.
+    parked: Vec<Thread>,
+    closed: Option<Closed>,
+    last_traffic: Instant,
+    /// A write failed: nothing more is written, but what has arrived is still read.
+    write_failed: bool,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) key: CallKey,
+}
+
+/// Why a call was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Protocol(NotStarted),
+    Busy,
+}
+
+/// The right to read. Dropping it, for whatever reason, hands it on.
+struct Role<'l>(&'l Link);
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.reading = false;
+        let next = state.parked.last().cloned();
+        drop(state);
+        if let Some(thread) = next {
+            thread.unpark();
+        }
+    }
+}
+
+impl Link {
+    /// A connection over a connected stream; [`handshake`](Link::handshake) comes next.
+    pub(crate) fn new(stream: CallerStream, address: Address, config: Config) -> Link {
+        let now = Instant::now();
+        let state = State {
+            proto: Connection::client(config, now),
+            pending: HashMap::new(),
+            reading: false,
+            parked: Vec::new(),
+            closed: None,
+            last_traffic: now,
+            write_failed: false,
+        };
+        Link { stream, address, input: Mutex::default(), state: Mutex::new(state) }
+    }
+
+    /// Where the other end is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Exchanges prefaces.
+    ///
+    /// # Errors
+    /// How the connection ended instead; `None` if the deadline came first.
+    pub(crate) fn handshake(&self, deadline: Instant) -> Result<(), Option<Closed>> {
+        self.flush(&mut self.lock());
+        let _role = self.take_role();
+        loop {
+            let state = self.lock();
+            if let Some(closed) = &state.closed {
+                return Err(Some(closed.clone()));
+            }
+            if state.proto.is_open() {
+                return Ok(());
+            }
+            drop(state);
+            if deadline <= Instant::now() {
+                return Err(None);
+            }
+            self.pump(CallerStream::read);
+        }
+    }
+
+    /// Whether new calls can be started.
+    pub(crate) fn is_usable(&self) -> bool {
+        let state = self.lock();
+        state.closed.is_none() && !state.proto.is_drained()
+    }
+
+    /// Sends a call, or queues it as the protocol wants. Returns soon in any case.
+    pub(crate) fn start(&self, call: NewCall) -> Result<Started, Refused> {
+        self.look_around();
+        let mut state = self.lock();
+        if state.proto.output_len() > QUEUE {
+            return Err(Refused::Busy);
+        }
+        let key = state.proto.call(call).map_err(Refused::Protocol)?;
+        let pending = Arc::new(Pending::default());
+        state.pending.insert(key, Arc::clone(&pending));
+        self.flush(&mut state);
+        Ok(Started { pending, key })
+    }
+
+    /// A server that has gone away or is going has often said so already: reading it now turns
+    /// a call that would be lost into one that is sent elsewhere.
+    fn look_around(&self) {
+        let idle = self.lock().last_traffic.elapsed() >= IDLE;
+        if idle {
+            if let Some(_role) = self.take_role() {
+                self.pump(CallerStream::read_now);
+            }
+        }
+    }
+
+    /// Waits until the call has ended; `None` if the deadline comes first.
+    pub(crate) fn wait(&self, pending: &Pending, deadline: Instant) -> Option<Ended> {
+        loop {
+            if let Some(ended) = pending.take() {
+                return Some(ended);
+            }
+            if deadline <= Instant::now() {
+                return None;
+            }
+            match self.take_role() {
+                Some(_role) => self.read_until(pending, deadline),
+                None => {
+                    self.park(pending, deadline);
+                    // Whoever has been woken may be about to leave: taking the role for a moment
+                    // makes sure that it goes to somebody who stays.
+                    drop(self.take_role());
+                }
+            }
+        }
+    }
+
+    /// Reads for all until this call has ended.
+    fn read_until(&self, pending: &Pending, deadline: Instant) {
+        while !pending.is_ended() && Instant::now() < deadline {
+            self.pump(CallerStream::read);
+        }
+    }
+
+    /// Reads for all, or waits for the role, for a moment: for a thread that serves futures.
+    pub(crate) fn drive(&self, deadline: Instant) {
+        match self.take_role() {
+            Some(_role) => self.pump(CallerStream::read),
+            None => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    fn take_role(&self) -> Option<Role<'_>> {
+        let mut state = self.lock();
+        (!std::mem::replace(&mut state.reading, true)).then(|| Role(self))
+    }
+
+    /// Waits for the end of the call or for the role, whichever comes first.
+    fn park(&self, pending: &Pending, deadline: Instant) {
+        let me = thread::current();
+        if !pending.wait_as(Waiter::Thread(me.clone())) {
+            return;
+        }
+        let mut state = self.lock();
+        if !state.reading {
+            return;
+        }
+        let id = me.id();
+        state.parked.push(me);
+        drop(state);
+        // A wake-up that came since then makes this return at once.
+        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+        self.lock().parked.retain(|thread| thread.id() != id);
+    }
+
+    /// Reads once with `read`, understands it, and writes what has become due. Only with the role.
+    fn pump(&self, read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>) {
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = read(&self.stream, input.space());
+        let now = Instant::now();
+        let mut woken = Vec::new();
+        let mut state = self.lock();
+        match result {
+            Ok(0) => state.proto.handle_eof(),
+            Ok(n) => {
+                input.filled(n);
+                state.last_traffic = now;
+            }
+            Err(error) if is_retry(&error) => {}
+            Err(_) => state.proto.handle_eof(),
+        }
+        state.understand(now, &mut input, &mut woken);
+        if state.proto.poll_timeout().is_some_and(|due| due <= now) {
+            state.proto.handle_timeout(now);
+            state.understand(now, &mut input, &mut woken);
+        }
+        self.flush(&mut state);
+        drop(state);
+        drop(input);
+        woken.into_iter().for_each(Waiter::wake);
+    }
+
+    /// Writes what waits, for at most the patience of one write.
+    fn flush(&self, state: &mut State) {
+        while state.proto.output_len() > 0 {
+            if state.write_failed {
+                return state.proto.discard_output();
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let count = state.proto.slices(&mut slices);
+            let result = self.stream.write(&slices[..count]);
+            let now = Instant::now();
+            match result {
+                Ok(n) => {
+                    state.proto.written(now, n);
+                    state.last_traffic = now;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_retry(&error) => return state.proto.write_blocked(now),
+                // What the other side said before it went is still to be read.
+                Err(_) => state.write_failed = true,
+            }
+        }
+    }
+
+    /// Gives a call up, and says whether its handler can have run.
+    pub(crate) fn cancel(&self, key: CallKey) -> Ran {
+        let mut state = self.lock();
+        if state.pending.remove(&key).is_none() {
+            return Ran::Unknown;
+        }
+        let ran = state.proto.cancel(key);
+        self.flush(&mut state);
+        ran
+    }
+
+    /// Ends the connection; calls under way end with it.
+    pub(crate) fn close(&self) {
+        let mut woken = Vec::new();
+        let mut state = self.lock();
+        state.proto.close(CloseCode::DONE);
+        state.understand(Instant::now(), &mut Buffer::new(), &mut woken);
+        self.say_last(&mut state);
+        drop(state);
+        woken.into_iter().for_each(Waiter::wake);
+    }
+
+    fn say_last(&self, state: &mut State) {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let count = state.proto.slices(&mut slices);
+        self.stream.write_last(&slices[..count]);
+        self.stream.close();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.proto.close(CloseCode::DONE);
+        self.say_last(&mut state);
+    }
+}
+
+impl State {
+    /// Hands every event to whom it concerns.
+    fn understand(&mut self, now: Instant, input: &mut Buffer, woken: &mut Vec<Waiter>) {
+        while let Some(event) = self.proto.read(now, input) {
+            match event {
+                Event::Reply { call, outcome } => {
+                    let ended = match outcome {
+                        Outcome::Value(body) => Ended::Value(body.into_vec()),
+                        Outcome::Error(body) => Ended::Error(body.into_vec()),
+                        Outcome::Refused(refusal) => Ended::Refused(refusal),
+                    };
+                    if let Some(pending) = self.pending.remove(&call) {
+                        woken.extend(pending.end(ended));
+                    }
+                }
+                Event::Call { key, .. } => {
+                    let text = "this client serves no actions";
+                    let refusal = Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text);
+                    self.proto.answer(key, Answer::Refusal(refusal));
+                }
+                Event::Closed(closed) => return self.closed(closed, woken),
+                Event::Ready
+                | Event::Send { .. }
+                | Event::Cancel(_)
+                | Event::Pong(_)
+                | Event::Draining => {}
+            }
+        }
+    }
+
+    fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {
+        for (call, ran) in self.proto.take_lost() {
+            if let Some(pending) = self.pending.remove(&call) {
+                woken.extend(pending.end(Ended::Lost(ran, closed.clone())));
+            }
+        }
+        self.closed = Some(closed);
+    }
+}

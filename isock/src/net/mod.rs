@@ -1,0 +1,28 @@
+//! Moves bytes: the drivers of the protocol machine.
+//!
+//! One driver is an event loop over many connections, for servers; the other lets blocking
+//! callers read and write their own connection. Knows sockets, pipes, threads and the clock. Does
+//! not know actions, handlers or types.
+
+mod dial;
+mod event_loop;
+mod link;
+mod listen;
+mod pending;
+mod pipe;
+mod remote;
+mod stream;
+
+pub(crate) use dial::{dial, resolve, Dialled};
+pub(crate) use event_loop::{ConnId, EventLoop, Incoming, Service};
+pub(crate) use link::{Link, Refused, Started};
+pub(crate) use listen::bind;
+pub(crate) use pending::Ended;
+pub(crate) use remote::{Command, Remote};
+
+/// A connection in memory: the end for an event loop, and the other one as if it had been dialled.
+pub(crate) fn memory_pair() -> (pipe::LoopEnd, Dialled) {
+    let (loop_end, caller_end) = pipe::pipe();
+    let stream = stream::CallerStream::Pipe(caller_end);
+    (loop_end, Dialled { stream, address: crate::address::Address::memory() })
+}

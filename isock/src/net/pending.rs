@@ -1,0 +1,89 @@
+//! A call that somebody waits for: a blocked thread, a future, or nobody yet.
+
+use crate::{
+    proto::Closed,
+    wire::{Ran, Refusal},
+};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    thread::Thread,
+};
+
+/// How a call ended, as far as one connection knows.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With an encoded value.
+    Value(Vec<u8>),
+    /// With the action's own error, encoded.
+    Error(Vec<u8>),
+    /// The server refused it, or it failed there.
+    Refused(Refusal),
+    /// The connection ended first.
+    Lost(Ran, Closed),
+}
+
+/// Where the end of a call is put.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    ended: Option<Ended>,
+    waiter: Option<Waiter>,
+}
+
+/// Who is told.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Thread(Thread),
+    Future(Waker),
+}
+
+impl Waiter {
+    /// Wakes. Never while a lock is held: a waker is the user's code.
+    pub(super) fn wake(self) {
+        match self {
+            Waiter::Thread(thread) => thread.unpark(),
+            Waiter::Future(waker) => waker.wake(),
+        }
+    }
+}
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the end, and returns who is to be woken once all locks are free.
+    #[must_use]
+    pub(super) fn end(&self, ended: Ended) -> Option<Waiter> {
+        let mut state = self.lock();
+        state.ended = Some(ended);
+        state.waiter.take()
+    }
+
+    /// Takes the end, if it is there.
+    pub(crate) fn take(&self) -> Option<Ended> {
+        self.lock().ended.take()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().ended.is_some()
+    }
+
+    /// Says who waits; false if the end is there already.
+    pub(super) fn wait_as(&self, waiter: Waiter) -> bool {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return false;
+        }
+        state.waiter = Some(waiter);
+        true
+    }
+
+    /// The same for a future.
+    pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
+        self.wait_as(Waiter::Future(waker.clone()))
+    }
+}

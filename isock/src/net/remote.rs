@@ -1,0 +1,80 @@
+//! How other threads reach an event loop: a queue and a waker.
+
+use super::{event_loop::ConnId, pipe::LoopEnd};
+use crate::proto::{Answer, ServedKey};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// What another thread asks of the loop.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A call has its answer.
+    Answer { connection: ConnId, key: ServedKey, answer: Answer },
+    /// Serve this pipe.
+    Accept(LoopEnd),
+    /// The other end of a pipe did something.
+    PipeChanged(ConnId),
+    /// Accept nothing more, answer what is under way, and return; by `until` in any case.
+    Drain { until: Instant },
+}
+
+/// A handle to a running event loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    waker: mio::Waker,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    commands: Vec<Command>,
+    /// The loop has returned: nobody will read any more.
+    closed: bool,
+}
+
+impl Remote {
+    pub(super) fn new(waker: mio::Waker) -> Remote {
+        Remote(Arc::new(Shared { queue: Mutex::default(), waker }))
+    }
+
+    /// Queues a command. One that comes after the loop has returned is dropped, and the result
+    /// says so.
+    pub(crate) fn send(&self, command: Command) -> Result<(), io::Error> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let first = queue.commands.is_empty();
+        queue.commands.push(command);
+        drop(queue);
+        // Only the first of a batch wakes: the loop takes all of them at once.
+        if first {
+            self.0.waker.wake()?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is queued into `into`.
+    pub(super) fn take(&self, into: &mut Vec<Command>) {
+        std::mem::swap(&mut self.lock().commands, into);
+    }
+
+    /// Accepts nothing more, and drops what is queued: pipes in it close, so their callers learn.
+    pub(super) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        let dropped = std::mem::take(&mut queue.commands);
+        drop(queue);
+        drop(dropped);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,115 @@
+//! What a connection runs over, once for each driver.
+
+use super::pipe::{CallerEnd, LoopEnd};
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, TcpStream},
+    time::Duration,
+};
+
+/// How long a blocking read or write waits before its caller looks at the clock: set once on the
+/// socket, so that deadlines cost no system call.
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The stream of an event loop: never blocks.
+#[derive(Debug)]
+pub(crate) enum LoopStream {
+    Tcp(mio::net::TcpStream),
+    Pipe(LoopEnd),
+}
+
+impl LoopStream {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            LoopStream::Tcp(stream) => stream.read(buffer),
+            LoopStream::Pipe(pipe) => pipe.read(buffer),
+        }
+    }
+
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            LoopStream::Tcp(stream) => stream.write_vectored(slices),
+            LoopStream::Pipe(pipe) => pipe.write(slices),
+        }
+    }
+
+    /// Nothing more will be written; what has been is still delivered.
+    pub(super) fn close_write(&self) {
+        match self {
+            // The peer may have closed already; then there is nothing left to say.
+            LoopStream::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
+            LoopStream::Pipe(pipe) => pipe.close_write(),
+        }
+    }
+}
+
+/// The stream of blocking callers: waits at most [`PATIENCE`].
+#[derive(Debug)]
+pub(crate) enum CallerStream {
+    Tcp(TcpStream),
+    Pipe(CallerEnd),
+}
+
+impl CallerStream {
+    /// Prepares a connected socket.
+    pub(super) fn tcp(stream: TcpStream) -> io::Result<CallerStream> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(CallerStream::Tcp(stream))
+    }
+
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            CallerStream::Tcp(stream) => (&mut &*stream).read(buffer),
+            CallerStream::Pipe(pipe) => pipe.read(buffer, PATIENCE),
+        }
+    }
+
+    pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            CallerStream::Tcp(stream) => (&mut &*stream).write_vectored(slices),
+            CallerStream::Pipe(pipe) => pipe.write(slices, PATIENCE),
+        }
+    }
+
+    /// Reads what lies there without waiting. Only while nobody else reads or writes.
+    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            CallerStream::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let read = (&mut &*stream).read(buffer);
+                stream.set_nonblocking(false)?;
+                read
+            }
+            CallerStream::Pipe(pipe) => pipe.read(buffer, Duration::ZERO),
+        }
+    }
+
+    /// Writes what fits without waiting. Only for the last words of a connection.
+    pub(super) fn write_last(&self, slices: &[IoSlice<'_>]) {
+        // Nobody is left who could be told of a failure.
+        match self {
+            CallerStream::Tcp(stream) => {
+                if stream.set_nonblocking(true).is_ok() {
+                    drop((&mut &*stream).write_vectored(slices));
+                }
+            }
+            CallerStream::Pipe(pipe) => drop(pipe.write(slices, Duration::ZERO)),
+        }
+    }
+
+    /// Ends both directions, and with them a read that waits.
+    pub(super) fn close(&self) {
+        match self {
+            CallerStream::Tcp(stream) => drop(stream.shutdown(Shutdown::Both)),
+            CallerStream::Pipe(pipe) => pipe.close(),
+        }
+    }
+}
+
+/// Whether a read or write merely has to be tried again.
+pub(super) fn is_retry(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}

@@ -1,0 +1,126 @@
+//! The actions of a server, found by the number of their name.
+//!
+//! Knows registrations. Does not know connections or threads.
+
+use crate::{
+    action::{Info, Registration},
+    error::RegisterError,
+    wire::name_hash,
+};
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
+
+/// The prefix of the names that are the library's own.
+pub(crate) const RESERVED: &str = "isock.";
+
+/// A table that can grow while it is used.
+#[derive(Debug, Default)]
+pub(crate) struct Router(RwLock<HashMap<u32, Registration>>);
+
+impl Router {
+    /// Adds an action of the user's.
+    ///
+    /// # Errors
+    /// If its name, or the number of its name, is taken.
+    pub(crate) fn add(&self, registration: Registration) -> Result<(), RegisterError> {
+        let name = registration.info().name;
+        if name.starts_with(RESERVED) {
+            return Err(RegisterError::Reserved { name });
+        }
+        self.insert(registration)
+    }
+
+    /// Adds an action of the library's.
+    pub(crate) fn insert(&self, registration: Registration) -> Result<(), RegisterError> {
+        let name = registration.info().name;
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match table.entry(name_hash(name)) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(registration);
+                Ok(())
+            }
+            std::collections::hash_map::Entry::Occupied(entry) => Err(taken(name, entry.get())),
+        }
+    }
+
+    /// The action with this number.
+    pub(crate) fn find(&self, hash: u32) -> Option<Registration> {
+        self.read().get(&hash).cloned()
+    }
+
+    /// What is registered, by name.
+    pub(crate) fn infos(&self) -> Vec<Info> {
+        let mut infos: Vec<Info> = self.read().values().map(Registration::info).collect();
+        infos.sort_by_key(|info| info.name);
+        infos
+    }
+
+    /// Those of `required` that are not registered.
+    pub(crate) fn missing(&self, required: &[Info]) -> Vec<&'static str> {
+        let table = self.read();
+        let has = |name| table.get(&name_hash(name)).is_some_and(|r| r.info().name == name);
+        required.iter().map(|info| info.name).filter(|name| !has(name)).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, Registration>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn taken(name: &'static str, by: &Registration) -> RegisterError {
+    match by.info().name {
+        other if other == name => RegisterError::Duplicate { name },
+        other => RegisterError::Collision { name, other },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Action, Failure, Never, Read, Unary};
+
+    macro_rules! action {
+        ($type:ident, $name:literal) => {
+            struct $type;
+            impl Action for $type {
+                type Input = ();
+                type Output = ();
+                type Error = Failure;
+                type Item = Never;
+                type Upload = Never;
+                type Kind = Read;
+                type Pattern = Unary;
+                const INFO: Info = Info::new($name);
+            }
+        };
+    }
+    // These two names share a 32-bit FNV-1a hash.
+    action!(Costarring, "costarring");
+    action!(Liquid, "liquid");
+    action!(Own, "isock.own");
+
+    #[test]
+    fn a_name_is_registered_once() {
+        let router = Router::default();
+        assert_eq!(router.add(Liquid::with(|(), _| Ok(()))), Ok(()));
+        let again = router.add(Liquid::with(|(), _| Ok(())));
+        assert_eq!(again, Err(RegisterError::Duplicate { name: "liquid" }));
+    }
+
+    #[test]
+    fn two_names_with_one_number_are_refused() {
+        let router = Router::default();
+        router.add(Liquid::with(|(), _| Ok(()))).unwrap();
+        let collision = RegisterError::Collision { name: "costarring", other: "liquid" };
+        assert_eq!(router.add(Costarring::with(|(), _| Ok(()))), Err(collision));
+        assert_eq!(router.missing(&[Liquid::INFO, Costarring::INFO]), ["costarring"]);
+    }
+
+    #[test]
+    fn names_of_the_library_are_kept() {
+        let error = Router::default().add(Own::with(|(), _| Ok(())));
+        assert_eq!(error, Err(RegisterError::Reserved { name: "isock.own" }));
+    }
+}

@@ -1,0 +1,172 @@
+//! How a server is put together.
+
+use super::{
+    handle::{Parts, Server},
+    Log, ServerHandle,
+};
+use crate::{
+    action::{Action, Api, Context, Handle, Info, Registration, ServedBy},
+    address::{Address, IntoAddresses},
+    error::ServeError,
+    limits::Limits,
+    router::Router,
+};
+use std::{fmt, sync::Arc};
+
+/// Threads that run handlers at most, unless said otherwise.
+const WORKERS: usize = 256;
+
+/// Collects actions and addresses; what is wrong with them is said by
+/// [`bind`](ServerBuilder::bind).
+#[must_use = "a builder serves nothing until `bind`, and `run` or `spawn`"]
+pub struct ServerBuilder {
+    router: Router,
+    required: Vec<Info>,
+    addresses: Vec<Address>,
+    error: Option<ServeError>,
+    limits: Limits,
+    log: Log,
+    hide_failures: bool,
+    workers: usize,
+}
+
+impl ServerBuilder {
+    pub(super) fn new() -> ServerBuilder {
+        ServerBuilder {
+            router: Router::default(),
+            required: Vec::new(),
+            addresses: Vec::new(),
+            error: None,
+            limits: Limits::default(),
+            log: Arc::new(|line| eprintln!("isock: {line}")),
+            hide_failures: false,
+            workers: WORKERS,
+        }
+    }
+
+    /// Serves the action `A` with a closure or a function.
+    pub fn on<A: Action>(
+        self,
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` with a value that implements [`Handle`].
+    pub fn handler<A: Action>(self, handler: impl Handle<A>) -> Self {
+        self.add(A::with(move |input, cx| handler.handle(input, cx)))
+    }
+
+    /// Serves every action of a set with one value. A missing [`Handle`] impl is an error of the
+    /// compiler.
+    pub fn serve<S: ServedBy<H>, H>(self, set: S, handler: H) -> Self {
+        let _ = set;
+        self.add_all(S::stubs(Arc::new(handler)))
+    }
+
+    /// Serves a registration stub.
+    pub fn add(mut self, registration: Registration) -> Self {
+        if let Err(error) = self.router.add(registration) {
+            self.fail(error.into());
+        }
+        self
+    }
+
+    /// Serves several registration stubs.
+    pub fn add_all(self, registrations: impl IntoIterator<Item = Registration>) -> Self {
+        registrations.into_iter().fold(self, ServerBuilder::add)
+    }
+
+    /// Demands that every action of a set has a handler by the time of
+    /// [`bind`](ServerBuilder::bind): for sets that are served by closures.
+    pub fn require<S: Api>(mut self, set: S) -> Self {
+        let _ = set;
+        self.required.extend_from_slice(S::ACTIONS);
+        self
+    }
+
+    /// Listens at this address too. Port 0 takes a free port, which
+    /// [`Server::addresses`] tells.
+    pub fn listen(mut self, address: impl IntoAddresses) -> Self {
+        match address.into_addresses() {
+            Ok(addresses) => self.addresses.extend(addresses),
+            Err(error) => self.fail(error.into()),
+        }
+        self
+    }
+
+    /// Bounds of each connection; [`Limits::default`] unless set.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Threads that run handlers at most; 256 unless set, at least 1. Calls beyond wait, and take
+    /// turns by connection.
+    pub fn workers(mut self, most: usize) -> Self {
+        self.workers = most.max(1);
+        self
+    }
+
+    /// Where the operator reads what happens: a line at a time, on the thread that it happens on.
+    /// Standard error unless set.
+    pub fn log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.log = Arc::new(log);
+        self
+    }
+
+    /// Keeps the text of every [`Failure`](crate::Failure) in the log, and tells callers only that
+    /// the handler failed. Declared errors travel as before.
+    pub fn hide_failures(mut self) -> Self {
+        self.hide_failures = true;
+        self
+    }
+
+    /// Listens at this address, and those given before.
+    ///
+    /// # Errors
+    /// What is wrong with the registrations or the addresses, the first thing first.
+    pub fn bind(self, address: impl IntoAddresses) -> Result<Server, ServeError> {
+        self.listen(address).build()
+    }
+
+    /// Serves on a thread of its own at the addresses given with
+    /// [`listen`](ServerBuilder::listen), or in memory alone if there are none.
+    ///
+    /// # Errors
+    /// As [`bind`](ServerBuilder::bind).
+    pub fn spawn(self) -> Result<ServerHandle, ServeError> {
+        self.build()?.spawn()
+    }
+
+    fn build(self) -> Result<Server, ServeError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let missing = self.router.missing(&self.required);
+        if !missing.is_empty() {
+            return Err(ServeError::Missing(missing));
+        }
+        Server::new(Parts {
+            router: Arc::new(self.router),
+            addresses: self.addresses,
+            limits: self.limits.in_range(),
+            log: self.log,
+            hide_failures: self.hide_failures,
+            workers: self.workers,
+        })
+    }
+
+    fn fail(&mut self, error: ServeError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("actions", &self.router.infos())
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}

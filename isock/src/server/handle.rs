@@ -1,0 +1,283 @@
+//! A server that is bound, and the handles to one that runs.
+
+use super::{
+    service::{Dispatch, Settings},
+    workers::Workers,
+    Log, ServerBuilder,
+};
+use crate::{
+    action::{Action, Context, Registration},
+    address::Address,
+    builtin,
+    client::Client,
+    error::{RegisterError, ServeError},
+    limits::Limits,
+    net::{bind, Command, EventLoop, Remote},
+    proto::Config,
+    router::Router,
+    wire::InstanceId,
+};
+use std::{
+    fmt, io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// How long [`stop`](ServerHandle::stop) lets calls in flight finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A server that is bound to its addresses and not serving yet.
+#[must_use = "a bound server answers nobody until `run` or `spawn`"]
+pub struct Server {
+    event_loop: EventLoop<Dispatch>,
+    workers: Workers,
+    stopper: Stopper,
+}
+
+pub(super) struct Parts {
+    pub(super) router: Arc<Router>,
+    pub(super) addresses: Vec<Address>,
+    pub(super) limits: Limits,
+    pub(super) log: Log,
+    pub(super) hide_failures: bool,
+    pub(super) workers: usize,
+}
+
+/// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
+#[derive(Clone)]
+pub struct Stopper {
+    remote: Remote,
+    router: Arc<Router>,
+    addresses: Arc<[Address]>,
+}
+
+/// A server that runs on a thread of its own.
+///
+/// Dropping the handle stops the server and waits for it; [`detach`](ServerHandle::detach) lets
+/// it run.
+#[must_use = "dropping the handle stops the server; use `detach` to let it run"]
+pub struct ServerHandle {
+    stopper: Stopper,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Begins a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// Begins a server that needs no address: [`ServerBuilder::spawn`] and
+    /// [`ServerHandle::client`] give a server and its clients without a socket, for tests.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(input = u64, output = u64)] struct Square;
+    /// let server = Server::in_memory().on::<Square>(|n, _| Ok(n * n)).spawn()?;
+    /// assert_eq!(server.client().run::<Square>(7)?, 49);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_memory() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(super) fn new(parts: Parts) -> Result<Server, ServeError> {
+        let mut listeners = Vec::new();
+        for address in &parts.addresses {
+            let bound = bind(address);
+            listeners.extend(
+                bound.map_err(|source| ServeError::Bind { address: address.clone(), source })?,
+            );
+        }
+        register_builtins(&parts.router)?;
+        let workers = Workers::new(parts.workers);
+        let settings = Arc::new(Settings {
+            log: parts.log,
+            hide_failures: parts.hide_failures,
+            max_output: parts.limits.message,
+        });
+        let instance = random_id().map_err(ServeError::System)?;
+        let config = Config::new(parts.limits, instance);
+        let service = |remote: &Remote| Dispatch {
+            router: Arc::clone(&parts.router),
+            workers: workers.clone(),
+            remote: remote.clone(),
+            settings,
+        };
+        let event_loop = EventLoop::new(config, listeners, service).map_err(ServeError::System)?;
+        let addresses = event_loop.addresses().cloned().collect();
+        let remote = event_loop.remote().clone();
+        let stopper = Stopper { remote, router: parts.router, addresses };
+        Ok(Server { event_loop, workers, stopper })
+    }
+
+    /// Where it listens, with the ports that it really has.
+    pub fn addresses(&self) -> &[Address] {
+        self.stopper.addresses()
+    }
+
+    /// A handle that stops it; needed before [`run`](Server::run), which blocks.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves on this thread until a [`Stopper`] says otherwise.
+    pub fn run(self) {
+        self.event_loop.run();
+        self.workers.close();
+    }
+
+    /// Serves on a thread of its own.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub fn spawn(self) -> Result<ServerHandle, ServeError> {
+        let stopper = self.stopper();
+        let thread = thread::Builder::new().name("isock-server".into());
+        let thread = thread.spawn(move || self.run()).map_err(ServeError::System)?;
+        Ok(ServerHandle { stopper, thread: Some(thread) })
+    }
+}
+
+fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
+    let table = Arc::downgrade(router);
+    router.insert(builtin::Actions::with(move |(), _| {
+        let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
+        Ok(infos.into_iter().map(|info| info.name.to_owned()).collect())
+    }))
+}
+
+pub(crate) fn random_id() -> io::Result<InstanceId> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(io::Error::from)?;
+    Ok(InstanceId(id))
+}
+
+impl Stopper {
+    /// Asks the server to accept nothing more, finish the calls in flight and return, within ten
+    /// seconds in any case. Does not wait.
+    pub fn stop(&self) {
+        self.drain(GRACE);
+    }
+
+    /// The same with another bound for the calls in flight.
+    pub fn drain(&self, grace: Duration) {
+        let now = Instant::now();
+        let until = now.checked_add(grace).unwrap_or(now + Duration::from_secs(86_400 * 365));
+        // A server that has stopped already needs no telling.
+        let _ = self.remote.send(Command::Drain { until });
+    }
+
+    fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+}
+
+impl ServerHandle {
+    /// Where it listens, with the ports that it really has.
+    pub fn addresses(&self) -> &[Address] {
+        self.stopper.addresses()
+    }
+
+    /// The first address at which it listens; `memory` if there is none.
+    pub fn address(&self) -> Address {
+        self.addresses().first().cloned().unwrap_or_else(Address::memory)
+    }
+
+    /// A client of this server: over its first address, or in memory if it has none. It connects
+    /// with its first call.
+    pub fn client(&self) -> Client {
+        match self.addresses().first() {
+            Some(address) => Client::of_address(address.clone()),
+            None => Client::in_memory(self.stopper.remote.clone()),
+        }
+    }
+
+    /// Adds an action while the server runs; connections that exist can call it at once.
+    ///
+    /// # Errors
+    /// If its name is taken.
+    pub fn add(&self, registration: Registration) -> Result<(), RegisterError> {
+        let name = registration.info().name;
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Err(RegisterError::Stopped { name });
+        }
+        self.stopper.router.add(registration)
+    }
+
+    /// The same with a closure or a function.
+    ///
+    /// # Errors
+    /// If its name is taken.
+    pub fn on<A: Action>(
+        &self,
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Result<(), RegisterError> {
+        self.add(A::with(handler))
+    }
+
+    /// A handle that stops the server from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Accepts nothing more, lets the calls in flight finish for at most ten seconds, and waits
+    /// for the end.
+    pub fn stop(self) {
+        self.drain(GRACE);
+    }
+
+    /// The same with another bound for the calls in flight.
+    pub fn drain(mut self, grace: Duration) {
+        self.stopper.drain(grace);
+        self.join();
+    }
+
+    /// Waits until the server has stopped for another reason.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    /// Lets the server run until the program ends.
+    pub fn detach(mut self) {
+        self.thread = None;
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A handler that drops its own server's handle must not wait for itself.
+            if thread.thread().id() != thread::current().id() {
+                // A panic of the loop has been reported by the panic hook already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stopper.stop();
+            self.join();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! Threads that run handlers: as many as are busy, up to a bound.
+
+use super::fair::FairQueue;
+use crate::net::ConnId;
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// An idle worker ends after this long.
+const IDLE: Duration = Duration::from_secs(10);
+/// Jobs that wait at most; past that calls are refused.
+const QUEUE: usize = 64 * 1024;
+
+/// A call that is to run.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// The pool of one server. Dropping the last handle lets its idle threads end.
+#[derive(Clone)]
+pub(super) struct Workers(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    most: usize,
+}
+
+struct State {
+    queue: FairQueue<ConnId, Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Workers {
+    /// A pool of at most `most` threads, none of which exists yet.
+    pub(super) fn new(most: usize) -> Workers {
+        let state = State { queue: FairQueue::new(), threads: 0, idle: 0, closed: false };
+        Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
+    }
+
+    /// Queues a job; gives it back if too many wait.
+    pub(super) fn run(&self, connection: ConnId, job: Job) -> Result<(), Job> {
+        let mut state = self.0.lock();
+        if state.queue.len() >= QUEUE {
+            return Err(job);
+        }
+        state.queue.push(connection, job);
+        let grow = state.idle < state.queue.len() && state.threads < self.0.most;
+        if grow && self.spawn() {
+            state.threads += 1;
+        } else {
+            self.0.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// A thread that cannot be had is no error while another one will come to the job.
+    fn spawn(&self) -> bool {
+        let shared = Arc::clone(&self.0);
+        let thread = thread::Builder::new().name("isock-worker".into());
+        thread.spawn(move || shared.work()).is_ok()
+    }
+
+    /// Lets the threads end once nothing waits.
+    pub(super) fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            job();
+        }
+    }
+
+    /// The next job; `None` if this thread is no longer needed.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop() {
+                return Some(job);
+            }
+            if state.closed {
+                state.threads -= 1;
+                return None;
+            }
+            state.idle += 1;
+            let (again, waited) =
+                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = again;
+            state.idle -= 1;
+            if waited.timed_out() && state.queue.len() == 0 {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn jobs_that_block_do_not_hold_up_others_while_threads_are_left() {
+        let workers = Workers::new(3);
+        let (send, receive) = mpsc::channel();
+        let gate = Arc::new(std::sync::Barrier::new(3));
+        for n in 0..3 {
+            let (send, gate) = (send.clone(), Arc::clone(&gate));
+            let job: Job = Box::new(move || {
+                gate.wait();
+                send.send(n).unwrap();
+            });
+            assert!(workers.run(ConnId::for_tests(n), job).is_ok());
+        }
+        let mut done: Vec<_> = receive.iter().take(3).collect();
+        done.sort_unstable();
+        assert_eq!(done, [0, 1, 2]);
+        workers.close();
+    }
+}

@@ -1,0 +1,3 @@
+//! Actions and helpers that the tests share.
+
+pub mod actions;
