@@ -7,7 +7,6 @@ use crate::{
     limits::Limits,
     net::{self, Command, Dialled, Link, Remote},
     proto::{Closed, Config},
-    server::random_id,
     wire::{InstanceId, PeerKind, VERSION},
 };
 use std::{
@@ -174,7 +173,7 @@ impl Channel {
         let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
         match *instance {
             Some(id) => Ok(id),
-            None => Ok(*instance.insert(random_id().map_err(unreachable)?)),
+            None => Ok(*instance.insert(net::random_id().map_err(unreachable)?)),
         }
     }
 

@@ -26,3 +26,10 @@ pub(crate) fn memory_pair() -> (pipe::LoopEnd, Dialled) {
     let stream = stream::CallerStream::Pipe(caller_end);
     (loop_end, Dialled { stream, address: crate::address::Address::memory() })
 }
+
+/// A name for one run of a program, from the operating system's generator.
+pub(crate) fn random_id() -> std::io::Result<crate::wire::InstanceId> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(std::io::Error::from)?;
+    Ok(crate::wire::InstanceId(id))
+}

@@ -12,13 +12,12 @@ use crate::{
     client::Client,
     error::{RegisterError, ServeError},
     limits::Limits,
-    net::{bind, Command, EventLoop, Remote},
+    net::{bind, random_id, Command, EventLoop, Remote},
     proto::Config,
     router::Router,
-    wire::InstanceId,
 };
 use std::{
-    fmt, io,
+    fmt,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -146,12 +145,6 @@ fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
         let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
         Ok(infos.into_iter().map(|info| info.name.to_owned()).collect())
     }))
-}
-
-pub(crate) fn random_id() -> io::Result<InstanceId> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(io::Error::from)?;
-    Ok(InstanceId(id))
 }
 
 impl Stopper {

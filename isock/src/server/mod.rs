@@ -7,7 +7,6 @@ mod service;
 mod workers;
 
 pub use builder::ServerBuilder;
-pub(crate) use handle::random_id;
 pub use handle::{Server, ServerHandle, Stopper};
 
 use std::sync::Arc;
