@@ -3,6 +3,7 @@
 //! Knows types and encodings. Does not know connections or servers.
 
 mod api;
+mod bytes;
 mod context;
 mod failure;
 mod handle;
@@ -14,6 +15,7 @@ mod registration;
 mod send_as;
 
 pub use api::{Api, ServedBy};
+pub use bytes::Bytes;
 pub use context::{CallInfo, Context, Peer};
 pub use failure::Failure;
 pub use handle::Handle;

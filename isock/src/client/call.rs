@@ -42,6 +42,11 @@ impl<A: Action> Call<A> {
         }
     }
 
+    /// Whether [`wait`](Call::wait) would return at once, as far as has been read. Does not read.
+    pub fn is_finished(&self) -> bool {
+        self.state.as_ref().map_or(true, RawCall::has_ended)
+    }
+
     /// Lets the call go on by itself; its outcome is dropped.
     pub fn detach(self) {
         if let Ok(call) = self.state {

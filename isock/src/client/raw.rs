@@ -171,7 +171,8 @@ impl RawCall {
         Ok(None)
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether the answer of the attempt under way is there.
+    pub(super) fn has_ended(&self) -> bool {
         matches!(&self.state, State::Sent(_, started) if started.pending.is_ended())
     }
 

@@ -1,0 +1,146 @@
+//! Bytes that travel as bytes.
+
+use super::SendAs;
+use crate::wire::{EncodeError, Encoder};
+use serde::{
+    de::{Deserializer, SeqAccess, Visitor},
+    ser::Serializer,
+    Deserialize, Serialize,
+};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+/// Owned bytes, copied whole.
+///
+/// A `Vec<u8>` travels as the same bytes, but serde takes it apart number by number, which costs
+/// far more for anything long. A caller may pass `&[u8]`, `&[u8; N]` or `Vec<u8>` where an action
+/// takes `Bytes`.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        deserializer.deserialize_byte_buf(BytesVisitor)
+    }
+}
+
+struct BytesVisitor;
+
+impl<'de> Visitor<'de> for BytesVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(Bytes(bytes))
+    }
+
+    // Formats without bytes of their own, JSON for one, give a list of numbers.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
+        let mut bytes = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(4096));
+        while let Some(byte) = seq.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Bytes(bytes))
+    }
+}
+
+/// A slice that is encoded as [`Bytes`] are.
+struct Borrowed<'b>(&'b [u8]);
+
+impl Serialize for Borrowed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl SendAs<Bytes> for &[u8] {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(&Borrowed(self))
+    }
+}
+
+impl<const N: usize> SendAs<Bytes> for &[u8; N] {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(&Borrowed(*self))
+    }
+}
+
+impl SendAs<Bytes> for Vec<u8> {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(&Borrowed(self))
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Bytes {
+        Bytes(bytes)
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Bytes {
+        Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Bytes> for Vec<u8> {
+    fn from(bytes: Bytes) -> Vec<u8> {
+        bytes.0
+    }
+}
+
+impl Deref for Bytes {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire;
+
+    #[test]
+    fn bytes_have_the_wire_form_of_a_list_of_bytes() {
+        let mut out = Encoder::new(64);
+        SendAs::<Bytes>::encode(&b"abc", &mut out).unwrap();
+        let encoded = out.into_bytes();
+        assert_eq!(wire::decode::<Vec<u8>>(&encoded).unwrap(), b"abc");
+        assert_eq!(wire::decode::<Bytes>(&encoded).unwrap().0, b"abc");
+    }
+}
