@@ -2,6 +2,7 @@
 
 use super::{
     calls::{Abandoned, Calls},
+    clock::Bucket,
     inbound::Inbound,
     output::Output,
     served::Served,
@@ -14,11 +15,7 @@ use crate::{
         RefusalCode, Total, Welcome, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION,
     },
 };
-use std::{
-    collections::VecDeque,
-    io::IoSlice,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
 /// What a connection is told at its beginning.
 #[derive(Clone, Debug)]
@@ -61,8 +58,8 @@ pub struct Connection {
     pub(super) pings: Bucket,
     /// When the frame at the front of the input must be complete.
     pub(super) frame_deadline: Option<Instant>,
-    handshake_deadline: Instant,
-    stall_deadline: Option<Instant>,
+    pub(super) handshake_deadline: Instant,
+    pub(super) stall_deadline: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,24 +86,6 @@ pub(super) enum Phase {
 pub(super) struct PeerLimits {
     pub(super) message: usize,
     pub(super) fragment: usize,
-}
-
-/// A leaky bucket of control frames.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    level: f64,
-    seen: Instant,
-}
-
-impl Bucket {
-    /// Adds one; false if more than ten seconds' worth have piled up.
-    pub(super) fn add(&mut self, now: Instant, per_second: u32) -> bool {
-        let rate = f64::from(per_second);
-        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
-        self.level = (self.level - passed * rate).max(0.0) + 1.0;
-        self.seen = now;
-        self.level <= rate * 10.0
-    }
 }
 
 /// A call that was not even queued.
@@ -159,7 +138,7 @@ impl Connection {
             calls_read: 0,
             draining: false,
             drained: false,
-            pings: Bucket { level: 0.0, seen: now },
+            pings: Bucket::new(now),
             frame_deadline: None,
             handshake_deadline: now + config.limits.handshake,
             stall_deadline: None,
@@ -379,54 +358,9 @@ impl Connection {
         }
     }
 
-    /// When [`handle_timeout`](Connection::handle_timeout) is due, if at all.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = match self.phase {
-            Phase::Closed => return None,
-            Phase::Handshake | Phase::Refused { .. } => Some(self.handshake_deadline),
-            Phase::Open => None,
-        };
-        let arriving = [handshake, self.frame_deadline, self.inbound.deadline()];
-        arriving.into_iter().chain([self.stall_deadline]).flatten().min()
-    }
-
-    /// Closes the connection if something has taken too long.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let open = self.phase == Phase::Open;
-        match () {
-            () if self.phase == Phase::Closed => {}
-            () if !open && self.handshake_deadline <= now => {
-                self.close(CloseCode::HANDSHAKE_TIMEOUT);
-            }
-            () if past(self.frame_deadline) || past(self.inbound.deadline()) => {
-                self.close(CloseCode::MESSAGE_STALLED);
-            }
-            () if past(self.stall_deadline) => self.close(CloseCode::NOT_READING),
-            () => {}
-        }
-    }
-
     /// The bytes to write next, in at most `slices.len()` pieces; returns how many there are.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         self.output.slices(slices)
-    }
-
-    /// Notes that the first `n` of these bytes have been handed over.
-    pub fn written(&mut self, now: Instant, n: usize) {
-        self.output.advance(n);
-        for (id, end) in self.output.ended() {
-            if id.initiator {
-                self.calls.ends_at(id, end);
-            }
-        }
-        let waiting = self.output.len() > 0;
-        self.stall_deadline = waiting.then(|| now + self.config.limits.output_stall);
-    }
-
-    /// Notes that the other side takes nothing at the moment.
-    pub fn write_blocked(&mut self, now: Instant) {
-        self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
     }
 
     /// Bytes that wait to be written.
@@ -480,9 +414,4 @@ impl Connection {
         self.output.clear();
         self.stall_deadline = None;
     }
-}
-
-/// How long until `deadline`, at least a moment.
-pub(crate) fn until(deadline: Instant, now: Instant) -> Duration {
-    deadline.saturating_duration_since(now)
 }
