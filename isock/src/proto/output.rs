@@ -192,7 +192,9 @@ impl Output {
         self.sent += n as u64;
         self.waiting -= n;
         self.gone += n;
-        while let Some(chunk) = self.chunks.front_mut() {
+        loop {
+            let only = self.chunks.len() == 1;
+            let Some(chunk) = self.chunks.front_mut() else { return };
             let len = chunk.bytes().len();
             if self.gone < len {
                 return;
@@ -200,7 +202,7 @@ impl Output {
             self.gone -= len;
             match chunk {
                 // The one chunk of a quiet connection is used again, unless it has grown.
-                Chunk::Copied(bytes) if self.waiting == 0 && bytes.capacity() <= COPY_UP_TO => {
+                Chunk::Copied(bytes) if only && bytes.capacity() <= COPY_UP_TO => {
                     bytes.clear();
                     return;
                 }
@@ -249,11 +251,13 @@ mod tests {
         let mut all = Vec::new();
         while output.len() > 0 {
             let mut slices = [IoSlice::new(&[]); 8];
-            let n = output.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..n].iter().flat_map(|s| s.iter().copied()).collect();
-            let n = bytes.len().min(step);
-            all.extend_from_slice(&bytes[..n]);
-            output.advance(n);
+            let count = output.slices(&mut slices);
+            let before = all.len();
+            for slice in &slices[..count] {
+                let room = step - (all.len() - before);
+                all.extend_from_slice(&slice[..slice.len().min(room)]);
+            }
+            output.advance(all.len() - before);
         }
         all
     }
@@ -291,6 +295,15 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    #[test]
+    fn what_follows_a_shared_body_begins_with_its_own_bytes() {
+        let mut output = Output::default();
+        reply(&mut output, 1, &SharedBody::new(vec![7; 5000]));
+        drain(&mut output, usize::MAX);
+        reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+        assert_eq!(slots(&drain(&mut output, usize::MAX)), [2]);
     }
 
     #[test]
