@@ -59,11 +59,7 @@ impl Connection {
     /// Notes that the first `n` of these bytes have been handed over.
     pub fn written(&mut self, now: Instant, n: usize) {
         self.output.advance(n);
-        for (id, end) in self.output.ended() {
-            if id.initiator {
-                self.calls.ends_at(id, end);
-            }
-        }
+        self.note_ends();
         let waiting = self.output.len() > 0;
         self.stall_deadline = waiting.then(|| now + self.config.limits.output_stall);
     }

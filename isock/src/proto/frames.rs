@@ -10,7 +10,7 @@ use super::{
 };
 use crate::wire::{
     u64_at, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Total,
-    CODEC_POSTCARD, MAX_CLOSE_TEXT, MAX_REFUSAL_TEXT, WORD_LEN,
+    CODEC_POSTCARD, MAX_REFUSAL_TEXT, WORD_LEN,
 };
 use std::time::Instant;
 
@@ -243,9 +243,6 @@ impl Connection {
 
     pub(super) fn close_frame(&mut self, words: &[u8], payload: &[u8]) -> Result<Step, CloseCode> {
         let close = Close::parse(words, payload).ok_or(CloseCode::BAD_FRAME)?;
-        if payload.len() > MAX_CLOSE_TEXT {
-            return Err(CloseCode::BAD_FRAME);
-        }
         Ok(self.ended(Closed::ByPeer(close)))
     }
 }

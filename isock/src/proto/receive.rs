@@ -5,7 +5,7 @@ use super::{
     frames::pong_frame,
     inbound::patience,
     served::ServedKey,
-    Body, Buffer, CallKey, Closed, Event, Outcome, FRAGMENT,
+    Body, Buffer, CallKey, Event, Outcome, FRAGMENT,
 };
 use crate::wire::{CallHead, CloseCode, Flags, FrameKind, Header, HEADER_LEN};
 use std::{ops::Range, time::Instant};
@@ -66,8 +66,10 @@ impl Connection {
     }
 
     fn step(&mut self, now: Instant, input: &mut Buffer) -> Result<Step, CloseCode> {
-        if self.phase == Phase::Handshake {
-            return self.preface(input);
+        match self.phase {
+            Phase::Handshake => return self.preface(input),
+            Phase::Refused { min, max } => return Ok(self.refused(now, input, (min, max))),
+            Phase::Open | Phase::Closed => {}
         }
         match self.next_frame(now, input)? {
             Some(frame) => self.frame(now, input, &frame),
@@ -76,7 +78,11 @@ impl Connection {
     }
 
     /// Takes the next frame if all of it is here. Its length is judged by its first 16 bytes.
-    fn next_frame(&mut self, now: Instant, input: &mut Buffer) -> Result<Option<Frame>, CloseCode> {
+    pub(super) fn next_frame(
+        &mut self,
+        now: Instant,
+        input: &mut Buffer,
+    ) -> Result<Option<Frame>, CloseCode> {
         let waiting = input.waiting();
         let Some(header) = waiting.first_chunk::<HEADER_LEN>() else {
             self.wait_for(now, waiting.len(), HEADER_LEN);
@@ -109,9 +115,6 @@ impl Connection {
         let words = input.taken(frame.words.clone());
         let payload = input.taken(frame.payload.clone());
         let kind = frame.header.kind;
-        if let Phase::Refused { min, max } = self.phase {
-            return Ok(self.ended(Closed::Versions { min, max }));
-        }
         match kind {
             FrameKind::CALL => self.call_frame(now, frame, words, payload),
             FrameKind::REPLY | FrameKind::ERROR => self.reply_frame(now, frame, words, payload),

@@ -2,6 +2,8 @@
 //!
 //! A function whose name begins with `pNNN_` proves the sentence of `PROTOCOL.md` with that id.
 
+mod close;
+mod handshake;
 mod lone;
 mod pair;
 mod pair_works;
