@@ -2,6 +2,7 @@
 
 use super::{
     calls::{Abandoned, Calls},
+    clock::Bucket,
     inbound::Inbound,
     output::Output,
     served::Served,
@@ -14,11 +15,7 @@ use crate::{
         RefusalCode, Total, Welcome, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION,
     },
 };
-use std::{
-    collections::VecDeque,
-    io::IoSlice,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
 /// What a connection is told at its beginning.
 #[derive(Clone, Debug)]
@@ -58,11 +55,13 @@ pub struct Connection {
     pub(super) draining: bool,
     /// The other side accepts no further calls.
     pub(super) drained: bool,
+    /// The other side refused the handshake: it has run nothing.
+    pub(super) turned_away: bool,
     pub(super) pings: Bucket,
     /// When the frame at the front of the input must be complete.
     pub(super) frame_deadline: Option<Instant>,
-    handshake_deadline: Instant,
-    stall_deadline: Option<Instant>,
+    pub(super) handshake_deadline: Instant,
+    pub(super) stall_deadline: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,24 +88,6 @@ pub(super) enum Phase {
 pub(super) struct PeerLimits {
     pub(super) message: usize,
     pub(super) fragment: usize,
-}
-
-/// A leaky bucket of control frames.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    level: f64,
-    seen: Instant,
-}
-
-impl Bucket {
-    /// Adds one; false if more than ten seconds' worth have piled up.
-    pub(super) fn add(&mut self, now: Instant, per_second: u32) -> bool {
-        let rate = f64::from(per_second);
-        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
-        self.level = (self.level - passed * rate).max(0.0) + 1.0;
-        self.seen = now;
-        self.level <= rate * 10.0
-    }
 }
 
 /// A call that was not even queued.
@@ -159,7 +140,8 @@ impl Connection {
             calls_read: 0,
             draining: false,
             drained: false,
-            pings: Bucket { level: 0.0, seen: now },
+            turned_away: false,
+            pings: Bucket::new(now),
             frame_deadline: None,
             handshake_deadline: now + config.limits.handshake,
             stall_deadline: None,
@@ -172,7 +154,7 @@ impl Connection {
     /// # Errors
     /// If the call can never be sent; nothing has been written then.
     pub fn call(&mut self, call: NewCall) -> Result<CallKey, NotStarted> {
-        if self.phase == Phase::Closed {
+        if self.is_over() {
             return Err(NotStarted::Closed);
         }
         if self.drained {
@@ -230,7 +212,7 @@ impl Connection {
     pub fn send(&mut self, call: &NewCall) -> Result<(), NotStarted> {
         let limit = self.peer.message.min(self.peer.fragment);
         match () {
-            () if self.phase == Phase::Closed => Err(NotStarted::Closed),
+            () if self.is_over() => Err(NotStarted::Closed),
             () if self.drained => Err(NotStarted::Draining),
             () if call.body.len() > limit => Err(NotStarted::TooLarge { limit }),
             () => {
@@ -250,6 +232,10 @@ impl Connection {
         match self.calls.abandon(key) {
             Abandoned::Unsent => Ran::No,
             Abandoned::Unknown => Ran::Unknown,
+            Abandoned::Sent(_) if self.phase == Phase::Closed => {
+                let left = if self.turned_away { 0 } else { self.output.placed() };
+                self.calls.ran(key, left)
+            }
             Abandoned::Sent(id) => {
                 let truncated = self.output.truncate(id);
                 if truncated {
@@ -268,7 +254,8 @@ impl Connection {
 
     /// Whether the handler of a call under way can have run, as far as this side knows.
     pub fn ran(&self, key: CallKey) -> Ran {
-        self.calls.ran(key, self.output.sent())
+        let left = if self.turned_away { 0 } else { self.output.sent() };
+        self.calls.ran(key, left)
     }
 
     /// Answers a call of the other side. An answer to a call that is not under way, or after the
@@ -341,10 +328,9 @@ impl Connection {
         if self.role == Role::Server && self.phase == Phase::Handshake {
             self.refuse_handshake();
         }
-        self.phase = Phase::Closed;
         let header = Header::new(FrameKind::CLOSE, Flags::default(), 1, close.text.len());
-        self.output.frame(header, |out| close.write_words(out), close.text.as_bytes());
-        self.events.push_back(Event::Closed(Closed::ByUs(close)));
+        self.output.seal(header, |out| close.write_words(out), close.text.as_bytes());
+        self.leave(Closed::ByUs(close));
     }
 
     /// A welcome in version 0, which says that a close follows and which versions would do.
@@ -366,67 +352,39 @@ impl Connection {
         }
     }
 
-    /// The other side will send nothing more.
+    /// The other side will send nothing more, and nothing is left to say to it: what waits to be
+    /// written is dropped. A driver that lets a half-closed peer have its answers calls this once
+    /// [`serving`](Connection::serving) and [`output_len`](Connection::output_len) are 0.
     pub fn handle_eof(&mut self) {
-        self.end(Closed::Eof);
+        let closed = match self.phase {
+            Phase::Refused { min, max } => self.unexplained(min, max),
+            _ => Closed::Eof,
+        };
+        self.end(closed);
     }
 
     /// Ends without a word to the other side.
     pub(super) fn end(&mut self, closed: Closed) {
         if self.phase != Phase::Closed {
-            self.phase = Phase::Closed;
-            self.events.push_back(Event::Closed(closed));
+            self.output.discard();
+            self.leave(closed);
         }
     }
 
-    /// When [`handle_timeout`](Connection::handle_timeout) is due, if at all.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = match self.phase {
-            Phase::Closed => return None,
-            Phase::Handshake | Phase::Refused { .. } => Some(self.handshake_deadline),
-            Phase::Open => None,
-        };
-        let arriving = [handshake, self.frame_deadline, self.inbound.deadline()];
-        arriving.into_iter().chain([self.stall_deadline]).flatten().min()
+    fn leave(&mut self, closed: Closed) {
+        self.phase = Phase::Closed;
+        self.inbound = Inbound::default();
+        self.events.push_back(Event::Closed(closed));
     }
 
-    /// Closes the connection if something has taken too long.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let open = self.phase == Phase::Open;
-        match () {
-            () if self.phase == Phase::Closed => {}
-            () if !open && self.handshake_deadline <= now => {
-                self.close(CloseCode::HANDSHAKE_TIMEOUT);
-            }
-            () if past(self.frame_deadline) || past(self.inbound.deadline()) => {
-                self.close(CloseCode::MESSAGE_STALLED);
-            }
-            () if past(self.stall_deadline) => self.close(CloseCode::NOT_READING),
-            () => {}
-        }
+    /// Whether nothing can be started any more.
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::Refused { .. })
     }
 
     /// The bytes to write next, in at most `slices.len()` pieces; returns how many there are.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         self.output.slices(slices)
-    }
-
-    /// Notes that the first `n` of these bytes have been handed over.
-    pub fn written(&mut self, now: Instant, n: usize) {
-        self.output.advance(n);
-        for (id, end) in self.output.ended() {
-            if id.initiator {
-                self.calls.ends_at(id, end);
-            }
-        }
-        let waiting = self.output.len() > 0;
-        self.stall_deadline = waiting.then(|| now + self.config.limits.output_stall);
-    }
-
-    /// Notes that the other side takes nothing at the moment.
-    pub fn write_blocked(&mut self, now: Instant) {
-        self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
     }
 
     /// Bytes that wait to be written.
@@ -469,20 +427,32 @@ impl Connection {
         self.inbound.memory() + self.output.len()
     }
 
-    /// The calls that ended with the connection, and whether their handlers can have run.
+    /// The calls that ended with the connection, and whether their handlers can have run. Empty
+    /// before the end. What still waits to be written then counts as sent, unless it has been
+    /// [discarded](Connection::discard_output): a driver may deliver it yet.
     pub fn take_lost(&mut self) -> Vec<Lost> {
-        let sent = self.output.sent();
-        self.calls.take_all(sent)
+        if self.phase != Phase::Closed {
+            return Vec::new();
+        }
+        self.note_ends();
+        let left = if self.turned_away { 0 } else { self.output.placed() };
+        self.calls.take_all(left)
     }
 
-    /// Drops the output: nobody will take it.
+    /// Drops the output, now and from here on: nobody will take it. What the other side has said
+    /// can still be read.
     pub fn discard_output(&mut self) {
-        self.output.clear();
+        self.note_ends();
+        self.output.discard();
         self.stall_deadline = None;
     }
-}
 
-/// How long until `deadline`, at least a moment.
-pub(crate) fn until(deadline: Instant, now: Instant) -> Duration {
-    deadline.saturating_duration_since(now)
+    /// Learns where those messages end whose last fragment has found its place.
+    pub(super) fn note_ends(&mut self) {
+        for (id, end) in self.output.ended() {
+            if id.initiator {
+                self.calls.ends_at(id, end);
+            }
+        }
+    }
 }

@@ -10,7 +10,10 @@
 
 mod buffer;
 mod calls;
+mod clock;
 mod connection;
+mod frames;
+mod handshake;
 mod inbound;
 mod output;
 mod receive;

@@ -32,6 +32,8 @@ pub(super) struct Output {
     ended: Vec<(MessageId, Offset)>,
     placed: Offset,
     sent: Offset,
+    /// Whatever is appended from now on is dropped: the connection is over.
+    sealed: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,9 @@ impl Chunk {
 impl Output {
     /// Appends bytes to the order.
     pub(super) fn copy(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.sealed {
+            return;
+        }
         let open = matches!(self.chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
         if !open {
             self.chunks.push_back(Chunk::Copied(Vec::new()));
@@ -118,6 +123,9 @@ impl Output {
         fragment: usize,
         first: impl FnOnce(&mut Vec<u8>, usize, Flags),
     ) -> Option<Offset> {
+        if self.sealed {
+            return None;
+        }
         let len = body.len().min(fragment);
         let whole = len == body.len();
         let flags = if whole { id.flags() } else { id.flags().with(Flags::MORE) };
@@ -139,9 +147,10 @@ impl Output {
         self.chunks.push_back(Chunk::Shared(Arc::clone(body), range));
     }
 
-    /// Puts further fragments in order, one message after the other.
-    fn take_turns(&mut self) {
-        while self.waiting < AHEAD {
+    /// Puts further fragments in order, one message after the other, while fewer than `ahead`
+    /// bytes wait.
+    fn take_turns(&mut self, ahead: usize) {
+        while self.waiting < ahead {
             let Some(mut bulk) = self.bulk.pop_front() else { return };
             let len = bulk.fragment.min(bulk.body.len() - bulk.at);
             let last = bulk.at + len == bulk.body.len();
@@ -176,7 +185,7 @@ impl Output {
 
     /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
     pub(super) fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.take_turns();
+        self.take_turns(AHEAD);
         let mut skip = self.gone;
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
@@ -192,7 +201,9 @@ impl Output {
         self.sent += n as u64;
         self.waiting -= n;
         self.gone += n;
-        while let Some(chunk) = self.chunks.front_mut() {
+        loop {
+            let only = self.chunks.len() == 1;
+            let Some(chunk) = self.chunks.front_mut() else { return };
             let len = chunk.bytes().len();
             if self.gone < len {
                 return;
@@ -200,7 +211,7 @@ impl Output {
             self.gone -= len;
             match chunk {
                 // The one chunk of a quiet connection is used again, unless it has grown.
-                Chunk::Copied(bytes) if self.waiting == 0 && bytes.capacity() <= COPY_UP_TO => {
+                Chunk::Copied(bytes) if only && bytes.capacity() <= COPY_UP_TO => {
                     bytes.clear();
                     return;
                 }
@@ -209,9 +220,21 @@ impl Output {
         }
     }
 
-    /// Drops what has not left.
-    pub(super) fn clear(&mut self) {
-        *self = Output { sent: self.sent, placed: self.placed, ..Output::default() };
+    /// Nothing is to follow but one last frame: calls that are not wholly in order never will be,
+    /// answers are put in order to their end.
+    pub(super) fn seal(&mut self, last: Header, words: impl FnOnce(&mut Vec<u8>), payload: &[u8]) {
+        self.bulk.retain(|bulk| !bulk.id.initiator);
+        self.bulk_bytes = self.bulk.iter().map(|bulk| bulk.body.len() - bulk.at).sum();
+        self.take_turns(usize::MAX);
+        self.frame(last, words, payload);
+        self.sealed = true;
+    }
+
+    /// Drops what has not left and what would come: nobody takes it.
+    pub(super) fn discard(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
+        let (sent, placed) = (self.sent, self.sent);
+        *self = Output { ended, sent, placed, sealed: true, ..Output::default() };
     }
 
     /// Bytes that have not left, whether they have a place yet or not.
@@ -219,7 +242,7 @@ impl Output {
         self.waiting + self.bulk_bytes
     }
 
-    /// Where the next byte will lie.
+    /// How far the bytes have left, or will unless they are discarded.
     pub(super) fn placed(&self) -> Offset {
         self.placed
     }
@@ -249,11 +272,13 @@ mod tests {
         let mut all = Vec::new();
         while output.len() > 0 {
             let mut slices = [IoSlice::new(&[]); 8];
-            let n = output.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..n].iter().flat_map(|s| s.iter().copied()).collect();
-            let n = bytes.len().min(step);
-            all.extend_from_slice(&bytes[..n]);
-            output.advance(n);
+            let count = output.slices(&mut slices);
+            let before = all.len();
+            for slice in &slices[..count] {
+                let room = step - (all.len() - before);
+                all.extend_from_slice(&slice[..slice.len().min(room)]);
+            }
+            output.advance(all.len() - before);
         }
         all
     }
@@ -291,6 +316,15 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    #[test]
+    fn what_follows_a_shared_body_begins_with_its_own_bytes() {
+        let mut output = Output::default();
+        reply(&mut output, 1, &SharedBody::new(vec![7; 5000]));
+        drain(&mut output, usize::MAX);
+        reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+        assert_eq!(slots(&drain(&mut output, usize::MAX)), [2]);
     }
 
     #[test]

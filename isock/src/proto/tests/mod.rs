@@ -1,0 +1,9 @@
+//! Claims about whole connections, in virtual time.
+//!
+//! A function whose name begins with `pNNN_` proves the sentence of `PROTOCOL.md` with that id.
+
+mod close;
+mod handshake;
+mod lone;
+mod pair;
+mod pair_works;
