@@ -110,6 +110,7 @@ impl Reader<'_> {
     /// Sets what most uses of the action compile with, in place of a value that is wrong.
     fn assume(&mut self, key: Key) {
         match key {
+            Key::Input => self.settings.input = Some(parse_quote!(())),
             Key::Stream => self.settings.stream = Some(parse_quote!(())),
             Key::Kind => self.settings.kind = Some(Kind::Read),
             _ => {}

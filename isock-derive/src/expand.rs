@@ -41,9 +41,9 @@ fn types(action: &Action) -> [TokenStream; 4] {
     let private = &action.private;
     [
         input(action),
-        stated_or(&action.output, quote!(())),
-        stated_or(&action.error, quote!(#private::Failure)),
-        stated_or(&action.item, quote!(#private::Never)),
+        stated_or(action.output.as_ref(), quote!(())),
+        stated_or(action.error.as_ref(), quote!(#private::Failure)),
+        stated_or(action.item.as_ref(), quote!(#private::Never)),
     ]
 }
 
@@ -59,8 +59,8 @@ fn input(action: &Action) -> TokenStream {
     }
 }
 
-fn stated_or(stated: &Option<Type>, default: TokenStream) -> TokenStream {
-    stated.as_ref().map_or(default, |ty| quote!(#ty))
+fn stated_or(stated: Option<&Type>, default: TokenStream) -> TokenStream {
+    stated.map_or(default, |ty| quote!(#ty))
 }
 
 fn pattern(action: &Action) -> TokenStream {
@@ -99,4 +99,59 @@ fn outliving(generics: &Generics) -> Generics {
         outliving.make_where_clause().predicates.push(predicate);
     }
     outliving
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::derive;
+
+    #[test]
+    fn the_impl_names_core_and_the_private_module_only() {
+        let written = derive(&parse_quote! {
+            /// Sends the text back.
+            #[action(input = Text, output = Text, kind = read)]
+            pub struct Echo;
+        });
+        let expected = quote! {
+            #[automatically_derived]
+            #[allow(deprecated)]
+            impl ::isock::__private::Action for Echo {
+                type Input = Text;
+                type Output = Text;
+                type Error = ::isock::__private::Failure;
+                type Item = ::isock::__private::Never;
+                type Upload = ::isock::__private::Never;
+                type Kind = ::isock::__private::Read;
+                type Pattern = ::isock::__private::Unary;
+                const INFO: ::isock::__private::Info = ::isock::__private::Info::new("Echo")
+                    .docs(::core::concat!("Sends the text back."))
+                    .kind::<::isock::__private::Read>();
+            }
+        };
+        assert_eq!(written.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn every_attribute_gets_an_impl() {
+        let words = [
+            "input", "output", "stream", "kind", "name", "crate", "item", "=", "=", "=", ",", ",",
+            ":", "::", "<", ">", "&", "str", "u8", "read", "\"a\"", "7", "(u8)", "[]", "'a", "dyn",
+        ];
+        let mut state = 1_u32;
+        for _ in 0..5_000 {
+            let settings: Vec<_> = (0..9).map(|_| words[next(&mut state) % words.len()]).collect();
+            let subject = format!("#[action({})] struct Echo;", settings.join(" "));
+            if let Ok(input) = syn::parse_str(&subject) {
+                let written = derive(&input).to_string();
+                assert!(written.contains(":: Action for Echo"), "{subject}\n{written}");
+            }
+        }
+    }
+
+    /// The next number of a fixed series that looks random.
+    fn next(state: &mut u32) -> usize {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (*state >> 16) as usize
+    }
 }

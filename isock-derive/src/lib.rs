@@ -10,12 +10,13 @@ mod attr;
 mod docs;
 mod errors;
 mod expand;
+mod name;
 mod owned;
 mod valid;
 mod words;
 
 use errors::Errors;
-use proc_macro::TokenStream;
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{parse_macro_input, DeriveInput};
 
@@ -167,11 +168,15 @@ use syn::{parse_macro_input, DeriveInput};
 /// Each of these, and each mistake in the attribute, is reported at its place with what to write
 /// instead.
 #[proc_macro_derive(Action, attributes(action))]
-pub fn derive_action(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
+pub fn derive_action(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// All mistakes, and the impl.
+fn derive(input: &DeriveInput) -> TokenStream {
     let mut errors = Errors::default();
-    let subject = ast::Subject::of(&input, &mut errors);
+    let subject = ast::Subject::of(input, &mut errors);
     let action = valid::check(subject, &mut errors);
     let expanded = expand::expand(&action);
-    quote!(#errors #expanded).into()
+    quote!(#errors #expanded)
 }

@@ -7,14 +7,12 @@ use crate::{
     attr::Kind,
     docs::Docs,
     errors::Errors,
+    name,
     owned::{Owner, Place},
 };
 use proc_macro2::TokenStream;
 use quote::{quote, ToTokens};
-use syn::{
-    ext::IdentExt, punctuated::Punctuated, token::Comma, Field, GenericParam, Generics, Ident,
-    LitStr, Type,
-};
+use syn::{punctuated::Punctuated, token::Comma, Field, GenericParam, Generics, Ident, Path, Type};
 
 /// An action that can be written down; what was wrong is replaced.
 pub(crate) struct Action<'a> {
@@ -53,140 +51,92 @@ pub(crate) enum Input {
 /// Checks everything, and notes all mistakes.
 pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a> {
     let Subject { ident, generics, form, docs, settings } = subject;
-    let private = match settings.krate {
-        Some(path) => quote!(#path::__private),
-        None => quote!(::isock::__private),
-    };
-    let mut owned = |ty: Option<Type>, place: Place| owned(ty?, place, &private, errors);
-    let input = owned(settings.input, Place::Input);
-    let output = owned(settings.output, Place::Other);
-    let error = owned(settings.error, Place::Error);
-    let item = owned(settings.stream, Place::Other);
-    Action {
-        ident,
-        generics,
-        name: name(ident, settings.name, errors),
-        docs,
-        input: self::input(input, &form, generics, errors),
-        output,
-        error,
-        item,
-        kind: settings.kind.unwrap_or(Kind::Once),
-        private,
-    }
+    let private = private(settings.krate);
+    let mut check = Check { private: &private, errors };
+    let input = check.input(settings.input, &form, generics);
+    let output = settings.output.and_then(|ty| check.owned(ty, Place::Other));
+    let error = settings.error.and_then(|ty| check.owned(ty, Place::Error));
+    let item = settings.stream.and_then(|ty| check.owned(ty, Place::Other));
+    let name = name::choose(ident, settings.name, errors);
+    let kind = settings.kind.unwrap_or(Kind::Once);
+    Action { ident, generics, private, name, docs, input, output, error, item, kind }
 }
 
-/// The type, owned; `None` for an error that no other type can stand in for.
-fn owned(mut ty: Type, place: Place, private: &TokenStream, errors: &mut Errors) -> Option<Type> {
-    let mut owner = Owner::new(place, private, errors);
-    owner.own(&mut ty);
-    (place != Place::Error || !owner.lost).then_some(ty)
+/// The path of isock's private module.
+fn private(krate: Option<Path>) -> TokenStream {
+    krate.map_or_else(|| quote!(::isock::__private), |path| quote!(#path::__private))
 }
 
-/// Decides the input, and refuses types that cannot be actions.
-fn input(stated: Option<Type>, form: &Form, generics: &Generics, errors: &mut Errors) -> Input {
-    let before = errors.count();
-    refuse_parameters(stated.is_none(), generics, errors);
-    if let Form::Union(keyword) = form {
-        errors.at(keyword, "a union cannot be an action: write a struct or an enum");
-    }
-    match (stated, form) {
-        (Some(ty), _) => Input::Stated(Box::new(ty)),
-        (None, Form::Value(fields)) if errors.count() == before => itself(fields, errors),
-        (None, _) => Input::Nothing,
-    }
+struct Check<'a> {
+    private: &'a TokenStream,
+    errors: &'a mut Errors,
 }
 
-/// The type as its own input, unless a field is borrowed.
-fn itself(fields: &[&Field], errors: &mut Errors) -> Input {
-    let before = errors.count();
-    for field in fields {
-        // With an attribute of serde's, a field may travel as something else.
-        let adapted = field.attrs.iter().any(|attr| attr.path().is_ident("serde"));
-        if !adapted && matches!(field.ty, Type::Reference(_)) {
-            let message = "the input owns its data: write `String` for `&str`, `Vec<T>` for `&[T]`";
-            errors.at(&field.ty, message);
+impl Check<'_> {
+    /// Decides the input, and refuses types that cannot be actions.
+    fn input(&mut self, stated: Option<Type>, form: &Form, generics: &Generics) -> Input {
+        let before = self.errors.count();
+        self.refuse_parameters(stated.is_none(), generics);
+        if let Form::Union(keyword) = form {
+            self.errors.at(keyword, "a union cannot be an action: write a struct or an enum");
+        }
+        if let (None, Form::Value(fields)) = (&stated, form) {
+            self.refuse_references(fields, generics);
+        }
+        match (stated, form) {
+            (Some(ty), _) => {
+                let owned = self.owned(ty, Place::Input);
+                owned.map_or(Input::Nothing, |ty| Input::Stated(Box::new(ty)))
+            }
+            (None, Form::Value(_)) if self.errors.count() == before => Input::Itself,
+            (None, _) => Input::Nothing,
         }
     }
-    if errors.count() == before {
-        Input::Itself
-    } else {
-        Input::Nothing
+
+    /// The type, owned; `None` for an error that no other type can stand in for.
+    fn owned(&mut self, mut ty: Type, place: Place) -> Option<Type> {
+        let mut owner = Owner::new(place, self.private, self.errors);
+        owner.own(&mut ty);
+        (place != Place::Error || !owner.lost).then_some(ty)
+    }
+
+    fn refuse_parameters(&mut self, is_input: bool, generics: &Generics) {
+        let (lifetimes, others): (Punctuated<_, Comma>, Punctuated<_, Comma>) =
+            generics.params.iter().partition(|param| matches!(param, GenericParam::Lifetime(_)));
+        if !lifetimes.is_empty() {
+            self.errors.at(lifetimes.to_token_stream(), borrows(is_input));
+        }
+        if !others.is_empty() {
+            self.errors.at(others.to_token_stream(), GENERIC);
+        }
+    }
+
+    /// Refuses fields that are references to `'static`: serde has impls for them that are of no use
+    /// here. Of other fields that cannot travel the compiler says so, and a lifetime of the type's
+    /// own has been reported.
+    fn refuse_references(&mut self, fields: &[&Field], generics: &Generics) {
+        let named = generics.lifetimes().next().is_some();
+        for field in fields {
+            // With an attribute of serde's, a field may travel as something else.
+            let adapted = field.attrs.iter().any(|attr| attr.path().is_ident("serde"));
+            if !named && !adapted && matches!(field.ty, Type::Reference(_)) {
+                self.owned(field.ty.clone(), Place::Other);
+            }
+        }
     }
 }
 
-fn refuse_parameters(is_input: bool, generics: &Generics, errors: &mut Errors) {
-    let (lifetimes, others): (Punctuated<_, Comma>, Punctuated<_, Comma>) =
-        generics.params.iter().partition(|param| matches!(param, GenericParam::Lifetime(_)));
-    let borrowed = if is_input {
+/// Why a type with a lifetime is no action.
+fn borrows(is_input: bool) -> &'static str {
+    if is_input {
         "an action owns its input: write `String` for `&str`, `Vec<T>` for `&[T]`, and drop the \
          lifetime"
     } else {
         "an action outlives its calls: own what it holds, or share it in an `Arc`, and drop the \
          lifetime"
-    };
-    refuse(lifetimes, borrowed, errors);
-    let generic = "an action has one name on the wire, so it has no parameters: write a concrete \
-                   type, or implement `Action` by hand with a name for each instance";
-    refuse(others, generic, errors);
-}
-
-fn refuse(params: Punctuated<&GenericParam, Comma>, message: &str, errors: &mut Errors) {
-    if !params.is_empty() {
-        errors.at(params.to_token_stream(), message);
     }
 }
 
-/// The longest name of an action, in bytes.
-const MAX_NAME: usize = 128;
-
-/// The name on the wire: the one that was given, or else the type's.
-fn name(ident: &Ident, given: Option<LitStr>, errors: &mut Errors) -> String {
-    let own = ident.unraw().to_string();
-    match given {
-        None if own.len() > MAX_NAME => {
-            let message = format!("a name has at most {MAX_NAME} bytes: set `name = \"…\"`");
-            errors.at(ident, message);
-            own
-        }
-        None => own,
-        Some(literal) => match flaw(&literal.value()) {
-            None => literal.value(),
-            Some(flaw) => {
-                errors.at(literal, flaw);
-                own
-            }
-        },
-    }
-}
-
-/// Why `name` is no name.
-fn flaw(name: &str) -> Option<String> {
-    if name.is_empty() {
-        return Some("a name is not empty: leave `name` out to take the type's".to_owned());
-    }
-    if name.len() > MAX_NAME {
-        return Some(format!("a name has at most {MAX_NAME} bytes; this one has {}", name.len()));
-    }
-    let bad = name.chars().find(|&c| c.is_whitespace() || !printable(c))?;
-    Some(format!("a name is printable and without spaces; {bad:?} is not: write `.`, `-` or `_`"))
-}
-
-fn printable(c: char) -> bool {
-    c.escape_debug().count() == 1 || matches!(c, '"' | '\'' | '\\')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_short_and_printable() {
-        for name in ["Echo", "shop.place", "größe", "a'b\"c\\", &"x".repeat(128)] {
-            assert_eq!(flaw(name), None, "{name}");
-        }
-        for name in ["", "a b", "a\tb", "a\u{a0}b", "a\u{200b}b", "a\0", &"x".repeat(129)] {
-            assert!(flaw(name).is_some(), "{name:?}");
-        }
-    }
-}
+/// Why a type with parameters is no action.
+const GENERIC: &str = "an action has one name on the wire, so it has no parameters: write a \
+                       concrete type, or implement `Action` by hand with a name for each instance";

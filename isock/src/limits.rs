@@ -34,6 +34,11 @@ limits! {
     /// Time from accept to a complete preface; the connection is closed when it has passed.
     /// Default 3 s.
     handshake: Duration = Duration::from_secs(3);
+    /// Connections that have not shown a preface, in all; past that the oldest one is closed for
+    /// the new one. Default 64.
+    unauthenticated: usize = 64;
+    /// The same for one address. Default 16.
+    unauthenticated_per_address: usize = 16;
     /// The longest message that is accepted, encoded, in bytes; metadata counts, headers do not.
     /// A caller that knows the bound is refused before a byte moves (`ran()` is No); a peer that
     /// passes it is closed. Default 8 MiB, at least 64 KiB, at most 1 GiB.
@@ -53,6 +58,10 @@ limits! {
     /// Pings a second that are answered, sustained over ten seconds; the connection is closed
     /// above it. Default 100.
     pings_per_second: u32 = 100;
+    /// Bytes that a server holds for all its connections: input that is not complete, calls that
+    /// wait or run, output that has not left. Past that new calls are refused as overloaded, and a
+    /// connection that holds more than 128 KiB is closed when it would hold more. Default 256 MiB.
+    total: usize = 256 << 20;
 }
 
 impl Limits {

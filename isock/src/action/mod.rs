@@ -73,3 +73,13 @@ pub trait Action: Sized + 'static {
         Registration::new::<Self>(handler)
     }
 }
+
+/// An action whose input is the action itself: what [`Client::call`](crate::Client::call) takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not its own input",
+    note = "pass the input: `client.run::<{Self}>(…)`"
+)]
+pub trait ItsOwnInput: Action<Input = Self> + Payload {}
+
+#[diagnostic::do_not_recommend]
+impl<A: Action<Input = A> + Payload> ItsOwnInput for A {}

@@ -13,7 +13,7 @@ pub use call::Call;
 pub use request::Request;
 
 use crate::{
-    action::{Action, Api, OneReply, Payload, SendAs},
+    action::{Action, Api, ItsOwnInput, OneReply, SendAs},
     address::{Address, IntoAddresses},
     builtin,
     error::{CallError, ConnectError, ExpectError},
@@ -89,7 +89,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`run`](Client::run).
-    pub fn call<A: Action<Input = A> + Payload>(&self, action: A) -> CallResult<A>
+    pub fn call<A: ItsOwnInput>(&self, action: A) -> CallResult<A>
     where
         A::Pattern: OneReply,
     {

@@ -4,15 +4,20 @@
 //! callers read and write their own connection. Knows sockets, pipes, threads and the clock. Does
 //! not know actions, handlers or types.
 
+mod accept;
+mod account;
+mod conn;
 mod dial;
 mod event_loop;
 mod link;
 mod listen;
+mod lobby;
 mod pending;
 mod pipe;
 mod remote;
 mod stream;
 
+pub(crate) use account::{Account, Charge};
 pub(crate) use dial::{dial, resolve, Dialled};
 pub(crate) use event_loop::{ConnId, EventLoop, Incoming, Service};
 pub(crate) use link::{Link, Refused, Started};

@@ -83,9 +83,24 @@ impl Buffer {
         &self.bytes[range]
     }
 
-    /// Moves the memory out if nothing waits, so that an idle connection holds none.
-    pub fn lend(&mut self) -> Option<Buffer> {
-        (self.is_empty() && !self.bytes.is_empty()).then(|| std::mem::take(self))
+    /// Takes the memory of `spare` if that is the larger one.
+    pub fn grow_into(&mut self, spare: &mut Buffer) {
+        if self.bytes.len() < spare.bytes.len() {
+            let old = std::mem::replace(self, std::mem::take(spare));
+            (self.start, self.end) = (0, 0);
+            self.push(old.waiting());
+        }
+    }
+
+    /// Gives the memory away and keeps just what waits, unless that is most of it: an idle
+    /// connection holds nothing, and a slow one what it has sent.
+    pub fn shrink_into(&mut self, spare: &mut Buffer) {
+        let waiting = self.end - self.start;
+        if waiting < self.bytes.len() / 4 {
+            let bytes = self.waiting().to_vec();
+            let small = Buffer { start: 0, end: bytes.len(), bytes };
+            *spare = std::mem::replace(self, small);
+        }
     }
 
     /// Bytes of memory held.
@@ -109,12 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn only_an_empty_buffer_lends_its_memory() {
-        let mut buffer = Buffer::new();
-        buffer.push(&[1]);
-        assert!(buffer.lend().is_none());
+    fn an_idle_buffer_holds_nothing_and_a_slow_one_what_has_come() {
+        let (mut buffer, mut spare) = (Buffer::new(), Buffer::new());
+        buffer.push(&[1, 2, 3]);
         buffer.take(1);
-        assert_eq!(buffer.lend().map(|b| b.memory()), Some(FIRST));
-        assert_eq!(buffer.memory(), 0);
+        buffer.shrink_into(&mut spare);
+        assert_eq!((buffer.waiting(), buffer.memory(), spare.memory()), (&[2, 3][..], 2, FIRST));
+        buffer.grow_into(&mut spare);
+        buffer.push(&[4]);
+        assert_eq!((buffer.waiting(), spare.memory()), (&[2, 3, 4][..], 0));
+        buffer.take(3);
+        buffer.shrink_into(&mut spare);
+        assert_eq!((buffer.memory(), spare.memory()), (0, FIRST));
     }
 }

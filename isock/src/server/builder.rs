@@ -65,6 +65,8 @@ impl ServerBuilder {
     }
 
     /// Serves a registration stub.
+    // The name is the one that iSocket's users know; a builder is no number.
+    #[allow(clippy::should_implement_trait)]
     pub fn add(mut self, registration: Registration) -> Self {
         if let Err(error) = self.router.add(registration) {
             self.fail(error.into());

@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     error::{RegisterError, ServeError},
     limits::Limits,
-    net::{bind, random_id, Command, EventLoop, Remote},
+    net::{bind, random_id, Account, Command, EventLoop, Remote},
     proto::Config,
     router::Router,
 };
@@ -97,14 +97,18 @@ impl Server {
             max_output: parts.limits.message,
         });
         let instance = random_id().map_err(ServeError::System)?;
+        let account = Account::new(parts.limits.total);
         let config = Config::new(parts.limits, instance);
+        let held = account.clone();
         let service = |remote: &Remote| Dispatch {
             router: Arc::clone(&parts.router),
             workers: workers.clone(),
             remote: remote.clone(),
+            account: held,
             settings,
         };
-        let event_loop = EventLoop::new(config, listeners, service).map_err(ServeError::System)?;
+        let event_loop =
+            EventLoop::new(config, account, listeners, service).map_err(ServeError::System)?;
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
         let stopper = Stopper { remote, router: parts.router, addresses };

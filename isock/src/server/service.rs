@@ -4,7 +4,7 @@ use super::{workers::Workers, Log};
 use crate::{
     action::{CallInfo, Handled, Info, Peer, Registration},
     address::Address,
-    net::{Command, ConnId, Incoming, Remote, Service},
+    net::{Account, Charge, Command, ConnId, Incoming, Remote, Service},
     proto::{Answer, Closed, ServedKey},
     router::Router,
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
@@ -26,6 +26,7 @@ pub(crate) struct Dispatch {
     pub(super) router: Arc<Router>,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
+    pub(super) account: Account,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -52,6 +53,8 @@ struct Job {
     reply_to: Option<(ConnId, ServedKey)>,
     remote: Remote,
     settings: Arc<Settings>,
+    /// What the input costs until the job is gone.
+    _charge: Charge,
 }
 
 impl Service for Dispatch {
@@ -75,14 +78,14 @@ impl Service for Dispatch {
         let Some(registration) = self.router.find(call.head.name) else {
             return refuse(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
         };
+        if self.account.is_overdrawn() {
+            return refuse(overloaded("the server holds too much for its connections"));
+        }
         let cancelled = Arc::new(AtomicBool::new(false));
         let job = self.job(session, registration, call, Arc::clone(&cancelled));
         match self.workers.run(connection, Box::new(move || job.run())) {
             Ok(()) => session.running.extend(key.map(|key| (key, cancelled))),
-            Err(_) => refuse(Refusal {
-                retry_after: COME_BACK,
-                ..Refusal::new(RefusalCode::OVERLOADED, Ran::No, "too many calls wait")
-            }),
+            Err(_) => refuse(overloaded("too many calls wait")),
         }
     }
 
@@ -96,8 +99,6 @@ impl Service for Dispatch {
         }
     }
 
-    fn batch_done(&mut self) {}
-
     fn closed(&mut self, session: Session, _why: &Closed) {
         session.running.iter().for_each(|(_, flag)| set(flag));
     }
@@ -105,6 +106,11 @@ impl Service for Dispatch {
     fn log(&mut self, what: &str) {
         (self.settings.log)(what);
     }
+}
+
+fn overloaded(text: &str) -> Refusal {
+    let refusal = Refusal::new(RefusalCode::OVERLOADED, Ran::No, text);
+    Refusal { retry_after: COME_BACK, ..refusal }
 }
 
 fn set(flag: &AtomicBool) {
@@ -120,6 +126,7 @@ impl Dispatch {
         cancelled: Arc<AtomicBool>,
     ) -> Job {
         let CallHead { remaining, metadata, .. } = call.head;
+        let input = call.body.into_vec();
         Job {
             info: CallInfo {
                 action: registration.info(),
@@ -130,7 +137,8 @@ impl Dispatch {
             },
             registration,
             metadata: metadata as usize,
-            input: call.body.into_vec(),
+            _charge: self.account.charge(input.capacity()),
+            input,
             reply_to: call.key.map(|key| (call.connection, key)),
             remote: self.remote.clone(),
             settings: Arc::clone(&self.settings),

@@ -60,6 +60,8 @@ codes! {
     STOPPING = 13, "stopping";
     /// Too many connections; this one made room.
     DISPLACED = 14, "too many connections without a preface";
+    /// The server holds too much for its connections, and much of it for this one.
+    OVERLOADED = 15, "the server is out of memory for its connections";
 }
 
 impl fmt::Debug for CloseCode {

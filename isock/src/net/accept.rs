@@ -1,0 +1,90 @@
+//! Listening sockets in an event loop, and what to do when the system has no descriptors left.
+
+use super::listen::Listener;
+use mio::{Interest, Registry, Token};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// The first pause after the system ran out of something, and the longest.
+const FIRST: Duration = Duration::from_millis(10);
+const MOST: Duration = Duration::from_secs(1);
+
+/// A listener that is registered with a loop.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) listener: Listener,
+    /// When to try again, and how long the pause was.
+    retry: Option<(Instant, Duration)>,
+}
+
+/// What one try to accept gave.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Connection(mio::net::TcpStream, SocketAddr),
+    /// Nobody waits.
+    Nothing,
+    /// The system has no room; the first time it says so.
+    NoRoom(io::Error),
+    /// The system still has no room.
+    StillNoRoom,
+}
+
+impl Accepting {
+    pub(super) fn new(
+        mut listener: Listener,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Accepting> {
+        registry.register(&mut listener.socket, token, Interest::READABLE)?;
+        Ok(Accepting { listener, retry: None })
+    }
+
+    /// The next connection.
+    pub(super) fn accept(&mut self) -> Accepted {
+        loop {
+            match self.listener.socket.accept() {
+                Ok((stream, address)) => {
+                    self.retry = None;
+                    return Accepted::Connection(stream, address);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.retry = None;
+                    return Accepted::Nothing;
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => return self.no_room(error),
+            }
+        }
+    }
+
+    /// Edge-triggered polling never speaks of the backlog again after a failure, so a timer does.
+    fn no_room(&mut self, error: io::Error) -> Accepted {
+        let pause = self.retry.map_or(FIRST, |(_, pause)| (pause * 2).min(MOST));
+        let first = self.retry.is_none();
+        self.retry = Some((Instant::now() + pause, pause));
+        if first {
+            Accepted::NoRoom(error)
+        } else {
+            Accepted::StillNoRoom
+        }
+    }
+
+    /// When to try again, if the system had no room.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry.map(|(at, _)| at)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // Closing it is what counts; the kernel forgets a closed socket by itself.
+        let _ = registry.deregister(&mut self.listener.socket);
+    }
+}
+
+/// Whether accepting failed because of the one connection, not because of this process.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}

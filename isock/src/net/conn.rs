@@ -1,0 +1,225 @@
+//! One connection of an event loop: its stream, its protocol machine and its session.
+
+use super::{
+    account::Charge,
+    event_loop::{ConnId, Incoming, Service},
+    stream::{is_retry, LoopStream},
+};
+use crate::{
+    proto::{Buffer, Connection, Event},
+    wire::CloseCode,
+};
+use std::{
+    io::{self, IoSlice},
+    time::{Duration, Instant},
+};
+
+/// How long a closed connection is read on, so that the last words are not cut off by a reset.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much is read then, in bytes.
+const LINGER_BYTES: usize = 8 << 20;
+/// Pieces of one vectored write.
+const PIECES: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Conn<Session> {
+    pub(super) id: ConnId,
+    pub(super) stream: LoopStream,
+    pub(super) proto: Connection,
+    pub(super) input: Buffer,
+    pub(super) session: Option<Session>,
+    /// The last poll said that there is something to read.
+    pub(super) readable: bool,
+    /// The last write was not cut short.
+    pub(super) writable: bool,
+    /// The other side sends nothing more.
+    pub(super) eof: bool,
+    /// In the loop's list of connections to flush.
+    pub(super) touched: bool,
+    /// When the timer that is set goes off.
+    pub(super) timer: Option<Instant>,
+    /// What it holds in memory.
+    pub(super) charge: Charge,
+    /// Set once it has ended: read on until then.
+    linger: Option<Linger>,
+}
+
+#[derive(Debug)]
+struct Linger {
+    until: Instant,
+    bytes: usize,
+}
+
+impl<Session> Conn<Session> {
+    pub(super) fn new(
+        id: ConnId,
+        stream: LoopStream,
+        proto: Connection,
+        session: Session,
+        charge: Charge,
+    ) -> Conn<Session> {
+        Conn {
+            id,
+            stream,
+            proto,
+            input: Buffer::new(),
+            session: Some(session),
+            readable: false,
+            writable: true,
+            eof: false,
+            touched: false,
+            timer: None,
+            charge,
+            linger: None,
+        }
+    }
+
+    /// Reads for at most `turn` bytes and hands the calls over. `spare` is memory for input, lent
+    /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
+    pub(super) fn read<S>(&mut self, service: &mut S, spare: &mut Buffer, turn: usize)
+    where
+        S: Service<Session = Session>,
+    {
+        if self.linger.is_some() {
+            return self.read_away();
+        }
+        self.input.grow_into(spare);
+        let mut taken = 0;
+        while taken < turn && self.readable && self.proto.wants_input() {
+            match self.stream.read(self.input.space()) {
+                Ok(0) => (self.eof, self.readable) = (true, false),
+                Ok(n) => {
+                    self.input.filled(n);
+                    taken += n;
+                    self.dispatch(service);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_retry(&error) => self.readable = false,
+                Err(_) => (self.eof, self.readable) = (true, false),
+            }
+        }
+        self.input.shrink_into(spare);
+    }
+
+    /// Hands over what the connection has understood.
+    pub(super) fn dispatch<S: Service<Session = Session>>(&mut self, service: &mut S) {
+        let now = Instant::now();
+        while self.may_dispatch() {
+            let Some(event) = self.proto.read(now, &mut self.input) else { return };
+            let Some(session) = &mut self.session else { return };
+            let (key, head, body) = match event {
+                Event::Call { key, head, body } => (Some(key), head, body),
+                Event::Send { head, body } => (None, head, body),
+                Event::Cancel(key) => {
+                    service.cancelled(session, key);
+                    continue;
+                }
+                Event::Closed(why) => {
+                    if let Some(session) = self.session.take() {
+                        service.closed(session, &why);
+                    }
+                    self.linger = Some(Linger { until: now + LINGER, bytes: 0 });
+                    continue;
+                }
+                Event::Ready | Event::Reply { .. } | Event::Pong(_) | Event::Draining => continue,
+            };
+            let call = Incoming { connection: self.id, key, head, body, arrived: now };
+            let proto = &mut self.proto;
+            service.call(session, call, &mut |key, answer| proto.answer(key, answer));
+        }
+    }
+
+    /// A peer that leaves its replies unread gets no further calls run; its end is always heard.
+    fn may_dispatch(&self) -> bool {
+        self.proto.wants_input() || self.proto.is_closed()
+    }
+
+    /// Whether there may be more to do without any further event.
+    pub(super) fn is_ready(&self) -> bool {
+        self.readable && self.proto.wants_input()
+    }
+
+    /// Writes what waits; false if the other side is gone.
+    pub(super) fn write(&mut self, now: Instant) -> bool {
+        while self.writable && self.proto.output_len() > 0 {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let count = self.proto.slices(&mut slices);
+            match self.stream.write(&slices[..count]) {
+                Ok(n) => self.proto.written(now, n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_retry(&error) => {
+                    self.writable = false;
+                    self.proto.write_blocked(now);
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Ends the connection once nothing is left to do on it.
+    pub(super) fn settle(&mut self, stopping: bool) {
+        if self.proto.is_closed() || self.proto.serving() > 0 || self.proto.output_len() > 0 {
+            return;
+        }
+        // A peer that only closed its sending half still gets its replies first.
+        if self.eof {
+            self.proto.handle_eof();
+        } else if stopping {
+            self.proto.close(CloseCode::STOPPING);
+        }
+    }
+
+    /// Whether it can be dropped: its last words are out, and the other side has heard them.
+    pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
+        let Some(linger) = &self.linger else { return false };
+        if self.eof || linger.until <= now || linger.bytes > LINGER_BYTES {
+            return true;
+        }
+        if self.proto.output_len() > 0 {
+            return false;
+        }
+        self.stream.close_write();
+        // A stopping server does not wait for a peer that is not listening. The peer still reads
+        // what has been sent, a drain above all, before it sees a reset.
+        stopping
+    }
+
+    /// Reads and forgets: closing with unread input would reset the connection, and the other side
+    /// would lose the reason.
+    fn read_away(&mut self) {
+        let mut sink = [0; 4096];
+        while self.readable {
+            match self.stream.read(&mut sink) {
+                Ok(0) => (self.eof, self.readable) = (true, false),
+                Ok(n) => self.note_lingering(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_retry(&error) => self.readable = false,
+                Err(_) => (self.eof, self.readable) = (true, false),
+            }
+        }
+    }
+
+    fn note_lingering(&mut self, n: usize) {
+        if let Some(linger) = &mut self.linger {
+            linger.bytes += n;
+            self.readable &= linger.bytes <= LINGER_BYTES;
+        }
+    }
+
+    /// When something is due on it.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let linger = self.linger.as_ref().map(|linger| linger.until);
+        self.proto.poll_timeout().into_iter().chain(linger).min()
+    }
+
+    /// Puts what it holds on the account; true if that has become more than its share while the
+    /// account is overdrawn.
+    pub(super) fn settle_account(&mut self, overdrawn: bool, share: usize) -> bool {
+        let held = self.proto.memory() + self.input.memory();
+        if held != self.charge.bytes() {
+            self.charge.set(held);
+        }
+        overdrawn && held > share && !self.proto.is_closed()
+    }
+}

@@ -1,0 +1,23 @@
+use isock::Action;
+
+#[derive(Action)]
+#[action(input)]
+struct Input;
+
+#[derive(Action)]
+#[action(output = , kind)]
+struct Output;
+
+#[derive(Action)]
+#[action(error(PlaceError))]
+struct Error;
+
+#[derive(Action)]
+#[action(stream =)]
+struct Stream;
+
+#[derive(Action)]
+#[action(name, crate)]
+struct Name;
+
+fn main() {}

@@ -1,0 +1,23 @@
+use isock::Action;
+
+#[derive(Action)]
+#[action(inputs = String, output = u8)]
+struct Misspelt;
+
+#[derive(Action)]
+#[action(out = u8)]
+struct Abbreviated;
+
+#[derive(Action)]
+#[action(input = u8, retries = 3, output = u8)]
+struct Invented;
+
+#[derive(Action)]
+#[action(upload = u8)]
+struct NotYet;
+
+#[derive(Action)]
+#[action("Echo")]
+struct NoKey;
+
+fn main() {}

@@ -1,0 +1,11 @@
+use isock::{Action, Client};
+
+#[derive(Action)]
+#[action(input = String)]
+struct Echo;
+
+fn call(client: &Client) {
+    let _ = client.call(Echo);
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use isock::Action;
+
+#[derive(Action)]
+#[action(output = u64)]
+struct Place {
+    sku: String,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use isock::Action;
+
+#[derive(Action)]
+#[action(crate = isok)]
+struct Echo;
+
+fn main() {}
