@@ -42,12 +42,17 @@ const LAYERS: &[Layer] = &[
     Layer { name: "action", may_use: &["wire", "address", "shape"], absent: SOCKETS },
     Layer { name: "error", may_use: &["wire", "address", "shape"], absent: SOCKETS },
     Layer { name: "builtin", may_use: &["action", "shape", "wire"], absent: SOCKETS },
-    Layer { name: "router", may_use: &["action", "error", "wire", "shape"], absent: SOCKETS },
+    Layer { name: "pace", may_use: &[], absent: PURE },
+    Layer {
+        name: "router",
+        may_use: &["action", "error", "pace", "wire", "shape"],
+        absent: SOCKETS,
+    },
     Layer {
         name: "server",
         may_use: &[
-            "action", "address", "builtin", "client", "error", "limits", "net", "proto", "router",
-            "shape", "wire",
+            "action", "address", "builtin", "client", "error", "limits", "net", "pace", "proto",
+            "router", "shape", "wire",
         ],
         absent: &["mio::", "socket2::", "TcpStream", "Header::"],
     },

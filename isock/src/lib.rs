@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod limits;
 mod net;
+mod pace;
 #[doc(hidden)]
 pub mod proto;
 mod router;

@@ -5,11 +5,12 @@
 use crate::{
     action::{Info, Registration},
     error::RegisterError,
+    pace::Pace,
     wire::name_hash,
 };
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 /// The prefix of the names that are the library's own.
@@ -17,7 +18,14 @@ pub(crate) const RESERVED: &str = "isock.";
 
 /// A table that can grow while it is used.
 #[derive(Debug, Default)]
-pub(crate) struct Router(RwLock<HashMap<u32, Registration>>);
+pub(crate) struct Router(RwLock<HashMap<u32, Entry>>);
+
+/// An action, and how long it usually takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) registration: Registration,
+    pub(crate) pace: Arc<Pace>,
+}
 
 impl Router {
     /// Adds an action of the user's.
@@ -38,21 +46,24 @@ impl Router {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match table.entry(name_hash(name)) {
             std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(registration);
+                entry.insert(Entry { registration, pace: Arc::default() });
                 Ok(())
             }
-            std::collections::hash_map::Entry::Occupied(entry) => Err(taken(name, entry.get())),
+            std::collections::hash_map::Entry::Occupied(entry) => {
+                Err(taken(name, &entry.get().registration))
+            }
         }
     }
 
     /// The action with this number.
-    pub(crate) fn find(&self, hash: u32) -> Option<Registration> {
+    pub(crate) fn find(&self, hash: u32) -> Option<Entry> {
         self.read().get(&hash).cloned()
     }
 
     /// What is registered, by name.
     pub(crate) fn infos(&self) -> Vec<Info> {
-        let mut infos: Vec<Info> = self.read().values().map(Registration::info).collect();
+        let mut infos: Vec<Info> =
+            self.read().values().map(|entry| entry.registration.info()).collect();
         infos.sort_by_key(|info| info.name);
         infos
     }
@@ -60,11 +71,12 @@ impl Router {
     /// Those of `required` that are not registered.
     pub(crate) fn missing(&self, required: &[Info]) -> Vec<&'static str> {
         let table = self.read();
-        let has = |name| table.get(&name_hash(name)).is_some_and(|r| r.info().name == name);
+        let has =
+            |name| table.get(&name_hash(name)).is_some_and(|e| e.registration.info().name == name);
         required.iter().map(|info| info.name).filter(|name| !has(name)).collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, Registration>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, Entry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

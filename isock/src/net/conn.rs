@@ -10,6 +10,7 @@ use crate::{
     wire::CloseCode,
 };
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     time::{Duration, Instant},
 };
@@ -76,10 +77,13 @@ impl<Session> Conn<Session> {
 
     /// Reads for at most `turn` bytes and hands the calls over. `spare` is memory for input, lent
     /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
-    pub(super) fn read<S>(&mut self, service: &mut S, spare: &mut Buffer, turn: usize)
-    where
-        S: Service<Session = Session>,
-    {
+    pub(super) fn read<S: Service<Session = Session>>(
+        &mut self,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+        spare: &mut Buffer,
+        turn: usize,
+    ) {
         if self.linger.is_some() {
             return self.read_away();
         }
@@ -91,7 +95,7 @@ impl<Session> Conn<Session> {
                 Ok(n) => {
                     self.input.filled(n);
                     taken += n;
-                    self.dispatch(service);
+                    self.dispatch(service, jobs);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_retry(&error) => self.readable = false,
@@ -102,7 +106,11 @@ impl<Session> Conn<Session> {
     }
 
     /// Hands over what the connection has understood.
-    pub(super) fn dispatch<S: Service<Session = Session>>(&mut self, service: &mut S) {
+    pub(super) fn dispatch<S: Service<Session = Session>>(
+        &mut self,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+    ) {
         let now = Instant::now();
         while self.may_dispatch() {
             let Some(event) = self.proto.read(now, &mut self.input) else { return };
@@ -125,7 +133,8 @@ impl<Session> Conn<Session> {
             };
             let call = Incoming { connection: self.id, key, head, body, arrived: now };
             let proto = &mut self.proto;
-            service.call(session, call, &mut |key, answer| proto.answer(key, answer));
+            let job = service.call(session, call, &mut |key, answer| proto.answer(key, answer));
+            jobs.extend(job);
         }
     }
 

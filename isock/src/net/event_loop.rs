@@ -22,9 +22,10 @@ use mio::{Interest, Poll, Token, Waker};
 use slab::Slab;
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, VecDeque},
     io,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -66,19 +67,25 @@ pub(crate) struct Incoming<'b> {
 }
 
 /// Whoever knows what calls mean.
-pub(crate) trait Service {
+pub(crate) trait Service: Send + 'static {
     /// What it keeps for each connection.
-    type Session;
+    type Session: Send;
+    /// A call that is ready to run.
+    type Job: Job;
 
     /// A connection has been accepted.
     fn opened(&mut self, address: &Address) -> Self::Session;
-    /// A call has arrived; its answer comes through the [`Remote`], or now through `answer`.
+    /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
+    /// from the job that is returned: one that is expected to be quick.
     fn call(
         &mut self,
         session: &mut Self::Session,
         call: Incoming<'_>,
         answer: &mut dyn FnMut(ServedKey, Answer),
-    );
+    ) -> Option<Self::Job>;
+    /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
+    /// all.
+    fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
     /// The caller no longer waits.
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
     /// An answer has gone through.
@@ -87,6 +94,28 @@ pub(crate) trait Service {
     fn closed(&mut self, session: Self::Session, why: &Closed);
     /// Something that the operator should know.
     fn log(&mut self, what: &str);
+}
+
+/// A call with all that it needs to run on any thread.
+pub(crate) trait Job: Send {
+    /// Runs the handler. Does not panic.
+    fn run(self) -> Done;
+    /// Whom to tell if it takes long.
+    fn pace(&self) -> Arc<dyn Pace>;
+}
+
+/// Hears that an action is not quick.
+pub(crate) trait Pace: Send + Sync {
+    /// A run of it has held the loop up.
+    fn held_up(&self);
+}
+
+/// An answer, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) connection: ConnId,
+    /// `None` if nobody wants it.
+    pub(crate) answer: Option<(ServedKey, Answer)>,
 }
 
 /// The loop, before and while it runs.
@@ -106,8 +135,12 @@ pub(crate) struct EventLoop<S: Service> {
     /// Connections whose output may have grown.
     touched: Vec<ConnId>,
     timers: BinaryHeap<Reverse<(Instant, ConnId)>>,
+    /// Quick calls that have been read and not run.
+    jobs: VecDeque<S::Job>,
     /// Memory for the input of whichever connection is being read.
     spare: Buffer,
+    events: mio::Events,
+    commands: Vec<Command>,
     stopping: Option<Instant>,
 }
 
@@ -139,7 +172,10 @@ impl<S: Service> EventLoop<S> {
             ready: Vec::new(),
             touched: Vec::new(),
             timers: BinaryHeap::new(),
+            jobs: VecDeque::new(),
             spare: Buffer::new(),
+            events: mio::Events::with_capacity(EVENTS),
+            commands: Vec::new(),
             stopping: None,
         })
     }
@@ -154,27 +190,45 @@ impl<S: Service> EventLoop<S> {
         self.listeners.iter().map(|accepting| &accepting.listener.address)
     }
 
-    /// Serves until it has been drained.
-    pub(crate) fn run(mut self) {
-        let mut events = mio::Events::with_capacity(EVENTS);
-        let mut commands = Vec::new();
-        while !self.is_done() {
-            self.wait(&mut events);
-            for event in &events {
-                self.note(event.token(), event);
-            }
-            self.take_commands(&mut commands);
-            self.read_ready();
-            self.flush_touched();
-            self.fire_timers();
+    /// Waits for something to do, and reads it. Quick calls lie ready afterwards.
+    pub(super) fn gather(&mut self) {
+        let mut events = std::mem::replace(&mut self.events, mio::Events::with_capacity(0));
+        self.wait(&mut events);
+        for event in &events {
+            self.note(event.token(), event);
         }
-        self.remote.close();
-        for id in self.all() {
-            self.drop_connection(id);
+        self.events = events;
+        self.take_commands();
+        self.read_ready();
+    }
+
+    /// The next quick call.
+    pub(super) fn next_job(&mut self) -> Option<S::Job> {
+        self.jobs.pop_front()
+    }
+
+    /// Has a quick call run on another thread after all.
+    pub(super) fn run_elsewhere(&mut self, job: S::Job) {
+        if let Some(done) = self.service.run_elsewhere(job) {
+            self.finish(done);
         }
     }
 
-    fn is_done(&self) -> bool {
+    /// Takes the answer of a call.
+    pub(super) fn finish(&mut self, done: Done) {
+        if let Some((key, answer)) = done.answer {
+            self.answer(done.connection, key, answer);
+        }
+    }
+
+    /// Writes what has become due, and ends what has taken too long.
+    pub(super) fn scatter(&mut self) {
+        self.flush_touched();
+        self.fire_timers();
+    }
+
+    /// Whether it has been drained.
+    pub(super) fn is_done(&self) -> bool {
         self.stopping.is_some_and(|until| self.connections.is_empty() || until <= Instant::now())
     }
 
@@ -301,8 +355,9 @@ impl<S: Service> EventLoop<S> {
 
     // Commands of other threads.
 
-    fn take_commands(&mut self, commands: &mut Vec<Command>) {
-        self.remote.take(commands);
+    fn take_commands(&mut self) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.remote.take(&mut commands);
         for command in commands.drain(..) {
             match command {
                 Command::Answer { connection, key, answer } => {
@@ -314,6 +369,7 @@ impl<S: Service> EventLoop<S> {
                 Command::Drain { until } => self.drain(until),
             }
         }
+        self.commands = commands;
     }
 
     fn answer(&mut self, id: ConnId, key: ServedKey, answer: Answer) {
@@ -364,7 +420,7 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
-        conn.read(&mut self.service, &mut self.spare, TURN);
+        conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
         let ready = conn.is_ready();
         if !was_open && conn.proto.is_open() {
             self.lobby.leave(id);
@@ -402,12 +458,12 @@ impl<S: Service> EventLoop<S> {
         let Some(conn) = conn else { return };
         let mut alive = conn.write(now);
         // Room in the output lets frames through that had to wait.
-        conn.dispatch(&mut self.service);
+        conn.dispatch(&mut self.service, &mut self.jobs);
         conn.settle(stopping);
         if conn.settle_account(self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
         }
-        conn.dispatch(&mut self.service);
+        conn.dispatch(&mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
         if conn.is_ready() {
             self.ready.push(id);
@@ -459,6 +515,15 @@ impl<S: Service> EventLoop<S> {
             if self.listeners[at].retry_at().is_some_and(|when| when <= now) {
                 self.accept(at);
             }
+        }
+    }
+}
+
+impl<S: Service> Drop for EventLoop<S> {
+    fn drop(&mut self) {
+        self.remote.close();
+        for id in self.all() {
+            self.drop_connection(id);
         }
     }
 }

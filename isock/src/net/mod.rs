@@ -9,6 +9,7 @@ mod account;
 mod conn;
 mod dial;
 mod event_loop;
+mod handover;
 mod link;
 mod listen;
 mod lobby;
@@ -19,7 +20,8 @@ mod stream;
 
 pub(crate) use account::{Account, Charge};
 pub(crate) use dial::{dial, resolve, Dialled};
-pub(crate) use event_loop::{ConnId, EventLoop, Incoming, Service};
+pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
+pub(crate) use handover::serve;
 pub(crate) use link::{Link, Refused, Started};
 pub(crate) use listen::bind;
 pub(crate) use pending::Ended;

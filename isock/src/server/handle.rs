@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     error::{RegisterError, ServeError},
     limits::Limits,
-    net::{bind, random_id, Account, Command, EventLoop, Remote},
+    net::{bind, random_id, serve, Account, Command, EventLoop, Remote},
     proto::Config,
     router::Router,
 };
@@ -127,7 +127,7 @@ impl Server {
 
     /// Serves on this thread until a [`Stopper`] says otherwise.
     pub fn run(self) {
-        self.event_loop.run();
+        serve(self.event_loop);
         self.workers.close();
     }
 

@@ -4,9 +4,10 @@ use super::{workers::Workers, Log};
 use crate::{
     action::{CallInfo, Handled, Info, Peer, Registration},
     address::Address,
-    net::{Account, Charge, Command, ConnId, Incoming, Remote, Service},
+    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Remote, Service},
+    pace::Pace,
     proto::{Answer, Closed, ServedKey},
-    router::Router,
+    router::{Entry, Router},
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -45,13 +46,14 @@ pub(crate) struct Session {
 }
 
 /// A call with everything that it needs to run on any thread.
-struct Job {
+pub(crate) struct Job {
     registration: Registration,
+    pace: Arc<Pace>,
     input: Vec<u8>,
     metadata: usize,
     info: CallInfo,
-    reply_to: Option<(ConnId, ServedKey)>,
-    remote: Remote,
+    connection: ConnId,
+    key: Option<ServedKey>,
     settings: Arc<Settings>,
     /// What the input costs until the job is gone.
     _charge: Charge,
@@ -59,6 +61,7 @@ struct Job {
 
 impl Service for Dispatch {
     type Session = Session;
+    type Job = Job;
 
     fn opened(&mut self, address: &Address) -> Session {
         Session { peer: Peer { address: address.clone() }, running: Vec::new() }
@@ -69,24 +72,50 @@ impl Service for Dispatch {
         session: &mut Session,
         call: Incoming<'_>,
         answer: &mut dyn FnMut(ServedKey, Answer),
-    ) {
-        let (connection, key) = (call.connection, call.key);
-        let mut refuse = |refusal: Refusal| match key {
-            Some(key) => answer(key, Answer::Refusal(refusal)),
-            None => (self.settings.log)(&format!("a one-way call was dropped: {}", refusal.text)),
+    ) -> Option<Job> {
+        let key = call.key;
+        let mut refuse = |refusal: Refusal| {
+            match key {
+                Some(key) => answer(key, Answer::Refusal(refusal)),
+                None => {
+                    (self.settings.log)(&format!("a one-way call was dropped: {}", refusal.text));
+                }
+            }
+            None
         };
-        let Some(registration) = self.router.find(call.head.name) else {
+        let Some(entry) = self.router.find(call.head.name) else {
             return refuse(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
         };
         if self.account.is_overdrawn() {
             return refuse(overloaded("the server holds too much for its connections"));
         }
         let cancelled = Arc::new(AtomicBool::new(false));
-        let job = self.job(session, registration, call, Arc::clone(&cancelled));
-        match self.workers.run(connection, Box::new(move || job.run())) {
-            Ok(()) => session.running.extend(key.map(|key| (key, cancelled))),
-            Err(_) => refuse(overloaded("too many calls wait")),
+        let job = self.job(session, entry, call, Arc::clone(&cancelled));
+        session.running.extend(key.map(|key| (key, cancelled)));
+        if job.pace.is_quick() {
+            return Some(job);
         }
+        if let Some(Done { answer: Some((key, refused)), .. }) = self.run_elsewhere(job) {
+            self.answered(session, key);
+            answer(key, refused);
+        }
+        None
+    }
+
+    fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
+        let (connection, key, remote) = (job.connection, job.key, self.remote.clone());
+        let work = Box::new(move || {
+            let Done { connection, answer } = net::Job::run(job);
+            if let Some((key, answer)) = answer {
+                // A loop that has returned has no connection left that could carry the answer.
+                let _ = remote.send(Command::Answer { connection, key, answer });
+            }
+        });
+        let refused = self.workers.run(connection, work).is_err();
+        refused.then(|| {
+            let refusal = Answer::Refusal(overloaded("too many calls wait"));
+            Done { connection, answer: key.map(|key| (key, refusal)) }
+        })
     }
 
     fn cancelled(&mut self, session: &mut Session, key: ServedKey) {
@@ -121,10 +150,11 @@ impl Dispatch {
     fn job(
         &self,
         session: &Session,
-        registration: Registration,
+        entry: Entry,
         call: Incoming<'_>,
         cancelled: Arc<AtomicBool>,
     ) -> Job {
+        let Entry { registration, pace } = entry;
         let CallHead { remaining, metadata, .. } = call.head;
         let input = call.body.into_vec();
         Job {
@@ -136,27 +166,39 @@ impl Dispatch {
                 hide_failures: self.settings.hide_failures,
             },
             registration,
+            pace,
             metadata: metadata as usize,
             _charge: self.account.charge(input.capacity()),
             input,
-            reply_to: call.key.map(|key| (call.connection, key)),
-            remote: self.remote.clone(),
+            connection: call.connection,
+            key: call.key,
             settings: Arc::clone(&self.settings),
         }
     }
 }
 
-impl Job {
-    fn run(self) {
-        let answer = self.answer();
-        if let Some((connection, key)) = self.reply_to {
-            // A loop that has returned has no connection left that could carry the answer.
-            let _ = self.remote.send(Command::Answer { connection, key, answer });
-        }
+impl net::Pace for Pace {
+    fn held_up(&self) {
+        Pace::held_up(self);
+    }
+}
+
+impl net::Job for Job {
+    fn run(self) -> Done {
+        let began = Instant::now();
+        let answer = self.answer(began);
+        self.pace.note(began.elapsed());
+        Done { connection: self.connection, answer: self.key.map(|key| (key, answer)) }
     }
 
-    fn answer(&self) -> Answer {
-        if self.info.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    fn pace(&self) -> Arc<dyn net::Pace> {
+        Arc::clone(&self.pace) as Arc<dyn net::Pace>
+    }
+}
+
+impl Job {
+    fn answer(&self, now: Instant) -> Answer {
+        if self.info.deadline.is_some_and(|deadline| deadline <= now) {
             let text = "the deadline passed before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
         }

@@ -1,0 +1,226 @@
+//! Quick handlers run on the loop's own thread, and a loop that one of them holds up is taken away.
+//!
+//! The loop is a value. Before a handler runs, its thread parks the loop where another thread can
+//! take it; a watcher looks every few milliseconds, and when one handler has been running since the
+//! last look, it takes the loop and goes on with it. The thread that was held up ends with its
+//! handler, whose answer goes the way of every answer from another thread. So a handler that blocks
+//! by surprise costs the others a few milliseconds, and a quick one costs no change of thread.
+
+use super::{
+    event_loop::{Done, EventLoop, Job, Pace, Service},
+    remote::{Command, Remote},
+};
+use std::{
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often the watcher looks: a handler is found out after one to two of these.
+const TICK: Duration = Duration::from_millis(4);
+/// The watcher sleeps after this many looks at which nothing had run: a second.
+const QUIET: u32 = 250;
+/// Handlers run for this long before their replies are written.
+const BATCH: Duration = Duration::from_millis(1);
+
+/// Serves until the loop has been drained, on this thread and others.
+pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
+    let shared = Arc::new(Shared {
+        parked: Mutex::new(None),
+        beat: AtomicU64::new(0),
+        watched: AtomicBool::new(false),
+        asleep: AtomicBool::new(false),
+        watch: Mutex::new(Watch::default()),
+        changed: Condvar::new(),
+        remote: event_loop.remote().clone(),
+    });
+    Shared::spawn_watcher(&shared);
+    shared.lead(Box::new(event_loop));
+    shared.wait_until_done();
+}
+
+struct Shared<S: Service> {
+    /// The loop, while a handler runs on its thread.
+    parked: Mutex<Option<Parked<S>>>,
+    /// Odd while a handler runs; another number for each.
+    beat: AtomicU64,
+    /// A watcher exists. Without one, handlers run on workers.
+    watched: AtomicBool,
+    asleep: AtomicBool,
+    watch: Mutex<Watch>,
+    changed: Condvar,
+    remote: Remote,
+}
+
+struct Parked<S: Service> {
+    event_loop: Box<EventLoop<S>>,
+    pace: Arc<dyn Pace>,
+}
+
+#[derive(Default)]
+struct Watch {
+    done: bool,
+    woken: bool,
+}
+
+/// Lets those who wait for the end know of it, also when the loop itself panics.
+struct Leading<'s, S: Service>(&'s Shared<S>);
+
+impl<S: Service> Drop for Leading<'_, S> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
+impl<S: Service> Shared<S> {
+    /// Goes round with the loop until it has been drained, or has been taken away.
+    fn lead(&self, mut event_loop: Box<EventLoop<S>>) {
+        let _leading = Leading(self);
+        while !event_loop.is_done() {
+            event_loop.gather();
+            match self.run_jobs(event_loop) {
+                Some(back) => event_loop = back,
+                None => return,
+            }
+            event_loop.scatter();
+        }
+        drop(event_loop);
+        self.end();
+    }
+
+    /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken.
+    fn run_jobs(&self, mut event_loop: Box<EventLoop<S>>) -> Option<Box<EventLoop<S>>> {
+        let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
+        let began = Instant::now();
+        loop {
+            if self.watched.load(Ordering::Acquire) {
+                let pace = job.pace();
+                self.park(event_loop, pace);
+                let done = job.run();
+                match self.unpark() {
+                    Some(back) => event_loop = back,
+                    None => {
+                        self.answer_late(done);
+                        return None;
+                    }
+                }
+                event_loop.finish(done);
+            } else {
+                event_loop.run_elsewhere(job);
+            }
+            if began.elapsed() >= BATCH {
+                return Some(event_loop);
+            }
+            match event_loop.next_job() {
+                Some(next) => job = next,
+                None => return Some(event_loop),
+            }
+        }
+    }
+
+    fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>) {
+        *lock(&self.parked) = Some(Parked { event_loop, pace });
+        self.beat.fetch_add(1, Ordering::Release);
+        if self.asleep.swap(false, Ordering::AcqRel) {
+            lock(&self.watch).woken = true;
+            self.changed.notify_all();
+        }
+    }
+
+    fn unpark(&self) -> Option<Box<EventLoop<S>>> {
+        self.beat.fetch_add(1, Ordering::Release);
+        lock(&self.parked).take().map(|parked| parked.event_loop)
+    }
+
+    fn answer_late(&self, done: Done) {
+        let Done { connection, answer } = done;
+        if let Some((key, answer)) = answer {
+            // A loop that has returned has no connection left that could carry the answer.
+            let _ = self.remote.send(Command::Answer { connection, key, answer });
+        }
+    }
+
+    /// A thread that watches, and leads when it has taken the loop.
+    fn spawn_watcher(shared: &Arc<Self>) {
+        let watcher = Arc::clone(shared);
+        let thread = thread::Builder::new().name("isock-watcher".into());
+        // Without a watcher every handler runs on a worker: slower, and just as correct.
+        let _ = thread.spawn(move || {
+            if let Some(event_loop) = watcher.watch() {
+                Shared::spawn_watcher(&watcher);
+                watcher.lead(event_loop);
+            }
+        });
+    }
+
+    /// Watches until a handler holds the loop up, and takes the loop; `None` at the end.
+    fn watch(&self) -> Option<Box<EventLoop<S>>> {
+        self.watched.store(true, Ordering::Release);
+        let mut last = self.beat.load(Ordering::Acquire);
+        let mut quiet = 0;
+        loop {
+            if self.rest(quiet >= QUIET) {
+                return None;
+            }
+            let beat = self.beat.load(Ordering::Acquire);
+            quiet = if beat == last { quiet + 1 } else { 0 };
+            let running = beat % 2 == 1;
+            if running && beat == last {
+                // Not before the loop is here: its thread may be taking it back just now.
+                if let Some(parked) = lock(&self.parked).take() {
+                    self.watched.store(false, Ordering::Release);
+                    parked.pace.held_up();
+                    return Some(parked.event_loop);
+                }
+            }
+            last = beat;
+        }
+    }
+
+    /// Waits for the next look, or for work if it has been quiet; true at the end.
+    fn rest(&self, quiet: bool) -> bool {
+        let mut watch = lock(&self.watch);
+        watch.woken = false;
+        if !quiet {
+            if !watch.done {
+                watch = wait(&self.changed, watch, TICK);
+            }
+            return watch.done;
+        }
+        self.asleep.store(true, Ordering::Release);
+        while !watch.done && !watch.woken {
+            watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.asleep.store(false, Ordering::Release);
+        watch.done
+    }
+
+    fn end(&self) {
+        lock(&self.watch).done = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_until_done(&self) {
+        let mut watch = lock(&self.watch);
+        while !watch.done {
+            watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait<'m, T>(
+    changed: &Condvar,
+    guard: MutexGuard<'m, T>,
+    patience: Duration,
+) -> MutexGuard<'m, T> {
+    changed.wait_timeout(guard, patience).unwrap_or_else(PoisonError::into_inner).0
+}

@@ -1,0 +1,72 @@
+//! How long an action usually takes: quick ones run where they were read.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Below this an action is quick.
+const QUICK: Duration = Duration::from_micros(200);
+/// What a run that held the loop up counts as.
+const HELD_UP: Duration = Duration::from_millis(100);
+/// Nothing is known yet.
+const UNKNOWN: u64 = u64::MAX;
+
+/// A running mean, in nanoseconds.
+#[derive(Debug)]
+pub(crate) struct Pace(AtomicU64);
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace(AtomicU64::new(UNKNOWN))
+    }
+}
+
+impl Pace {
+    /// Whether it is known to be quick.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.0.load(Ordering::Relaxed) < QUICK.as_nanos() as u64
+    }
+
+    /// Takes a run into account. Two runs that end at once may count as one.
+    pub(crate) fn note(&self, took: Duration) {
+        let took = took.as_nanos() as u64;
+        let mean = match self.0.load(Ordering::Relaxed) {
+            UNKNOWN => took,
+            mean => mean - mean / 8 + took / 8,
+        };
+        self.0.store(mean, Ordering::Relaxed);
+    }
+
+    /// A run has held others up. It is slow at once and not by and by: else a convoy behind one
+    /// lock holds them up call by call.
+    pub(crate) fn held_up(&self) {
+        self.0.store(HELD_UP.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_quick_once_it_has_been() {
+        let pace = Pace::default();
+        assert!(!pace.is_quick());
+        pace.note(Duration::from_micros(10));
+        assert!(pace.is_quick());
+    }
+
+    #[test]
+    fn one_surprise_makes_it_slow_and_many_quick_runs_quick_again() {
+        let pace = Pace::default();
+        pace.note(Duration::from_micros(10));
+        pace.held_up();
+        assert!(!pace.is_quick());
+        let runs = (1..).find(|_| {
+            pace.note(Duration::from_micros(10));
+            pace.is_quick()
+        });
+        assert!(runs.is_some_and(|runs| (20..100).contains(&runs)), "{runs:?}");
+    }
+}
