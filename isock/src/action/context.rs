@@ -1,7 +1,7 @@
 //! What a handler knows about the call it serves.
 
 use super::Info;
-use crate::address::Address;
+use crate::{address::Address, wire::DecodeLimits};
 use std::{
     fmt,
     marker::PhantomData,
@@ -47,6 +47,7 @@ pub struct CallInfo {
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) hide_failures: bool,
+    pub(crate) decoding: Decoding,
 }
 
 impl CallInfo {
@@ -78,6 +79,21 @@ impl CallInfo {
     /// its deadline has passed.
     pub fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed) || self.remaining().is_zero()
+    }
+}
+
+/// What decoding may cost, whatever the message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decoding {
+    pub(crate) depth: u32,
+    pub(crate) budget: usize,
+}
+
+impl Decoding {
+    /// What it may cost for a message of an action.
+    pub(crate) fn limits(self, info: &Info, encoded: usize) -> DecodeLimits {
+        let by_len = DecodeLimits::for_len(encoded).budget.min(self.budget);
+        DecodeLimits { depth: self.depth, budget: info.decode_budget.unwrap_or(by_len) }
     }
 }
 

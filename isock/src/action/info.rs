@@ -10,6 +10,14 @@ pub struct Info {
     pub docs: &'static str,
     /// Whether it may be repeated.
     pub kind: ActionKind,
+    /// The longest encoded input, in bytes; the connection's message limit unless stated.
+    pub max_input: Option<usize>,
+    /// The longest encoded output, in bytes; the connection's message limit unless stated.
+    pub max_output: Option<usize>,
+    /// What decoding the input or the output may take on the heap, in bytes; 64 KiB and 32 times
+    /// the encoded length, up to [`Limits::decode_budget`](crate::Limits::decode_budget), unless
+    /// stated.
+    pub decode_budget: Option<usize>,
 }
 
 /// Whether an action may run again for the same call.
@@ -26,7 +34,8 @@ pub enum ActionKind {
 impl Info {
     /// An action called `name`, without documentation, that is to run once.
     pub const fn new(name: &'static str) -> Info {
-        Info { name, docs: "", kind: ActionKind::Once }
+        let kind = ActionKind::Once;
+        Info { name, docs: "", kind, max_input: None, max_output: None, decode_budget: None }
     }
 
     /// The same with documentation, whose first line is the summary.
@@ -39,6 +48,24 @@ impl Info {
     #[must_use]
     pub const fn kind<K: super::Kind>(self) -> Info {
         Info { kind: K::VALUE, ..self }
+    }
+
+    /// The same with another bound for the encoded input, in bytes.
+    #[must_use]
+    pub const fn max_input(self, bytes: usize) -> Info {
+        Info { max_input: Some(bytes), ..self }
+    }
+
+    /// The same with another bound for the encoded output, in bytes.
+    #[must_use]
+    pub const fn max_output(self, bytes: usize) -> Info {
+        Info { max_output: Some(bytes), ..self }
+    }
+
+    /// The same with another bound for what decoding takes on the heap, in bytes.
+    #[must_use]
+    pub const fn decode_budget(self, bytes: usize) -> Info {
+        Info { decode_budget: Some(bytes), ..self }
     }
 
     /// The first line of the documentation that is not empty.

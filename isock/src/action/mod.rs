@@ -16,6 +16,7 @@ mod send_as;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
+pub(crate) use context::Decoding;
 pub use context::{CallInfo, Context, Peer};
 pub use failure::Failure;
 pub use handle::Handle;

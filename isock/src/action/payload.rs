@@ -1,6 +1,6 @@
 //! What can travel.
 
-use crate::wire::{self, DecodeError, EncodeError, Encoder};
+use crate::wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder};
 use serde::{de::DeserializeOwned, Serialize};
 
 /// A type that can be sent and received: every owned type with serde's two derives.
@@ -14,7 +14,7 @@ pub trait Payload: Sized + Send + 'static {
     #[doc(hidden)]
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+    fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -23,7 +23,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
         out.push(self)
     }
 
-    fn decode(bytes: &[u8]) -> Result<T, DecodeError> {
-        wire::decode(bytes)
+    fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<T, DecodeError> {
+        guard::decode(bytes, limits)
     }
 }

@@ -36,7 +36,7 @@ impl Registration {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Registration {
         let handler = move |input: &[u8], call: &CallInfo, out: &mut Encoder| {
-            let input = match A::Input::decode(input) {
+            let input = match A::Input::decode(input, call.decoding.limits(&A::INFO, input.len())) {
                 Ok(input) => input,
                 Err(error) => return Handled::Undecodable(error),
             };

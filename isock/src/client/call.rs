@@ -5,7 +5,7 @@ use super::{
     CallResult,
 };
 use crate::{
-    action::{Action, Payload},
+    action::{Action, Decoding, Payload},
     error::{CallError, Problem, ProblemKind},
     wire::{DecodeError, Ran},
 };
@@ -37,7 +37,10 @@ impl<A: Action> Call<A> {
     /// The action's own error as a value, or the problem that kept it from answering.
     pub fn wait(self) -> CallResult<A> {
         match self.state {
-            Ok(call) => decode::<A>(call.wait()),
+            Ok(call) => {
+                let decoding = call.decoding();
+                decode::<A>(call.wait(), decoding)
+            }
             Err(problem) => Err(told(problem)),
         }
     }
@@ -74,7 +77,10 @@ impl<A: Action> Future for Call<A> {
     /// If it is polled again after it has ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult<A>> {
         match &mut self.state {
-            Ok(call) => call.poll(cx).map(decode::<A>),
+            Ok(call) => {
+                let decoding = call.decoding();
+                call.poll(cx).map(|result| decode::<A>(result, decoding))
+            }
             Err(problem) => Poll::Ready(Err(told(problem.take()))),
         }
     }
@@ -84,10 +90,13 @@ fn told<E>(problem: Option<Problem>) -> CallError<E> {
     CallError::Call(problem.expect("a call was polled after it had ended"))
 }
 
-fn decode<A: Action>(result: Result<RawReply, Problem>) -> CallResult<A> {
+fn decode<A: Action>(result: Result<RawReply, Problem>, decoding: Decoding) -> CallResult<A> {
+    let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
     match result? {
-        RawReply::Value(bytes) => A::Output::decode(&bytes).map_err(|e| undecodable::<A>(&e)),
-        RawReply::Error(bytes) => match A::Error::decode(&bytes) {
+        RawReply::Value(bytes) => {
+            A::Output::decode(&bytes, limits(&bytes)).map_err(|error| undecodable::<A>(&error))
+        }
+        RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes)) {
             Ok(error) => Err(CallError::Action(error)),
             Err(error) => Err(undecodable::<A>(&error)),
         },

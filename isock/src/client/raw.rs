@@ -9,7 +9,7 @@ use super::{
     channel::{Channel, NoLink},
 };
 use crate::{
-    action::ActionKind,
+    action::{ActionKind, Decoding},
     error::{Problem, ProblemKind},
     net::{Ended, Link, Refused, Started},
     proto::{Closed, NewCall, NotStarted, SharedBody},
@@ -71,6 +71,12 @@ impl RawCall {
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
         RawCall { channel, order, made: 0, ran: Ran::No, state, timer: None }
+    }
+
+    /// What decoding the reply may cost.
+    pub(super) fn decoding(&self) -> Decoding {
+        let limits = &self.channel.settings.limits;
+        Decoding { depth: limits.decode_depth, budget: limits.decode_budget }
     }
 
     /// Sends the call if there is a connection; else whoever waits first makes one.

@@ -29,7 +29,7 @@ pub struct Request<A> {
 
 impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
-        let mut encoder = Encoder::new(u32::MAX as usize);
+        let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| encoder.into_bytes());
         let (timeout, attempts) = (channel.settings.timeout, channel.settings.attempts);
         Request { channel, input, timeout, attempts, action: PhantomData }

@@ -28,7 +28,7 @@ impl Connection {
         let oneway = header.flags.has(Flags::ONEWAY);
         if !header.flags.has(Flags::INITIATOR)
             || header.codec != CODEC_POSTCARD
-            || head.metadata as usize > total
+            || head.metadata as usize > total.min(self.config.limits.metadata)
             || (oneway && total != payload.len())
         {
             return Err(CloseCode::BAD_FRAME);

@@ -6,7 +6,7 @@ use super::{
     Log, ServerBuilder,
 };
 use crate::{
-    action::{Action, Context, Registration},
+    action::{Action, Context, Decoding, Registration},
     address::Address,
     builtin,
     client::Client,
@@ -95,6 +95,10 @@ impl Server {
             log: parts.log,
             hide_failures: parts.hide_failures,
             max_output: parts.limits.message,
+            decoding: Decoding {
+                depth: parts.limits.decode_depth,
+                budget: parts.limits.decode_budget,
+            },
         });
         let instance = random_id().map_err(ServeError::System)?;
         let account = Account::new(parts.limits.total);

@@ -2,7 +2,7 @@
 
 use super::{workers::Workers, Log};
 use crate::{
-    action::{CallInfo, Handled, Info, Peer, Registration},
+    action::{CallInfo, Decoding, Handled, Info, Peer, Registration},
     address::Address,
     net::{self, Account, Charge, Command, ConnId, Done, Incoming, Remote, Service},
     pace::Pace,
@@ -36,6 +36,7 @@ pub(super) struct Settings {
     pub(super) log: Log,
     pub(super) hide_failures: bool,
     pub(super) max_output: usize,
+    pub(super) decoding: Decoding,
 }
 
 /// What is kept for a connection.
@@ -86,6 +87,11 @@ impl Service for Dispatch {
         let Some(entry) = self.router.find(call.head.name) else {
             return refuse(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
         };
+        let input = call.body.len() - call.head.metadata as usize;
+        if let Some(limit) = entry.registration.info().max_input.filter(|limit| input > *limit) {
+            let text = format!("{input} bytes, and the action takes {limit}");
+            return refuse(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text));
+        }
         if self.account.is_overdrawn() {
             return refuse(overloaded("the server holds too much for its connections"));
         }
@@ -164,6 +170,7 @@ impl Dispatch {
                 deadline: remaining.and_then(|left| call.arrived.checked_add(left)),
                 cancelled,
                 hide_failures: self.settings.hide_failures,
+                decoding: self.settings.decoding,
             },
             registration,
             pace,
@@ -206,7 +213,8 @@ impl Job {
             let text = "cancelled before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
         }
-        let mut out = Encoder::new(self.settings.max_output);
+        let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
+        let mut out = Encoder::new(most.min(self.settings.max_output));
         let input = &self.input[self.metadata..];
         // What a handler leaves behind when it panics is behind its own locks, which say so.
         let handled = catch_unwind(AssertUnwindSafe(|| {

@@ -1,11 +1,6 @@
-//! postcard in, postcard out, within bounds.
+//! Values to postcard, within bounds. The other direction is the `guard`.
 
-use serde::{Deserialize, Serialize};
-
-/// Bytes that are no value of the type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DecodeError(String);
+use serde::Serialize;
 
 /// A value that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,18 +82,6 @@ impl postcard::ser_flavors::Flavor for Sink<'_> {
     }
 }
 
-/// Decodes one value that must take all of `bytes`.
-///
-/// # Errors
-/// If the bytes are no value of the type, or some are left over.
-pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(DecodeError(format!("{} bytes left over", rest.len()))),
-        Err(error) => Err(DecodeError(error.to_string())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,10 +92,5 @@ mod tests {
         assert_eq!(encoder.push("ab"), Ok(()));
         encoder.clear();
         assert_eq!(encoder.push("abc"), Err(EncodeError::TooLarge { limit: 3 }));
-    }
-
-    #[test]
-    fn left_over_bytes_are_refused() {
-        assert_eq!(decode::<u8>(&[1, 2]), Err(DecodeError("1 bytes left over".into())));
     }
 }

@@ -7,14 +7,16 @@ mod call;
 mod close;
 mod codec;
 mod frame;
+pub mod guard;
 mod hash;
 mod preface;
 mod refusal;
 
 pub use call::{CallHead, Total, STEP_MICROS};
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
-pub use codec::{decode, DecodeError, EncodeError, Encoder};
+pub use codec::{EncodeError, Encoder};
 pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};
+pub use guard::{DecodeError, DecodeLimits};
 pub use hash::name_hash;
 pub use preface::{
     BadPreface, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC, MAX_PREFACE_LEN,
