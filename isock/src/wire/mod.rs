@@ -11,7 +11,7 @@ mod hash;
 mod preface;
 mod refusal;
 
-pub use call::{CallHead, Total, STEP_MICROS};
+pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
 pub use codec::{decode, DecodeError, EncodeError, Encoder};
 pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};
