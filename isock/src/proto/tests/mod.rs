@@ -2,9 +2,14 @@
 //!
 //! A function whose name begins with `pNNN_` proves the sentence of `PROTOCOL.md` with that id.
 
+mod cancel;
+mod clock;
 mod close;
+mod control;
+mod fragments;
 mod frames;
 mod handshake;
 mod lone;
 mod pair;
 mod pair_works;
+mod slots;

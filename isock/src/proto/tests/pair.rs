@@ -209,6 +209,12 @@ impl End {
         self.conn.call(call(name, body)).expect("the connection takes the call")
     }
 
+    /// Forgets what was seen, and answers calls from now on.
+    pub(super) fn forget_and_echo(&mut self) {
+        self.seen.clear();
+        self.script = Script::Echo;
+    }
+
     /// The calls that have come, in order.
     pub(super) fn calls(&self) -> Vec<ServedKey> {
         let key = |seen: &Seen| match seen {
@@ -264,34 +270,32 @@ impl End {
         busy
     }
 
-    /// Writes what waits; whether anything happened.
+    /// Writes once; whether anything happened.
     fn write(&mut self, now: Instant, arrival: Instant, other: &mut End) -> bool {
-        let mut busy = false;
-        while self.conn.output_len() > 0 && !self.broken {
-            if self.blocked {
-                self.conn.write_blocked(now);
-                return busy;
-            }
-            let room = self.write_step.min(self.cut_after.unwrap_or(usize::MAX));
-            let mut slices = [IoSlice::new(&[]); 4];
-            let count = self.conn.slices(&mut slices);
-            let mut bytes: Vec<u8> = slices[..count].concat_bytes();
-            assert!(!bytes.is_empty(), "output that has no bytes");
-            bytes.truncate(room);
-            self.written += bytes.len();
-            self.conn.written(now, bytes.len());
-            if let Some(left) = &mut self.cut_after {
-                *left -= bytes.len();
-            }
-            if !bytes.is_empty() {
-                other.arriving.push_back((arrival, bytes));
-                busy = true;
-            }
-            if self.cut_after == Some(0) {
-                self.cut(arrival, other);
-            }
+        if self.conn.output_len() == 0 || self.broken {
+            return false;
         }
-        busy
+        if self.blocked {
+            self.conn.write_blocked(now);
+            return false;
+        }
+        let room = self.write_step.min(self.cut_after.unwrap_or(usize::MAX));
+        let mut slices = [IoSlice::new(&[]); 4];
+        let count = self.conn.slices(&mut slices);
+        let bytes = first_bytes(&slices[..count], room);
+        assert!(!bytes.is_empty() || room == 0, "output that has no bytes");
+        self.written += bytes.len();
+        self.conn.written(now, bytes.len());
+        if let Some(left) = &mut self.cut_after {
+            *left -= bytes.len();
+        }
+        if !bytes.is_empty() {
+            other.arriving.push_back((arrival, bytes));
+        }
+        if self.cut_after == Some(0) {
+            self.cut(arrival, other);
+        }
+        true
     }
 
     /// The line breaks: each side still gets what is under way to it, then the end.
@@ -304,13 +308,12 @@ impl End {
     }
 }
 
-/// Bytes of several slices in one piece.
-pub(super) trait Concat {
-    fn concat_bytes(&self) -> Vec<u8>;
-}
-
-impl Concat for [IoSlice<'_>] {
-    fn concat_bytes(&self) -> Vec<u8> {
-        self.iter().flat_map(|slice| slice.iter().copied()).collect()
+/// The first `most` bytes of these slices in one piece.
+pub(super) fn first_bytes(slices: &[IoSlice<'_>], most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for slice in slices {
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&slice[..slice.len().min(room)]);
     }
+    bytes
 }
