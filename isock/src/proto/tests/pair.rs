@@ -37,6 +37,8 @@ pub(super) struct End {
     pub(super) cut_after: Option<usize>,
     broken: bool,
     pub(super) written: usize,
+    /// Everything that this side has written.
+    pub(super) transcript: Vec<u8>,
     pub(super) script: Script,
     pub(super) seen: Vec<Seen>,
 }
@@ -171,6 +173,13 @@ impl Pair {
         self.move_bytes();
     }
 
+    /// Does at most `turns` things.
+    pub(super) fn some_turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.one_turn();
+        }
+    }
+
     fn next_arrival(&self) -> Option<Instant> {
         let first = |end: &End| end.arriving.front().map(|(at, _)| *at);
         [first(&self.client), first(&self.server)].into_iter().flatten().min()
@@ -178,12 +187,15 @@ impl Pair {
 
     /// Does everything that can be done at this moment.
     fn move_bytes(&mut self) {
+        while self.one_turn() {}
+    }
+
+    fn one_turn(&mut self) -> bool {
         let arrival = self.time + self.latency;
-        while self.client.turn(self.time)
+        self.client.turn(self.time)
             | self.client.write(self.time, arrival, &mut self.server)
             | self.server.turn(self.time)
             | self.server.write(self.time, arrival, &mut self.client)
-        {}
     }
 }
 
@@ -199,6 +211,7 @@ impl End {
             cut_after: None,
             broken: false,
             written: 0,
+            transcript: Vec::new(),
             script: Script::Echo,
             seen: Vec::new(),
         }
@@ -285,6 +298,7 @@ impl End {
         let bytes = first_bytes(&slices[..count], room);
         assert!(!bytes.is_empty() || room == 0, "output that has no bytes");
         self.written += bytes.len();
+        self.transcript.extend_from_slice(&bytes);
         self.conn.written(now, bytes.len());
         if let Some(left) = &mut self.cut_after {
             *left -= bytes.len();
