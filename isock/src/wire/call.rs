@@ -67,7 +67,7 @@ impl CallHead {
 /// Rounded up, so that a caller's last moment is never sent as "no deadline".
 fn to_steps(remaining: Option<Duration>) -> u32 {
     let Some(remaining) = remaining else { return 0 };
-    let steps = remaining.as_micros().div_ceil(u128::from(STEP_MICROS));
+    let steps = remaining.as_nanos().div_ceil(u128::from(STEP_MICROS) * 1000);
     u32::try_from(steps.max(1)).unwrap_or(u32::MAX)
 }
 

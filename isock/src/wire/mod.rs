@@ -7,6 +7,8 @@ mod call;
 mod close;
 mod codec;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod hash;
 mod preface;
 mod refusal;
@@ -26,6 +28,9 @@ pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
 pub const INITIAL_SLOTS: u16 = 16;
 /// The longest message, in bytes, that may be sent before the peer's own preface has been read.
 pub const INITIAL_MESSAGE: usize = 64 * 1024;
+
+/// The longest payload of one frame that this build sends and accepts, in bytes.
+pub const FRAGMENT: usize = 256 * 1024;
 
 /// Reads a little-endian `u16` at `at`; the caller has checked the length.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
