@@ -7,6 +7,7 @@ mod clock;
 mod close;
 mod control;
 mod cut;
+mod exchange;
 mod fragments;
 mod frames;
 mod handshake;
