@@ -65,8 +65,6 @@ limits! {
     /// and 32 times its encoded length is larger. The call is refused as undecodable, and the
     /// error names `#[action(decode_budget = …)]`, which raises it for one action. Default 64 MiB.
     decode_budget: usize = 64 << 20;
-    /// Metadata of a call, in bytes; the connection is closed above it. Default 8 KiB.
-    metadata: usize = 8 << 10;
     /// Bytes that a server holds for all its connections: input that is not complete, calls that
     /// wait or run, output that has not left. Past that new calls are refused as overloaded, and a
     /// connection that holds more than 128 KiB is closed when it would hold more. Default 256 MiB.

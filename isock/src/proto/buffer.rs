@@ -1,5 +1,7 @@
 //! Received bytes that have not been understood yet.
 
+use super::FRAGMENT;
+use crate::wire::{HEADER_LEN, WORD_LEN};
 use std::ops::Range;
 
 /// A growing window over received bytes: the driver fills it at the back, the connection takes
@@ -13,6 +15,9 @@ pub struct Buffer {
 
 /// What an empty buffer begins with, in bytes: room for a good batch of small frames.
 const FIRST: usize = 64 * 1024;
+/// What a buffer grows to for the longest frame and a batch behind it, in bytes: a driver that
+/// reads after each fill never needs more.
+const MOST: usize = HEADER_LEN + 255 * WORD_LEN + FRAGMENT + FIRST;
 
 impl Buffer {
     /// A buffer without memory.
@@ -38,7 +43,10 @@ impl Buffer {
             self.start = 0;
         }
         if self.end == self.bytes.len() {
-            let len = (self.bytes.len() * 2).max(FIRST);
+            let held = self.bytes.len();
+            let len = if held < MOST { (held * 2).clamp(FIRST, MOST) } else { held * 2 };
+            // Exactly this much, where a vector of its own accord would take more.
+            self.bytes.reserve_exact(len - held);
             self.bytes.resize(len, 0);
         }
     }
@@ -121,6 +129,16 @@ mod tests {
         buffer.push(&[2; 3]);
         assert_eq!(buffer.waiting(), [1, 2, 2, 2]);
         assert_eq!(buffer.memory(), FIRST);
+    }
+
+    #[test]
+    fn the_longest_frame_fits_with_a_batch_behind_it() {
+        let mut buffer = Buffer::new();
+        buffer.push(&vec![1; HEADER_LEN + 255 * WORD_LEN + FRAGMENT]);
+        assert!(buffer.memory() <= MOST);
+        buffer.push(&vec![1; FIRST]);
+        assert_eq!(buffer.memory(), MOST);
+        assert_eq!(buffer.bytes.capacity(), MOST);
     }
 
     #[test]

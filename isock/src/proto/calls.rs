@@ -62,6 +62,8 @@ pub(super) struct Calls {
     calls: Slab<OutCall>,
     generation: u32,
     queue: VecDeque<CallKey>,
+    /// Entries of the queue whose calls have been given up.
+    given_up: usize,
     slots: Vec<Slot>,
     /// A bit for each slot of `slots` that is free: the lowest is found without a search.
     free: Vec<u64>,
@@ -86,6 +88,7 @@ impl Calls {
             calls: Slab::new(),
             generation: 0,
             queue: VecDeque::new(),
+            given_up: 0,
             slots: Vec::new(),
             free: Vec::new(),
             grant,
@@ -109,28 +112,42 @@ impl Calls {
     }
 
     /// The call at the front of the queue, if it may be sent as far as slots are concerned.
-    pub(super) fn front(&mut self) -> Option<(CallKey, &NewCall)> {
-        let key = *self.queue.front()?;
-        if self.lowest_free().is_none() {
-            return None;
-        }
+    pub(super) fn front(&mut self) -> Option<&NewCall> {
+        let key = self.first_queued()?;
+        self.lowest_free()?;
         match &self.calls[key.index as usize].state {
-            State::Queued(call) => Some((key, call)),
+            State::Queued(call) => Some(call),
             State::Sent(_) => unreachable!("a call leaves the queue when it is sent"),
         }
     }
 
+    /// The first in the queue that has not been given up: those that have are only counted there.
+    fn first_queued(&mut self) -> Option<CallKey> {
+        loop {
+            let key = *self.queue.front()?;
+            if self.is_current(key) {
+                return Some(key);
+            }
+            self.queue.pop_front();
+            self.given_up -= 1;
+        }
+    }
+
+    fn is_current(&self, key: CallKey) -> bool {
+        self.calls.get(key.index as usize).is_some_and(|call| call.generation == key.generation)
+    }
+
     /// Gives the call at the front of the queue a slot.
     pub(super) fn send_front(&mut self) -> Option<(MessageId, NewCall)> {
+        let key = self.first_queued()?;
         let slot = self.lowest_free()?;
-        let key = self.queue.pop_front()?;
+        self.queue.pop_front();
         let at = usize::from(slot);
         self.free[at / 64] &= !(1 << (at % 64));
         self.slots[at].call = Some(key.index);
         self.slots[at].seq = self.slots[at].seq.wrapping_add(1);
-        self.started += 1;
-        let sent =
-            Sent { slot, ordinal: self.started, end: None, abandoned: false, truncated: false };
+        let ordinal = self.count();
+        let sent = Sent { slot, ordinal, end: None, abandoned: false, truncated: false };
         let state = &mut self.calls[key.index as usize].state;
         match std::mem::replace(state, State::Sent(sent)) {
             State::Queued(call) => {
@@ -140,9 +157,21 @@ impl Calls {
         }
     }
 
+    /// Counts a call frame, as the other side does until it drains.
+    pub(super) fn count(&mut self) -> u64 {
+        self.started += 1;
+        self.started
+    }
+
+    /// Call frames so far.
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
     /// Removes the call at the front of the queue.
     pub(super) fn drop_front(&mut self) -> Option<CallKey> {
-        let key = self.queue.pop_front()?;
+        let key = self.first_queued()?;
+        self.queue.pop_front();
         self.calls.remove(key.index as usize);
         Some(key)
     }
@@ -196,16 +225,22 @@ impl Calls {
         Ok(wanted.then_some(key))
     }
 
+    /// Whether somebody waits for the answer on this slot.
+    pub(super) fn is_wanted(&mut self, slot: u16, seq: u32) -> bool {
+        let sent = self.sent(MessageId { initiator: true, slot, seq });
+        sent.is_some_and(|sent| !sent.abandoned)
+    }
+
     /// Nobody waits for the call any more.
     pub(super) fn abandon(&mut self, key: CallKey) -> Abandoned {
-        let Some(call) = self.calls.get_mut(key.index as usize) else { return Abandoned::Unknown };
-        if call.generation != key.generation {
+        if !self.is_current(key) {
             return Abandoned::Unknown;
         }
-        match &mut call.state {
+        match &mut self.calls[key.index as usize].state {
             State::Queued(_) => {
-                self.queue.retain(|&queued| queued != key);
                 self.calls.remove(key.index as usize);
+                self.given_up += 1;
+                self.tidy_queue();
                 Abandoned::Unsent
             }
             State::Sent(sent) if sent.abandoned => Abandoned::Unknown,
@@ -214,6 +249,19 @@ impl Calls {
                 let seq = self.slots[usize::from(sent.slot)].seq;
                 Abandoned::Sent(MessageId { initiator: true, slot: sent.slot, seq })
             }
+        }
+    }
+
+    /// Drops entries that were given up once they are the most: giving up stays cheap, and the
+    /// queue stays short.
+    fn tidy_queue(&mut self) {
+        if self.given_up > 32 && self.given_up > self.queue.len() / 2 {
+            let calls = &self.calls;
+            self.queue.retain(|key| {
+                let call = calls.get(key.index as usize);
+                call.is_some_and(|call| call.generation == key.generation)
+            });
+            self.given_up = 0;
         }
     }
 
@@ -233,49 +281,61 @@ impl Calls {
     }
 
     /// Takes the calls off the table that the other side will not accept: all those after the
-    /// `accepted` first, and everything in the queue.
-    pub(super) fn refused_after(&mut self, accepted: u64) -> Vec<CallKey> {
-        self.take(|state| !matches!(state, State::Sent(sent) if sent.ordinal <= accepted))
-            .map(|(key, _)| key)
-            .collect()
+    /// `accepted` first, and everything in the queue. Says which of them somebody waits for, and
+    /// which messages need not be sent on.
+    pub(super) fn refused_after(&mut self, accepted: u64) -> (Vec<CallKey>, Vec<MessageId>) {
+        let slots: Vec<u32> = self.slots.iter().map(|slot| slot.seq).collect();
+        let mut messages = Vec::new();
+        let taken = self.take(|state| match state {
+            State::Sent(sent) if sent.ordinal <= accepted => false,
+            State::Queued(_) => true,
+            State::Sent(Sent { slot, .. }) => {
+                let seq = slots[usize::from(*slot)];
+                messages.push(MessageId { initiator: true, slot: *slot, seq });
+                true
+            }
+        });
+        (taken.into_iter().map(|(key, _)| key).collect(), messages)
     }
 
     /// Empties the table: the connection is gone.
     pub(super) fn take_all(&mut self, left: Offset) -> Vec<(CallKey, Ran)> {
-        self.take(|_| true).map(|(key, state)| (key, may_have_run(&state, left))).collect()
+        let taken = self.take(|_| true);
+        taken.into_iter().map(|(key, state)| (key, may_have_run(&state, left))).collect()
     }
 
-    /// Takes off the calls that `pick` names; those that nobody waits for are not in the result.
-    fn take(&mut self, pick: impl Fn(&State) -> bool) -> impl Iterator<Item = (CallKey, State)> {
+    /// Takes off the calls that `pick` names, in the order in which they began. The whole queue
+    /// is always among them. Those that nobody waits for are not in the result.
+    fn take(&mut self, mut pick: impl FnMut(&State) -> bool) -> Vec<(CallKey, State)> {
         let picked: Vec<usize> =
             self.calls.iter().filter(|(_, call)| pick(&call.state)).map(|(at, _)| at).collect();
+        self.queue.clear();
+        self.given_up = 0;
         let mut taken = Vec::new();
         for at in picked {
             let call = self.calls.remove(at);
-            let key = CallKey { index: at as u32, generation: call.generation };
-            match &call.state {
-                State::Queued(_) => self.queue.retain(|&queued| queued != key),
-                State::Sent(sent) => {
-                    let slot = usize::from(sent.slot);
-                    self.slots[slot].call = None;
-                    self.free[slot / 64] |= 1 << (slot % 64);
-                }
+            if let State::Sent(sent) = &call.state {
+                let slot = usize::from(sent.slot);
+                self.slots[slot].call = None;
+                self.free[slot / 64] |= 1 << (slot % 64);
             }
             if !matches!(&call.state, State::Sent(Sent { abandoned: true, .. })) {
-                taken.push((key, call.state));
+                taken.push((CallKey { index: at as u32, generation: call.generation }, call.state));
             }
         }
-        taken.into_iter()
+        taken.sort_by_key(|(key, _)| key.generation);
+        taken
     }
 
-    /// Calls that have neither ended nor been given up.
+    /// Calls that have not ended; one that was given up counts while it holds its slot.
     pub(super) fn in_flight(&self) -> usize {
         self.calls.len()
     }
 
     /// Calls that wait for a slot.
+    #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() - self.given_up
     }
 }
 
@@ -359,8 +419,26 @@ mod tests {
         let keys: Vec<_> = (0..3).map(|_| calls.push(call())).collect();
         calls.send_front();
         calls.send_front();
-        assert_eq!(calls.refused_after(1), keys[1..]);
+        let second = MessageId { initiator: true, slot: 1, seq: 1 };
+        assert_eq!(calls.refused_after(1), (keys[1..].to_vec(), vec![second]));
         assert_eq!((calls.in_flight(), calls.queued()), (1, 0));
+    }
+
+    #[test]
+    fn giving_up_queued_calls_is_cheap_and_leaves_no_trace() {
+        let mut calls = Calls::new(1);
+        send(&mut calls);
+        let last = (0..100_000).map(|_| calls.push(call())).last().unwrap();
+        for index in 1..100_000 {
+            let key = CallKey { index, generation: index + 1 };
+            assert_eq!(calls.abandon(key), Abandoned::Unsent);
+        }
+        assert_eq!(calls.queued(), 1);
+        assert!(calls.queue.len() < 100);
+        calls.finish(0, 1).unwrap();
+        assert_eq!(calls.front().map(|_| ()), Some(()));
+        calls.send_front();
+        assert_eq!(calls.finish(0, 2), Ok(Some(last)));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Time: what must have happened by when, and what ends the connection if it has not.
 
-use super::connection::{Connection, Phase};
+use super::{
+    connection::{Connection, Phase},
+    inbound::patience,
+};
 use crate::wire::CloseCode;
 use std::time::Instant;
 
@@ -27,30 +30,55 @@ impl Bucket {
     }
 }
 
+/// A frame of which only a part has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfinished {
+    since: Instant,
+    /// Its whole length, as far as it is known.
+    len: usize,
+}
+
 impl Connection {
+    /// The clock of a frame starts with its first byte and does not stop; a longer frame may take
+    /// longer, once its length is known.
+    pub(super) fn wait_for(&mut self, now: Instant, have: usize, len: usize) {
+        if have > 0 {
+            let since = self.unfinished.map_or(now, |frame| frame.since);
+            self.unfinished = Some(Unfinished { since, len });
+        }
+    }
+
+    /// When what has begun to arrive must be complete; never while this side does not read.
+    fn arrival_deadline(&self) -> Option<Instant> {
+        if !self.wants_input() {
+            return None;
+        }
+        let patience = |frame: Unfinished| patience(&self.config.limits, frame.len);
+        let frame = self.unfinished.map(|frame| frame.since + patience(frame));
+        [frame, self.inbound.deadline()].into_iter().flatten().min()
+    }
+
+    fn handshake_deadline(&self) -> Option<Instant> {
+        let open = self.phase == Phase::Open;
+        (!open).then_some(self.handshake_deadline)
+    }
+
     /// When [`handle_timeout`](Connection::handle_timeout) is due, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = match self.phase {
-            Phase::Closed => return None,
-            Phase::Handshake | Phase::Refused { .. } => Some(self.handshake_deadline),
-            Phase::Open => None,
-        };
-        let arriving = [handshake, self.frame_deadline, self.inbound.deadline()];
-        arriving.into_iter().chain([self.stall_deadline]).flatten().min()
+        if self.phase == Phase::Closed {
+            return None;
+        }
+        let deadlines = [self.handshake_deadline(), self.arrival_deadline(), self.stall_deadline];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Closes the connection if something has taken too long.
     pub fn handle_timeout(&mut self, now: Instant) {
         let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let open = self.phase == Phase::Open;
         match () {
             () if self.phase == Phase::Closed => {}
-            () if !open && self.handshake_deadline <= now => {
-                self.close(CloseCode::HANDSHAKE_TIMEOUT);
-            }
-            () if past(self.frame_deadline) || past(self.inbound.deadline()) => {
-                self.close(CloseCode::MESSAGE_STALLED);
-            }
+            () if past(self.handshake_deadline()) => self.close(CloseCode::HANDSHAKE_TIMEOUT),
+            () if past(self.arrival_deadline()) => self.close(CloseCode::MESSAGE_STALLED),
             () if past(self.stall_deadline) => self.close(CloseCode::NOT_READING),
             () => {}
         }
@@ -60,12 +88,33 @@ impl Connection {
     pub fn written(&mut self, now: Instant, n: usize) {
         self.output.advance(n);
         self.note_ends();
-        let waiting = self.output.len() > 0;
-        self.stall_deadline = waiting.then(|| now + self.config.limits.output_stall);
+        if self.output.len() == 0 {
+            self.stall_deadline = None;
+        } else if n > 0 {
+            self.stall_deadline = Some(now + self.config.limits.output_stall);
+        } else {
+            self.write_blocked(now);
+        }
+        self.note_pause(now);
     }
 
     /// Notes that the other side takes nothing at the moment.
     pub fn write_blocked(&mut self, now: Instant) {
         self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
+        self.note_pause(now);
+    }
+
+    /// Time in which this side does not read is not the other side's: once reading goes on,
+    /// messages under way have as long as they had before.
+    fn note_pause(&mut self, now: Instant) {
+        if !self.wants_input() {
+            self.paused.get_or_insert(now);
+        } else if let Some(since) = self.paused.take() {
+            let pause = now.saturating_duration_since(since);
+            self.inbound.postpone(pause);
+            if let Some(frame) = &mut self.unfinished {
+                frame.since += pause;
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     calls::{Abandoned, Calls},
-    clock::Bucket,
+    clock::{Bucket, Unfinished},
     inbound::Inbound,
-    output::Output,
+    output::{MessageId, Output},
     served::Served,
     Answer, CallKey, Closed, Event, Lost, NewCall, ServedKey, FRAGMENT,
 };
@@ -12,7 +12,7 @@ use crate::{
     limits::Limits,
     wire::{
         Close, CloseCode, Features, Flags, FrameKind, Header, Hello, InstanceId, Ran, Refusal,
-        RefusalCode, Total, Welcome, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION,
+        RefusalCode, Total, Welcome, INITIAL_MESSAGE, INITIAL_SLOTS, MAX_METADATA, VERSION,
     },
 };
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
@@ -33,6 +33,11 @@ impl Config {
     pub fn new(limits: Limits, instance: InstanceId) -> Config {
         Config { limits: limits.in_range(), instance, versions: (VERSION, VERSION) }
     }
+
+    /// The longest payload of one frame that is accepted.
+    pub(super) fn fragment(&self) -> usize {
+        FRAGMENT.min(self.limits.message)
+    }
 }
 
 /// One end of a connection.
@@ -45,6 +50,8 @@ pub struct Connection {
     pub(super) calls: Calls,
     pub(super) served: Served,
     pub(super) inbound: Inbound,
+    /// Sends that wait for the other side's preface.
+    early: VecDeque<NewCall>,
     /// Events that no received byte stands behind.
     pub(super) events: VecDeque<Event<'static>>,
     /// What the other side accepts.
@@ -58,8 +65,10 @@ pub struct Connection {
     /// The other side refused the handshake: it has run nothing.
     pub(super) turned_away: bool,
     pub(super) pings: Bucket,
-    /// When the frame at the front of the input must be complete.
-    pub(super) frame_deadline: Option<Instant>,
+    /// The frame at the front of the input.
+    pub(super) unfinished: Option<Unfinished>,
+    /// Since when this side does not read, because the other one does not.
+    pub(super) paused: Option<Instant>,
     pub(super) handshake_deadline: Instant,
     pub(super) stall_deadline: Option<Instant>,
 }
@@ -113,7 +122,7 @@ impl Connection {
             max_version: connection.config.versions.1,
             features: Features::default(),
             max_message: connection.config.limits.message as u32,
-            max_fragment: FRAGMENT as u32,
+            max_fragment: connection.config.fragment() as u32,
             slots: connection.config.limits.in_flight,
             instance: connection.config.instance,
         };
@@ -135,6 +144,7 @@ impl Connection {
             calls: Calls::new(grant),
             served: Served::new(slots),
             inbound: Inbound::default(),
+            early: VecDeque::new(),
             events: VecDeque::new(),
             peer: PeerLimits { message: INITIAL_MESSAGE, fragment: FRAGMENT },
             calls_read: 0,
@@ -142,7 +152,8 @@ impl Connection {
             drained: false,
             turned_away: false,
             pings: Bucket::new(now),
-            frame_deadline: None,
+            unfinished: None,
+            paused: None,
             handshake_deadline: now + config.limits.handshake,
             stall_deadline: None,
             config,
@@ -163,6 +174,9 @@ impl Connection {
         if self.phase == Phase::Open && call.body.len() > self.peer.message {
             return Err(NotStarted::TooLarge { limit: self.peer.message });
         }
+        if call.head.metadata as usize > MAX_METADATA {
+            return Err(NotStarted::TooLarge { limit: MAX_METADATA });
+        }
         let key = self.calls.push(call);
         self.send_queued();
         Ok(key)
@@ -173,7 +187,7 @@ impl Connection {
         loop {
             let limit = self.peer.message;
             match self.calls.front() {
-                Some((_, call)) if call.body.len() <= limit => self.send_front(),
+                Some(call) if call.body.len() <= limit => self.send_front(),
                 Some(_) if self.phase == Phase::Open => self.refuse_front(limit),
                 _ => return,
             }
@@ -196,7 +210,7 @@ impl Connection {
     }
 
     fn refuse_front(&mut self, limit: usize) {
-        let text = format!("the server accepts messages of at most {limit} bytes");
+        let text = format!("the other side accepts messages of at most {limit} bytes");
         let refusal = Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text);
         if let Some(call) = self.calls.drop_front() {
             let outcome = super::Outcome::Refused(refusal);
@@ -204,24 +218,61 @@ impl Connection {
         }
     }
 
-    /// Sends an input that wants no answer, in order with the other sends and calls. It is given
-    /// no slot and may be lost without a word if the connection ends.
+    /// Sends an input that wants no answer, in order with the other sends. It is given no slot,
+    /// and is lost without a word if the connection ends first, or if it had to wait for the
+    /// other side's preface and turns out to be too long for it.
     ///
     /// # Errors
-    /// If it can never be sent, or is longer than a fragment.
+    /// If it can never be sent, as when it is longer than a fragment.
     pub fn send(&mut self, call: &NewCall) -> Result<(), NotStarted> {
-        let limit = self.peer.message.min(self.peer.fragment);
+        let limit = match self.phase {
+            Phase::Open => self.peer.message.min(self.peer.fragment),
+            _ => FRAGMENT,
+        };
         match () {
             () if self.is_over() => Err(NotStarted::Closed),
             () if self.drained => Err(NotStarted::Draining),
             () if call.body.len() > limit => Err(NotStarted::TooLarge { limit }),
-            () => {
-                let flags = Flags::INITIATOR.with(Flags::ONEWAY);
-                let words = call.head.words(None);
-                let header = Header::new(FrameKind::CALL, flags, words, call.body.len());
-                self.output.frame(header, |out| call.head.write(None, out), &call.body);
+            () if call.head.metadata as usize > MAX_METADATA => {
+                Err(NotStarted::TooLarge { limit: MAX_METADATA })
+            }
+            () if self.must_wait(call) => {
+                self.early.push_back(call.clone());
                 Ok(())
             }
+            () => {
+                self.write_send(call);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a send has to wait for the other side's preface: a server speaks after its own, a
+    /// long one needs the limits, and what comes after it keeps its place.
+    fn must_wait(&self, call: &NewCall) -> bool {
+        let early = self.role == Role::Server || !self.early.is_empty();
+        self.phase == Phase::Handshake && (early || call.body.len() > self.peer.message)
+    }
+
+    fn write_send(&mut self, call: &NewCall) {
+        let flags = Flags::INITIATOR.with(Flags::ONEWAY);
+        let words = call.head.words(None);
+        let header = Header::new(FrameKind::CALL, flags, words, call.body.len());
+        self.calls.count();
+        self.output.frame(header, |out| call.head.write(None, out), &call.body);
+    }
+
+    /// Does what had to wait for the other side's preface.
+    pub(super) fn catch_up(&mut self) {
+        let limit = self.peer.message.min(self.peer.fragment);
+        for call in std::mem::take(&mut self.early) {
+            if call.body.len() <= limit {
+                self.write_send(&call);
+            }
+        }
+        self.send_queued();
+        if self.draining {
+            self.write_drain();
         }
     }
 
@@ -241,6 +292,7 @@ impl Connection {
                 if truncated {
                     self.calls.truncate(id);
                 }
+                self.inbound.ignore(MessageId { initiator: false, ..id });
                 let header = Header::new(FrameKind::CANCEL, id.flags(), 0, 0);
                 self.output.frame(header.of_call(id.slot, id.seq), |_| (), &[]);
                 if truncated {
@@ -288,24 +340,31 @@ impl Connection {
 
     /// The final frame without a value; the slot is free already, or was never taken.
     pub(super) fn refuse(&mut self, key: ServedKey, refusal: &Refusal) {
-        let header = Header::new(FrameKind::REFUSAL, Flags::default(), 1, refusal.text.len());
+        let text = refusal.short_text().as_bytes();
+        let header = Header::new(FrameKind::REFUSAL, Flags::default(), 1, text.len());
         let header = header.of_call(key.slot, key.seq);
-        self.output.frame(header, |out| refusal.write_words(out), refusal.text.as_bytes());
+        self.output.frame(header, |out| refusal.write_words(out), text);
     }
 
-    /// Asks the other side for an [`Event::Pong`] with the same number.
+    /// Asks the other side for an [`Event::Pong`] with the same number. Does nothing on a server
+    /// that has not seen its client's preface.
     pub fn ping(&mut self, number: u64) {
+        if self.role == Role::Server && self.phase == Phase::Handshake {
+            return;
+        }
         let header = Header::new(FrameKind::PING, Flags::default(), 0, 8);
         self.output.frame(header, |_| (), &number.to_le_bytes());
     }
 
     /// Accepts no further calls: those that have arrived will be answered, the other side learns
-    /// which, and later ones are dropped unread.
+    /// which, and later ones are dropped unread. In the handshake, that is all of them.
     pub fn drain(&mut self) {
-        if self.draining || self.phase != Phase::Open {
-            return;
+        if !std::mem::replace(&mut self.draining, true) && self.phase == Phase::Open {
+            self.write_drain();
         }
-        self.draining = true;
+    }
+
+    fn write_drain(&mut self) {
         let read = self.calls_read;
         let header = Header::new(FrameKind::DRAIN, Flags::default(), 1, 0);
         self.output.frame(header, |out| out.extend_from_slice(&read.to_le_bytes()), &[]);
@@ -346,7 +405,7 @@ impl Connection {
             max_version: self.config.versions.1,
             features: Features::default(),
             max_message: self.config.limits.message as u32,
-            max_fragment: FRAGMENT as u32,
+            max_fragment: self.config.fragment() as u32,
             slots: self.config.limits.in_flight,
             instance: self.config.instance,
         }
@@ -444,7 +503,7 @@ impl Connection {
     pub fn discard_output(&mut self) {
         self.note_ends();
         self.output.discard();
-        self.stall_deadline = None;
+        (self.stall_deadline, self.paused) = (None, None);
     }
 
     /// Learns where those messages end whose last fragment has found its place.

@@ -2,7 +2,7 @@
 
 use super::{
     connection::Connection,
-    inbound::{patience, Collected, Partial},
+    inbound::{patience, Collected, Partial, Wanted},
     output::MessageId,
     receive::{Frame, Pending, Place, Step},
     served::{Arrival, ServedKey},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::wire::{
     u64_at, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Total,
-    CODEC_POSTCARD, MAX_REFUSAL_TEXT, WORD_LEN,
+    CODEC_POSTCARD, MAX_METADATA, MAX_REFUSAL_TEXT, WORD_LEN,
 };
 use std::time::Instant;
 
@@ -25,10 +25,11 @@ impl Connection {
         let header = &frame.header;
         let (head, total) = CallHead::parse(words).ok_or(CloseCode::BAD_FRAME)?;
         let total = self.whole_len(header, total, payload)?;
+        let metadata = head.metadata as usize;
         let oneway = header.flags.has(Flags::ONEWAY);
         if !header.flags.has(Flags::INITIATOR)
             || header.codec != CODEC_POSTCARD
-            || head.metadata as usize > total.min(self.config.limits.metadata)
+            || metadata > total.min(MAX_METADATA)
             || (oneway && total != payload.len())
         {
             return Err(CloseCode::BAD_FRAME);
@@ -38,6 +39,10 @@ impl Connection {
         }
         self.calls_read += 1;
         let key = ServedKey { slot: header.slot, seq: header.seq };
+        let id = MessageId { initiator: true, slot: key.slot, seq: key.seq };
+        if !oneway && self.inbound.is_taken(id) {
+            return Err(CloseCode::BAD_FRAME);
+        }
         let arrival = if oneway { Arrival::New } else { self.served.arrive(key) };
         let wanted = match arrival {
             Arrival::Violation => return Err(CloseCode::BAD_SLOT),
@@ -50,10 +55,6 @@ impl Connection {
             }
         };
         if total != payload.len() {
-            let id = MessageId { initiator: true, slot: key.slot, seq: key.seq };
-            if self.inbound.contains(id) {
-                return Err(CloseCode::BAD_FRAME);
-            }
             let deadline = now + patience(&self.config.limits, total);
             self.inbound.begin(id, (header.kind, head), (payload, total), deadline, wanted);
             return Ok(Step::On);
@@ -79,9 +80,6 @@ impl Connection {
             }
             _ => return Err(CloseCode::BAD_FRAME),
         };
-        if total > self.config.limits.message {
-            return Err(CloseCode::MESSAGE_TOO_LARGE);
-        }
         Ok(total)
     }
 
@@ -96,23 +94,20 @@ impl Connection {
         if header.flags.has(Flags::INITIATOR) || header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
-        let total = (words.len() >= WORD_LEN)
-            .then(|| u32::try_from(u64_at(words, 0)).map(Total))
-            .transpose()
-            .map_err(|_| CloseCode::MESSAGE_TOO_LARGE)?
-            .filter(|total| total.0 > 0);
+        let total = reply_total(words)?;
         let total = self.whole_len(header, total, payload)?;
         if !self.calls.is_under_way(header.slot, header.seq) {
             return Err(CloseCode::NO_SUCH_CALL);
         }
+        let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
+        if self.inbound.is_taken(id) {
+            return Err(CloseCode::BAD_FRAME);
+        }
         if total != payload.len() {
-            let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
-            if self.inbound.contains(id) {
-                return Err(CloseCode::BAD_FRAME);
-            }
             let deadline = now + patience(&self.config.limits, total);
             let kind = (header.kind, CallHead::default());
-            self.inbound.begin(id, kind, (payload, total), deadline, true);
+            let wanted = self.calls.is_wanted(id.slot, id.seq);
+            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
             return Ok(Step::On);
         }
         self.finished(header, Place::Input(frame.payload.clone()))
@@ -174,8 +169,13 @@ impl Connection {
         }
         match self.inbound.collect(id, payload, last) {
             Collected::Violation => Err(CloseCode::BAD_FRAME),
-            Collected::Partly | Collected::Whole(_, None) => Ok(Step::On),
+            Collected::Partly => Ok(Step::On),
             Collected::Whole(partial, Some(body)) => self.whole(header, partial, body),
+            // The reply to a call that was given up: nobody wants it, but the slot is free.
+            Collected::Whole(partial, None) if !partial.id.initiator => {
+                self.finish(header).map(|_| Step::On)
+            }
+            Collected::Whole(_, None) => Ok(Step::On),
         }
     }
 
@@ -195,21 +195,28 @@ impl Connection {
     }
 
     /// A cancel for a call that has been answered is normal: the two crossed.
-    pub(super) fn cancel_frame(&mut self, header: &Header) -> Result<Step, CloseCode> {
-        if !header.flags.has(Flags::INITIATOR) {
+    pub(super) fn cancel_frame(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+    ) -> Result<Step, CloseCode> {
+        if !header.flags.has(Flags::INITIATOR) || !payload.is_empty() {
             return Err(CloseCode::BAD_FRAME);
         }
         let id = MessageId { initiator: true, slot: header.slot, seq: header.seq };
         let key = ServedKey { slot: header.slot, seq: header.seq };
-        if self.inbound.forget(id) {
-            if self.served.finish(key) {
-                let text = "cancelled before all of it had arrived";
-                self.refuse(key, &Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
-            }
+        // A copy of a running call is forgotten without touching the call itself.
+        if self.inbound.forget(id) == Some(Wanted(true)) && self.served.finish(key) {
+            let text = "cancelled before all of it had arrived";
+            self.refuse(key, &Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
             return Ok(Step::On);
         }
-        if self.served.is_running(key) {
+        if self.served.cancel(key) {
             return Ok(Step::Event(Pending::Done(Event::Cancel(key))));
+        }
+        if self.output.truncate(key.answer()) {
+            let text = "cancelled while the answer was being sent";
+            self.refuse(key, &Refusal::new(RefusalCode::CANCELLED, Ran::Yes, text));
         }
         Ok(Step::On)
     }
@@ -227,14 +234,23 @@ impl Connection {
     }
 
     /// The calls that the other side has not read will never run.
-    pub(super) fn drain_frame(&mut self, words: &[u8]) -> Result<Step, CloseCode> {
-        if words.len() < WORD_LEN || self.drained {
+    pub(super) fn drain_frame(&mut self, words: &[u8], payload: &[u8]) -> Result<Step, CloseCode> {
+        if words.len() < WORD_LEN || !payload.is_empty() || self.drained {
+            return Err(CloseCode::BAD_FRAME);
+        }
+        let read = u64_at(words, 0);
+        if read > self.calls.started() {
             return Err(CloseCode::BAD_FRAME);
         }
         self.drained = true;
         self.events.push_back(Event::Draining);
-        for call in self.calls.refused_after(u64_at(words, 0)) {
-            let refusal = Refusal::new(RefusalCode::DRAINING, Ran::No, "the server is stopping");
+        let (refused, unneeded) = self.calls.refused_after(read);
+        for id in unneeded {
+            self.output.truncate(id);
+        }
+        for call in refused {
+            let text = "the other side is stopping";
+            let refusal = Refusal::new(RefusalCode::DRAINING, Ran::No, text);
             let outcome = Outcome::Refused(refusal);
             self.events.push_back(Event::Reply { call, outcome });
         }
@@ -245,6 +261,15 @@ impl Connection {
         let close = Close::parse(words, payload).ok_or(CloseCode::BAD_FRAME)?;
         Ok(self.ended(Closed::ByPeer(close)))
     }
+}
+
+/// What the first header word of a reply or an error announces.
+pub(super) fn reply_total(words: &[u8]) -> Result<Option<Total>, CloseCode> {
+    if words.len() < WORD_LEN {
+        return Ok(None);
+    }
+    let total = u32::try_from(u64_at(words, 0)).map_err(|_| CloseCode::MESSAGE_TOO_LARGE)?;
+    Ok((total > 0).then_some(Total(total)))
 }
 
 pub(super) fn pong_frame(payload: &[u8]) -> Result<Step, CloseCode> {

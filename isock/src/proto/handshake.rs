@@ -110,7 +110,7 @@ impl Connection {
         self.peer.message = message as usize;
         self.phase = Phase::Open;
         self.calls.grant(slots);
-        self.send_queued();
+        self.catch_up();
         Step::Event(Pending::Done(Event::Ready))
     }
 }

@@ -27,6 +27,10 @@ pub(super) struct Inbound {
     partial: Vec<Partial>,
 }
 
+/// Whether a message was collected, or dropped as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted(pub(super) bool);
+
 /// What a fragment did.
 #[derive(Debug)]
 pub(super) enum Collected {
@@ -58,8 +62,16 @@ impl Inbound {
         self.partial.push(Partial { id, kind, head, body, received: first.len(), total, deadline });
     }
 
+    /// Whether this message is under way.
     pub(super) fn contains(&self, id: MessageId) -> bool {
         self.partial.iter().any(|partial| partial.id == id)
+    }
+
+    /// Whether a message of this direction is under way on its slot. A slot carries one at a time,
+    /// so the grants bound the table.
+    pub(super) fn is_taken(&self, id: MessageId) -> bool {
+        let same = |other: MessageId| (other.initiator, other.slot) == (id.initiator, id.slot);
+        self.partial.iter().any(|partial| same(partial.id))
     }
 
     /// Adds a fragment.
@@ -85,11 +97,10 @@ impl Inbound {
         Collected::Whole(partial, body)
     }
 
-    /// Forgets a message; says whether it was under way.
-    pub(super) fn forget(&mut self, id: MessageId) -> bool {
-        let before = self.partial.len();
-        self.partial.retain(|partial| partial.id != id);
-        self.partial.len() < before
+    /// Forgets a message; says whether it was under way, and was to be kept.
+    pub(super) fn forget(&mut self, id: MessageId) -> Option<Wanted> {
+        let at = self.partial.iter().position(|partial| partial.id == id)?;
+        Some(Wanted(self.partial.swap_remove(at).body.is_some()))
     }
 
     /// What follows of a message is dropped as it comes.
@@ -102,6 +113,11 @@ impl Inbound {
     /// When the first of the messages has taken too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.partial.iter().map(|partial| partial.deadline).min()
+    }
+
+    /// Gives every message this much more time.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.partial.iter_mut().for_each(|partial| partial.deadline += by);
     }
 
     /// Bytes of memory held.

@@ -27,10 +27,9 @@ pub use connection::{Config, Connection, NotStarted};
 pub use output::SharedBody;
 pub use served::ServedKey;
 
-use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Welcome};
+pub use crate::wire::FRAGMENT;
 
-/// The longest payload of one frame that this build sends and accepts, in bytes.
-pub const FRAGMENT: usize = 256 * 1024;
+use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Welcome};
 
 /// Something that the other side did.
 #[derive(Debug, PartialEq, Eq)]

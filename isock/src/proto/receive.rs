@@ -2,10 +2,9 @@
 
 use super::{
     connection::{Connection, Phase},
-    frames::pong_frame,
-    inbound::patience,
+    frames::{pong_frame, reply_total},
     served::ServedKey,
-    Body, Buffer, CallKey, Event, Outcome, FRAGMENT,
+    Body, Buffer, CallKey, Event, Outcome,
 };
 use crate::wire::{CallHead, CloseCode, Flags, FrameKind, Header, HEADER_LEN};
 use std::{ops::Range, time::Instant};
@@ -89,25 +88,37 @@ impl Connection {
             return Ok(None);
         };
         let header = Header::parse(header).map_err(|_| CloseCode::BAD_LENGTH)?;
-        if header.payload_len() > FRAGMENT {
+        if header.payload_len() > self.config.fragment() {
             return Err(CloseCode::BAD_LENGTH);
+        }
+        let words = waiting.get(HEADER_LEN..header.payload_at());
+        if let (true, Some(words)) = (header.flags.has(Flags::MORE), words) {
+            self.judge_total(&header, words)?;
         }
         let len = header.len as usize;
         if waiting.len() < len {
             self.wait_for(now, waiting.len(), len);
             return Ok(None);
         }
-        self.frame_deadline = None;
+        self.unfinished = None;
         let all = input.take(len);
         let payload = all.start + header.payload_at()..all.end;
         let words = all.start + HEADER_LEN..payload.start;
         Ok(Some(Frame { header, words, payload }))
     }
 
-    /// The clock of a frame starts with its first byte and does not stop.
-    fn wait_for(&mut self, now: Instant, have: usize, want: usize) {
-        if have > 0 && self.frame_deadline.is_none() {
-            self.frame_deadline = Some(now + patience(&self.config.limits, want));
+    /// A message that is too long is refused by what it announces, before its body.
+    fn judge_total(&self, header: &Header, words: &[u8]) -> Result<(), CloseCode> {
+        let total = match header.kind {
+            FrameKind::CALL => CallHead::parse(words).and_then(|(_, total)| total),
+            FrameKind::REPLY | FrameKind::ERROR => reply_total(words)?,
+            _ => None,
+        };
+        match total {
+            Some(total) if total.0 as usize > self.config.limits.message => {
+                Err(CloseCode::MESSAGE_TOO_LARGE)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -120,10 +131,10 @@ impl Connection {
             FrameKind::REPLY | FrameKind::ERROR => self.reply_frame(now, frame, words, payload),
             FrameKind::REFUSAL => self.refusal_frame(&frame.header, words, payload),
             FrameKind::MORE => self.more_frame(&frame.header, payload),
-            FrameKind::CANCEL => self.cancel_frame(&frame.header),
+            FrameKind::CANCEL => self.cancel_frame(&frame.header, payload),
             FrameKind::PING => self.ping_frame(now, payload),
             FrameKind::PONG => pong_frame(payload),
-            FrameKind::DRAIN => self.drain_frame(words),
+            FrameKind::DRAIN => self.drain_frame(words, payload),
             FrameKind::CLOSE => self.close_frame(words, payload),
             _ if frame.header.flags.has(Flags::IGNORABLE) => Ok(Step::On),
             _ => Err(CloseCode::UNKNOWN_KIND),

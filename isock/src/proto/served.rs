@@ -35,6 +35,7 @@ pub(super) enum Arrival {
 struct Slot {
     seq: u32,
     running: bool,
+    cancelled: bool,
 }
 
 /// The table of a connection; grows with the slots that are used.
@@ -64,7 +65,7 @@ impl Served {
         match (next, slot.running) {
             (true, true) => Arrival::Violation,
             (true, false) => {
-                *slot = Slot { seq: key.seq, running: true };
+                *slot = Slot { seq: key.seq, running: true, cancelled: false };
                 self.running += 1;
                 Arrival::New
             }
@@ -77,6 +78,14 @@ impl Served {
     pub(super) fn is_running(&self, key: ServedKey) -> bool {
         let slot = self.slots.get(usize::from(key.slot));
         slot.is_some_and(|slot| slot.running && slot.seq == key.seq)
+    }
+
+    /// Notes that the caller no longer waits; false if that is known, or the call is not running.
+    pub(super) fn cancel(&mut self, key: ServedKey) -> bool {
+        let slot = self.slots.get_mut(usize::from(key.slot));
+        slot.is_some_and(|slot| {
+            slot.running && slot.seq == key.seq && !std::mem::replace(&mut slot.cancelled, true)
+        })
     }
 
     /// Frees the slot; false if the call had been answered already.
@@ -134,7 +143,7 @@ mod tests {
     #[test]
     fn numbers_of_a_slot_wrap_around() {
         let mut served = Served::new(1);
-        served.slots.push(Slot { seq: u32::MAX, running: false });
+        served.slots.push(Slot { seq: u32::MAX, ..Slot::default() });
         assert_eq!(served.arrive(key(0, 0)), Arrival::New);
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The remaining time of a call travels in steps of this many microseconds.
 pub const STEP_MICROS: u64 = 64;
 
+/// The longest metadata of a call, in bytes.
+pub const MAX_METADATA: usize = 8 * 1024;
+
 /// What a call says about itself, before its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallHead {
@@ -64,7 +67,7 @@ impl CallHead {
 /// Rounded up, so that a caller's last moment is never sent as "no deadline".
 fn to_steps(remaining: Option<Duration>) -> u32 {
     let Some(remaining) = remaining else { return 0 };
-    let steps = remaining.as_micros().div_ceil(u128::from(STEP_MICROS));
+    let steps = remaining.as_nanos().div_ceil(u128::from(STEP_MICROS) * 1000);
     u32::try_from(steps.max(1)).unwrap_or(u32::MAX)
 }
 

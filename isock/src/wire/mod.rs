@@ -7,12 +7,14 @@ mod call;
 mod close;
 mod codec;
 mod frame;
+#[cfg(test)]
+mod golden;
 pub mod guard;
 mod hash;
 mod preface;
 mod refusal;
 
-pub use call::{CallHead, Total, STEP_MICROS};
+pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
 pub use codec::{EncodeError, Encoder};
 pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};
@@ -28,6 +30,9 @@ pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
 pub const INITIAL_SLOTS: u16 = 16;
 /// The longest message, in bytes, that may be sent before the peer's own preface has been read.
 pub const INITIAL_MESSAGE: usize = 64 * 1024;
+
+/// The longest payload of one frame that this build sends and accepts, in bytes.
+pub const FRAGMENT: usize = 256 * 1024;
 
 /// Reads a little-endian `u16` at `at`; the caller has checked the length.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -96,8 +96,13 @@ impl Refusal {
     /// A refusal without advice.
     pub fn new(code: RefusalCode, ran: Ran, text: impl Into<String>) -> Refusal {
         let mut text = text.into();
-        cut(&mut text, MAX_REFUSAL_TEXT);
+        text.truncate(fitting(&text));
         Refusal { code, ran, retry_after: Duration::ZERO, text }
+    }
+
+    /// As much of the text as a frame carries.
+    pub fn short_text(&self) -> &str {
+        &self.text[..fitting(&self.text)]
     }
 
     /// Appends the one header word.
@@ -123,12 +128,10 @@ impl Refusal {
     }
 }
 
-/// Cuts at a character boundary.
-fn cut(text: &mut String, limit: usize) {
-    if text.len() > limit {
-        let at = (0..=limit).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(at);
-    }
+/// Where to cut the text: between characters, at the limit or just before it.
+fn fitting(text: &str) -> usize {
+    let end = text.len().min(MAX_REFUSAL_TEXT);
+    (0..=end).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One connection, fed by hand with bytes that no honest peer would send.
 
-use super::pair::{config, Concat, Seen};
+use super::pair::{config, first_bytes, Seen};
 use crate::{
     limits::Limits,
     proto::{Buffer, Closed, Connection},
@@ -88,7 +88,7 @@ impl Lone {
         while self.conn.output_len() > 0 {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.conn.slices(&mut slices);
-            let bytes = slices[..count].concat_bytes();
+            let bytes = first_bytes(&slices[..count], usize::MAX);
             self.conn.written(self.now, bytes.len());
             all.extend(bytes);
         }

@@ -2,8 +2,18 @@
 //!
 //! A function whose name begins with `pNNN_` proves the sentence of `PROTOCOL.md` with that id.
 
+mod cancel;
+mod clock;
 mod close;
+mod control;
+mod cut;
+mod exchange;
+mod fragments;
+mod frames;
 mod handshake;
 mod lone;
 mod pair;
 mod pair_works;
+mod random;
+mod random_pair;
+mod slots;

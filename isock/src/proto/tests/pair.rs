@@ -37,6 +37,8 @@ pub(super) struct End {
     pub(super) cut_after: Option<usize>,
     broken: bool,
     pub(super) written: usize,
+    /// Everything that this side has written.
+    pub(super) transcript: Vec<u8>,
     pub(super) script: Script,
     pub(super) seen: Vec<Seen>,
 }
@@ -171,6 +173,13 @@ impl Pair {
         self.move_bytes();
     }
 
+    /// Does at most `turns` things.
+    pub(super) fn some_turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.one_turn();
+        }
+    }
+
     fn next_arrival(&self) -> Option<Instant> {
         let first = |end: &End| end.arriving.front().map(|(at, _)| *at);
         [first(&self.client), first(&self.server)].into_iter().flatten().min()
@@ -178,12 +187,15 @@ impl Pair {
 
     /// Does everything that can be done at this moment.
     fn move_bytes(&mut self) {
+        while self.one_turn() {}
+    }
+
+    fn one_turn(&mut self) -> bool {
         let arrival = self.time + self.latency;
-        while self.client.turn(self.time)
+        self.client.turn(self.time)
             | self.client.write(self.time, arrival, &mut self.server)
             | self.server.turn(self.time)
             | self.server.write(self.time, arrival, &mut self.client)
-        {}
     }
 }
 
@@ -199,6 +211,7 @@ impl End {
             cut_after: None,
             broken: false,
             written: 0,
+            transcript: Vec::new(),
             script: Script::Echo,
             seen: Vec::new(),
         }
@@ -207,6 +220,12 @@ impl End {
     /// Starts a call that the connection must take.
     pub(super) fn start(&mut self, name: &str, body: impl Into<Vec<u8>>) -> CallKey {
         self.conn.call(call(name, body)).expect("the connection takes the call")
+    }
+
+    /// Forgets what was seen, and answers calls from now on.
+    pub(super) fn forget_and_echo(&mut self) {
+        self.seen.clear();
+        self.script = Script::Echo;
     }
 
     /// The calls that have come, in order.
@@ -264,34 +283,33 @@ impl End {
         busy
     }
 
-    /// Writes what waits; whether anything happened.
+    /// Writes once; whether anything happened.
     fn write(&mut self, now: Instant, arrival: Instant, other: &mut End) -> bool {
-        let mut busy = false;
-        while self.conn.output_len() > 0 && !self.broken {
-            if self.blocked {
-                self.conn.write_blocked(now);
-                return busy;
-            }
-            let room = self.write_step.min(self.cut_after.unwrap_or(usize::MAX));
-            let mut slices = [IoSlice::new(&[]); 4];
-            let count = self.conn.slices(&mut slices);
-            let mut bytes: Vec<u8> = slices[..count].concat_bytes();
-            assert!(!bytes.is_empty(), "output that has no bytes");
-            bytes.truncate(room);
-            self.written += bytes.len();
-            self.conn.written(now, bytes.len());
-            if let Some(left) = &mut self.cut_after {
-                *left -= bytes.len();
-            }
-            if !bytes.is_empty() {
-                other.arriving.push_back((arrival, bytes));
-                busy = true;
-            }
-            if self.cut_after == Some(0) {
-                self.cut(arrival, other);
-            }
+        if self.conn.output_len() == 0 || self.broken {
+            return false;
         }
-        busy
+        if self.blocked {
+            self.conn.write_blocked(now);
+            return false;
+        }
+        let room = self.write_step.min(self.cut_after.unwrap_or(usize::MAX));
+        let mut slices = [IoSlice::new(&[]); 4];
+        let count = self.conn.slices(&mut slices);
+        let bytes = first_bytes(&slices[..count], room);
+        assert!(!bytes.is_empty() || room == 0, "output that has no bytes");
+        self.written += bytes.len();
+        self.transcript.extend_from_slice(&bytes);
+        self.conn.written(now, bytes.len());
+        if let Some(left) = &mut self.cut_after {
+            *left -= bytes.len();
+        }
+        if !bytes.is_empty() {
+            other.arriving.push_back((arrival, bytes));
+        }
+        if self.cut_after == Some(0) {
+            self.cut(arrival, other);
+        }
+        true
     }
 
     /// The line breaks: each side still gets what is under way to it, then the end.
@@ -304,13 +322,12 @@ impl End {
     }
 }
 
-/// Bytes of several slices in one piece.
-pub(super) trait Concat {
-    fn concat_bytes(&self) -> Vec<u8>;
-}
-
-impl Concat for [IoSlice<'_>] {
-    fn concat_bytes(&self) -> Vec<u8> {
-        self.iter().flat_map(|slice| slice.iter().copied()).collect()
+/// The first `most` bytes of these slices in one piece.
+pub(super) fn first_bytes(slices: &[IoSlice<'_>], most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for slice in slices {
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&slice[..slice.len().min(room)]);
     }
+    bytes
 }

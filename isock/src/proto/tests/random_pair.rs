@@ -1,0 +1,202 @@
+//! Two connections and arbitrary wishes: what always holds.
+
+use super::pair::{call, value, End, Pair, Script, Seen};
+use crate::{
+    limits::Limits,
+    proto::{Answer, CallKey, Closed, ServedKey},
+    wire::{CloseCode, Ran, Refusal, RefusalCode},
+};
+use proptest::{collection::vec, prelude::*};
+use std::collections::{HashMap, HashSet};
+
+#[derive(Clone, Debug)]
+enum Wish {
+    Call(usize),
+    Send(usize),
+    Answer(prop::sample::Index, u8, usize),
+    Cancel(prop::sample::Index),
+    Ping,
+    Drain,
+    Close,
+    Steps(usize, usize),
+    Move(usize),
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let len = prop_oneof![8 => 4..200usize, 2 => 4..70_000usize, 1 => 200_000..900_000usize];
+    prop_oneof![
+        8 => len.clone().prop_map(Wish::Call),
+        2 => (4..5000usize).prop_map(Wish::Send),
+        8 => (any::<prop::sample::Index>(), 0..3u8, len)
+            .prop_map(|(which, how, len)| Wish::Answer(which, how, len)),
+        4 => any::<prop::sample::Index>().prop_map(Wish::Cancel),
+        2 => Just(Wish::Ping),
+        1 => prop::bool::weighted(0.2).prop_map(|yes| if yes { Wish::Drain } else { Wish::Ping }),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Wish::Close } else { Wish::Ping }),
+        3 => (1..100_000usize, 1..100_000usize).prop_map(|(r, w)| Wish::Steps(r.max(50), w.max(500))),
+        10 => (1..30usize).prop_map(Wish::Move),
+    ]
+}
+
+/// What one side should still hear of, and what it learnt about calls that did not run.
+#[derive(Default)]
+struct Book {
+    tags: HashMap<CallKey, u32>,
+    open: HashSet<CallKey>,
+    /// Tags of calls that this side was told have not run.
+    not_run: HashSet<u32>,
+    read: usize,
+    unanswered: Vec<ServedKey>,
+    /// Tags of the other side's calls that came.
+    came: HashSet<u32>,
+}
+
+fn tag(body: &[u8]) -> u32 {
+    u32::from_le_bytes(body[..4].try_into().expect("every call begins with its tag"))
+}
+
+fn tagged(tag: u32, len: usize) -> Vec<u8> {
+    let mut body = vec![tag as u8; len];
+    body[..4].copy_from_slice(&tag.to_le_bytes());
+    body
+}
+
+impl Book {
+    fn read(&mut self, end: &End) {
+        for seen in &end.seen[self.read..] {
+            match seen {
+                Seen::Call(key, _, body) => {
+                    assert!(self.came.insert(tag(body)), "a call that came twice");
+                    self.unanswered.push(*key);
+                }
+                Seen::Value(call, _) | Seen::Error(call, _) => self.ends(*call),
+                Seen::Refused(call, _, ran) => {
+                    self.ends(*call);
+                    if *ran == Ran::No {
+                        self.not_run.insert(self.tags[call]);
+                    }
+                }
+                Seen::Closed(Closed::ByUs(close) | Closed::ByPeer(close)) => {
+                    assert_eq!(close.code, CloseCode::DONE, "neither side did anything wrong");
+                }
+                Seen::Closed(other) => panic!("{other:?}"),
+                Seen::Ready | Seen::Send(..) | Seen::Cancel(_) | Seen::Pong(_) | Seen::Draining => {
+                }
+            }
+        }
+        self.read = end.seen.len();
+    }
+
+    fn ends(&mut self, call: CallKey) {
+        assert!(self.open.remove(&call), "an end for a call that had ended, or was given up");
+    }
+
+    fn grant(&mut self, end: &mut End, wish: &Wish, next: &mut u32) {
+        match wish {
+            Wish::Call(len) => {
+                *next += 1;
+                if let Ok(key) = end.conn.call(call("Any", tagged(*next, *len))) {
+                    self.tags.insert(key, *next);
+                    self.open.insert(key);
+                }
+            }
+            Wish::Send(len) => {
+                let _ = end.conn.send(&call("Notice", vec![0; *len]));
+            }
+            Wish::Answer(which, how, len) if !self.unanswered.is_empty() => {
+                let at = which.index(self.unanswered.len());
+                end.conn.answer(self.unanswered.swap_remove(at), answer(*how, *len));
+            }
+            Wish::Cancel(which) if !self.open.is_empty() => {
+                let mut open: Vec<_> = self.open.iter().copied().collect();
+                open.sort_by_key(|key| self.tags[key]);
+                let key = open[which.index(open.len())];
+                self.open.remove(&key);
+                if end.conn.cancel(key) == Ran::No {
+                    self.not_run.insert(self.tags[&key]);
+                }
+            }
+            Wish::Ping => end.conn.ping(7),
+            Wish::Drain => end.conn.drain(),
+            Wish::Close => end.conn.close(CloseCode::DONE),
+            Wish::Steps(read, write) => (end.read_step, end.write_step) = (*read, *write),
+            Wish::Answer(..) | Wish::Cancel(_) | Wish::Move(_) => {}
+        }
+    }
+}
+
+fn answer(how: u8, len: usize) -> Answer {
+    match how {
+        0 => value(vec![0; len]),
+        1 => Answer::Error(vec![1; len].into()),
+        _ => Answer::Refusal(Refusal::new(RefusalCode::PANICKED, Ran::Yes, "refused")),
+    }
+}
+
+fn fulfil(wishes: &[(bool, Wish)]) {
+    let limits = Limits::default().in_flight(16);
+    let mut pair = Pair::with(limits.clone(), limits);
+    (pair.client.script, pair.server.script) = (Script::Hold, Script::Hold);
+    let (mut client, mut server) = (Book::default(), Book::default());
+    let mut next = 0;
+    for (on_client, wish) in wishes {
+        match wish {
+            Wish::Move(turns) => pair.some_turns(*turns),
+            _ if *on_client => client.grant(&mut pair.client, wish, &mut next),
+            _ => server.grant(&mut pair.server, wish, &mut next),
+        }
+        client.read(&pair.client);
+        server.read(&pair.server);
+    }
+    settle(&mut pair, &mut client, &mut server);
+    check(&mut pair.client, &mut client, &server);
+    check(&mut pair.server, &mut server, &client);
+}
+
+/// Answers everything until nothing is left to answer.
+fn settle(pair: &mut Pair, client: &mut Book, server: &mut Book) {
+    loop {
+        pair.drive_until_idle();
+        client.read(&pair.client);
+        server.read(&pair.server);
+        if client.unanswered.is_empty() && server.unanswered.is_empty() {
+            return;
+        }
+        for key in client.unanswered.drain(..) {
+            pair.client.conn.answer(key, value("end"));
+        }
+        for key in server.unanswered.drain(..) {
+            pair.server.conn.answer(key, value("end"));
+        }
+    }
+}
+
+fn check(end: &mut End, book: &mut Book, other: &Book) {
+    if end.conn.is_closed() {
+        for (call, ran) in end.conn.take_lost() {
+            book.ends(call);
+            if ran == Ran::No {
+                book.not_run.insert(book.tags[&call]);
+            }
+        }
+    }
+    assert!(book.open.is_empty(), "calls that never ended");
+    assert_eq!(end.conn.in_flight(), 0, "slots that are not free again");
+    assert_eq!(end.conn.memory(), 0, "memory that is still held");
+    assert!(end.conn.is_closed() || end.conn.serving() == 0);
+    let wrong: Vec<_> = book.not_run.intersection(&other.came).collect();
+    assert!(wrong.is_empty(), "calls that came although they were said not to run: {wrong:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200, failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_two_sides_wish_every_call_ends_once(
+        wishes in vec((any::<bool>(), wish()), 1..120),
+    ) {
+        fulfil(&wishes);
+    }
+}
