@@ -293,9 +293,10 @@ fn golden_close_codes() {
         CloseCode::NOT_READING,
         CloseCode::STOPPING,
         CloseCode::DISPLACED,
+        CloseCode::OVERLOADED,
     ];
     let numbers: Vec<u16> = names.iter().map(|code| code.0).collect();
-    assert_eq!(numbers, (0..15).collect::<Vec<u16>>());
+    assert_eq!(numbers, (0..16).collect::<Vec<u16>>());
     assert_eq!(CloseCode::ALL, names);
 }
 

@@ -1,0 +1,209 @@
+//! The examples, run as a person runs them, and what they print.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+#[test]
+fn hello_prints_its_call_and_what_to_try_next() {
+    let out = stdout(run(&example("hello"), &[]));
+    let lines: Vec<_> = out.lines().collect();
+    let [call, next] = lines[..] else { panic!("{out}") };
+    assert!(call.starts_with("Shout(\"hello\") at 127.0.0.1:"), "{out}");
+    assert!(call.ends_with("-> \"HELLO!\""), "{out}");
+    assert_eq!(next, "next: cargo run --example classic");
+}
+
+#[test]
+fn classic_prints_four_banners_and_their_results() {
+    let out = stdout(run(&example("classic"), &[]));
+    let (fixed, time) = out.split_once("== Time\n").expect("a fourth banner");
+    assert_eq!(
+        fixed,
+        "== Echo\n\
+         Echo test!\n\
+         == Exec\n\
+         hi\n\
+         no shell: $HOME; exit 3\n\
+         == ExecHistory\n\
+         [\"echo hi\", \"echo no shell: $HOME; exit 3\"]\n"
+    );
+    let digits = time.replace(|c: char| c.is_ascii_digit(), "9");
+    assert_eq!(digits, "99:99:99 UTC\n");
+}
+
+#[test]
+fn errors_prints_kind_and_outcome_of_each() {
+    let out = stdout(run(&example("errors"), &[]));
+    assert!(out.starts_with("12 are too many, ordering 5\nthat is 1750 cents\n"), "{out}");
+    for (what, text) in [
+        ("own error: kind Action, ran Yes", "at most 5 at a time"),
+        ("unknown action: kind UnknownAction, ran No", "`Deposit` at 127.0.0.1:"),
+        ("deadline: kind Deadline, ran Unknown", "`Ponder` at 127.0.0.1:"),
+        ("panic: kind Panicked, ran Yes", "`Stumble` at 127.0.0.1:"),
+        ("dead server: kind NotConnected, ran No", "`Order` at 127.0.0.1:"),
+    ] {
+        let mut lines = out.lines().skip_while(|line| *line != what);
+        assert!(lines.next().is_some(), "no `{what}` in\n{out}");
+        assert!(lines.next().is_some_and(|line| line.trim().starts_with(text)), "{text}: {out}");
+    }
+    assert!(out.contains("no server after 3 attempts"), "{out}");
+    // The text of the panic is the operator's: it is not in what the caller got.
+    let bug: Vec<_> = out.lines().filter(|line| line.contains("a bug in the handler")).collect();
+    assert!(matches!(bug[..], [line] if line.starts_with("log: `Stumble`")), "{out}");
+}
+
+#[test]
+fn tokio_awaits_joins_and_spawns_calls() {
+    let out = stdout(run(&example("tokio"), &[]));
+    assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");
+}
+
+#[test]
+fn shared_is_two_programs_that_talk() {
+    let server = Server::start();
+    let client = |notes: &[&str]| {
+        run(&program("shared-client"), &[&[server.address.as_str()], notes].concat())
+    };
+    assert_eq!(stdout(client(&[])), "");
+    assert_eq!(
+        stdout(client(&["Buy milk", "é"])),
+        "added note 1\nadded note 2\n1. Buy milk\n2. é\n"
+    );
+    // What one client left, the next one finds.
+    assert_eq!(stdout(client(&[])), "1. Buy milk\n2. é\n");
+    assert_eq!(complaint(client(&["  "])), "shared-client: the note is empty\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn shared_server_stops_cleanly_and_its_client_then_says_so() {
+    for signal in ["-INT", "-TERM"] {
+        let server = Server::start();
+        let address = server.address.clone();
+        assert_eq!(server.signal(signal), "stopped\n");
+        let text = complaint(run(&program("shared-client"), &[&address]));
+        let start = format!("shared-client: no server at {address} after 3 attempts: ");
+        assert!(text.starts_with(&start), "{text}");
+    }
+}
+
+#[test]
+fn shared_server_says_what_it_cannot_do() {
+    let server = Server::start();
+    let port = server.address.rsplit(':').next().expect("a port");
+    for (arguments, text) in [
+        (&["--port", port][..], "cannot listen at 127.0.0.1:"),
+        (&["--port", "99999"], "`99999` is no port"),
+        (&["--help"], "usage: "),
+    ] {
+        let said = complaint(run(&program("shared-server"), arguments));
+        assert!(said.starts_with(&format!("shared-server: {text}")), "{said}");
+    }
+}
+
+/// The server of `examples/shared`, as a process that ends with this value.
+struct Server {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Server {
+    /// Returns when it has said where it listens.
+    fn start() -> Server {
+        let mut process = Command::new(program("shared-server"))
+            .args(["--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut output = BufReader::new(process.stdout.take().expect("a pipe, as asked"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("the server says something");
+        let address = line.trim().strip_prefix("listening at ").expect("an address").to_owned();
+        Server { process, output, address }
+    }
+
+    /// Sends it a signal, and returns what it prints until it has ended well.
+    #[cfg(unix)]
+    fn signal(mut self, signal: &str) -> String {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("`kill` runs");
+        assert!(sent.success());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        let status = self.process.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+        rest
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended already is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(program: &Path, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    output.unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+/// What a program printed that ended well.
+fn stdout(output: Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What a program said that failed.
+fn complaint(output: Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).expect("text")
+}
+
+fn example(name: &str) -> PathBuf {
+    built().join("examples").join(exe(name))
+}
+
+fn program(name: &str) -> PathBuf {
+    built().join(exe(name))
+}
+
+fn exe(name: &str) -> String {
+    format!("{name}{}", env::consts::EXE_SUFFIX)
+}
+
+/// Where cargo puts what it builds, with every example in it and up to date.
+///
+/// `cargo test --workspace` has built the examples, but not the programs that have no tests of
+/// their own; `cargo test --test examples` has built neither.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // <target>/<profile>/deps/<this test>
+        let test = env::current_exe().expect("a test has a path");
+        let profile = test.ancestors().nth(2).expect("a directory for the profile");
+        let target = profile.parent().expect("a directory for the target");
+        let name = match profile.file_name().and_then(OsStr::to_str) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        // The whole workspace, so that no feature differs from the build that is there already.
+        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--workspace", "--examples", "--bins"])
+            .args(["--profile", name, "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.expect("cargo runs").success(), "the examples do not build");
+        profile.to_path_buf()
+    })
+}
