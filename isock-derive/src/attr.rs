@@ -13,7 +13,7 @@ use proc_macro2::TokenTree;
 use syn::{
     ext::IdentExt,
     parse::{Parse, ParseStream},
-    parse_quote, Attribute, Error, Ident, LitStr, Meta, Path, Result, Token, Type,
+    parse_quote, Attribute, Error, Expr, Ident, LitStr, Meta, Path, Result, Token, Type,
 };
 
 /// What the attributes of one type say; `None` for what they leave out.
@@ -33,6 +33,19 @@ pub(crate) struct Settings {
     pub(crate) kind: Option<Kind>,
     /// `crate = reexported::isock`
     pub(crate) krate: Option<Path>,
+    /// `max_input = 1 << 20` and the like.
+    pub(crate) bounds: Bounds,
+}
+
+/// What one call may cost, in bytes.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    /// `max_input = 1 << 20`
+    pub(crate) max_input: Option<Expr>,
+    /// `max_output = 1 << 20`
+    pub(crate) max_output: Option<Expr>,
+    /// `decode_budget = 64 << 20`
+    pub(crate) decode_budget: Option<Expr>,
 }
 
 /// Whether the action may be repeated.
@@ -169,6 +182,11 @@ impl Reader<'_> {
             Key::Name => self.settings.name = Some(typed(key, input)?),
             Key::Kind => self.settings.kind = Some(self.kind(input)?),
             Key::Crate => self.settings.krate = Some(path(input)?),
+            Key::MaxInput => self.settings.bounds.max_input = Some(self.unquoted(key, input)?),
+            Key::MaxOutput => self.settings.bounds.max_output = Some(self.unquoted(key, input)?),
+            Key::DecodeBudget => {
+                self.settings.bounds.decode_budget = Some(self.unquoted(key, input)?);
+            }
         }
         Ok(())
     }
@@ -265,15 +283,38 @@ enum Key {
     Stream,
     Name,
     Kind,
+    MaxInput,
+    MaxOutput,
+    DecodeBudget,
     Crate,
 }
 
 impl Key {
-    const NAMES: [&'static str; 7] =
-        ["input", "output", "error", "stream", "name", "kind", "crate"];
+    const NAMES: [&'static str; 10] = [
+        "input",
+        "output",
+        "error",
+        "stream",
+        "name",
+        "kind",
+        "max_input",
+        "max_output",
+        "decode_budget",
+        "crate",
+    ];
 
-    const ALL: [Key; 7] =
-        [Key::Input, Key::Output, Key::Error, Key::Stream, Key::Name, Key::Kind, Key::Crate];
+    const ALL: [Key; 10] = [
+        Key::Input,
+        Key::Output,
+        Key::Error,
+        Key::Stream,
+        Key::Name,
+        Key::Kind,
+        Key::MaxInput,
+        Key::MaxOutput,
+        Key::DecodeBudget,
+        Key::Crate,
+    ];
 
     fn named(name: &str) -> Option<Key> {
         Key::ALL.into_iter().find(|key| key.name() == name)
@@ -291,6 +332,9 @@ impl Key {
             Key::Stream => "the type of an item, as in `stream = Tick`",
             Key::Name => "a string, as in `name = \"shop.place\"`",
             Key::Kind => "one of `read`, `idempotent` and `once`, as in `kind = read`",
+            Key::MaxInput => "a number of bytes, as in `max_input = 1 << 20`",
+            Key::MaxOutput => "a number of bytes, as in `max_output = 1 << 20`",
+            Key::DecodeBudget => "a number of bytes, as in `decode_budget = 64 << 20`",
             Key::Crate => "the path of isock, as in `crate = reexported::isock`",
         }
     }

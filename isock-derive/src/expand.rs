@@ -1,7 +1,7 @@
 //! Writes the impl.
 
 use crate::{
-    attr::Kind,
+    attr::{Bounds, Kind},
     valid::{Action, Input},
 };
 use proc_macro2::{Span, TokenStream};
@@ -19,6 +19,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
     let [input, output, error, item] = types(action);
     let pattern = pattern(action);
     let kind = kind(action);
+    let bounds = bounds(&action.bounds);
     let docs = action.docs.expression().map(|docs| quote!(.docs(#docs)));
     quote! {
         #[automatically_derived]
@@ -31,9 +32,17 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
             type Upload = #private::Never;
             type Kind = #kind;
             type Pattern = #pattern;
-            const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>();
+            const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #bounds;
         }
     }
+}
+
+/// The calls that set the bounds which are stated.
+fn bounds(bounds: &Bounds) -> TokenStream {
+    let max_input = bounds.max_input.iter().map(|bytes| quote!(.max_input(#bytes)));
+    let max_output = bounds.max_output.iter().map(|bytes| quote!(.max_output(#bytes)));
+    let budget = bounds.decode_budget.iter().map(|bytes| quote!(.decode_budget(#bytes)));
+    max_input.chain(max_output).chain(budget).collect()
 }
 
 /// Input, output, error and item.

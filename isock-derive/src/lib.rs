@@ -143,6 +143,21 @@ use syn::{parse_macro_input, DeriveInput};
 /// assert_eq!(Delete::INFO.kind, ActionKind::Idempotent);
 /// ```
 ///
+/// ## `max_input`, `max_output`, `decode_budget`
+///
+/// What one call may cost, in bytes: the encoded input, the encoded output, and what decoding
+/// either of them takes on the heap. Any constant expression will do. Without them the limits of
+/// the connection hold; a bound above the connection's message limit does not raise that limit.
+///
+/// ```
+/// # use isock::Action;
+/// #[derive(Action)]
+/// #[action(input = String, output = Vec<String>, max_input = 256, decode_budget = 256 << 20)]
+/// pub struct Search;
+///
+/// assert_eq!(Search::INFO.max_input, Some(256));
+/// ```
+///
 /// ## `crate`
 ///
 /// For crates that export isock under another path, so that their users need not depend on it.

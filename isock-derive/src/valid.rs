@@ -4,7 +4,7 @@
 
 use crate::{
     ast::{Form, Subject},
-    attr::Kind,
+    attr::{Bounds, Kind},
     docs::Docs,
     errors::Errors,
     name,
@@ -36,6 +36,8 @@ pub(crate) struct Action<'a> {
     pub(crate) item: Option<Type>,
     /// Whether it may be repeated.
     pub(crate) kind: Kind,
+    /// What one call may cost.
+    pub(crate) bounds: Bounds,
 }
 
 /// What the caller sends.
@@ -59,7 +61,8 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
     let item = settings.stream.and_then(|ty| check.owned(ty, Place::Other));
     let name = name::choose(ident, settings.name, errors);
     let kind = settings.kind.unwrap_or(Kind::Once);
-    Action { ident, generics, private, name, docs, input, output, error, item, kind }
+    let bounds = settings.bounds;
+    Action { ident, generics, private, name, docs, input, output, error, item, kind, bounds }
 }
 
 /// The path of isock's private module.

@@ -121,3 +121,8 @@ isock::api! {
     /// What needs no streams.
     pub Counter = [Echo, Place]
 }
+
+isock::api! {
+    /// What every server has.
+    pub Nothing = []
+}
