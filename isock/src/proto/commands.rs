@@ -3,7 +3,7 @@
 use super::{
     calls::Abandoned,
     connection::{Connection, NotStarted, Phase, Role},
-    output::MessageId,
+    output::{MessageId, Offset},
     Answer, CallKey, Event, NewCall, Outcome, ServedKey, FRAGMENT,
 };
 use crate::wire::{Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Total, MAX_METADATA};
@@ -132,31 +132,35 @@ impl Connection {
         match self.calls.abandon(key) {
             Abandoned::Unsent => Ran::No,
             Abandoned::Unknown => Ran::Unknown,
-            Abandoned::Sent(_) if self.phase == Phase::Closed => {
-                let left = if self.turned_away { 0 } else { self.output.placed() };
-                self.calls.ran(key, left)
-            }
             Abandoned::Sent(id) => {
-                let truncated = self.output.truncate(id);
-                if truncated {
-                    self.calls.truncate(id);
-                }
+                self.output.truncate(id);
                 self.inbound.ignore(MessageId { initiator: false, ..id });
-                let header = Header::new(FrameKind::CANCEL, id.flags(), 0, 0);
-                self.output.frame(header.of_call(id.slot, id.seq), |_| (), &[]);
-                if truncated {
-                    Ran::No
-                } else {
-                    Ran::Unknown
-                }
+                self.cancel_rest(id);
+                self.note_ends();
+                self.calls.ran(key, self.will_have_left())
             }
         }
+    }
+
+    /// Tells the other side that nobody waits, and that missing fragments will not come.
+    pub(super) fn cancel_rest(&mut self, id: MessageId) {
+        let header = Header::new(FrameKind::CANCEL, id.flags(), 0, 0).of_call(id.slot, id.seq);
+        self.output.frame(header, |_| (), &[]);
     }
 
     /// Whether the handler of a call under way can have run, as far as this side knows.
     pub fn ran(&self, key: CallKey) -> Ran {
         let left = if self.turned_away { 0 } else { self.output.sent() };
         self.calls.ran(key, left)
+    }
+
+    /// How far the bytes have left that the other side may act on, or will unless discarded.
+    pub(super) fn will_have_left(&self) -> Offset {
+        if self.turned_away {
+            0
+        } else {
+            self.output.placed()
+        }
     }
 
     /// Answers a call of the other side. An answer to a call that is not under way, or after the

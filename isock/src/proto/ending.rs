@@ -74,8 +74,7 @@ impl Connection {
             return Vec::new();
         }
         self.note_ends();
-        let left = if self.turned_away { 0 } else { self.output.placed() };
-        self.calls.take_all(left)
+        self.calls.take_all(self.will_have_left())
     }
 
     /// Drops the output, now and from here on: nobody will take it. What the other side has said
