@@ -1,6 +1,6 @@
 //! The shared crate of the tests: what both programs of a user would know.
 
-use isock::{Action, Failure, Info, Never, Payload, Read, Unary};
+use isock::{Action, Bytes, Failure, Info, Never, Payload, Read, Unary};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
@@ -111,6 +111,31 @@ impl<T: Payload> Action for EchoOf<T> {
     type Pattern = Unary;
     const INFO: Info = Info::new("echo-of");
 }
+
+/// Sends bytes back.
+#[derive(Action)]
+#[action(input = Bytes, output = Bytes, kind = read)]
+pub struct Blob;
+
+/// The address that the server sees.
+#[derive(Action)]
+#[action(output = String, kind = read)]
+pub struct Who;
+
+/// Panics with this text.
+#[derive(Action)]
+#[action(input = String)]
+pub struct Boom;
+
+/// Sends a number back when a test says so. Every run counts.
+#[derive(Action)]
+#[action(input = u32, output = u32)]
+pub struct Hold;
+
+/// Sends a number back when a test says so. May be repeated.
+#[derive(Action)]
+#[action(input = u32, output = u32, kind = read)]
+pub struct Peek;
 
 isock::api! {
     /// The shop.

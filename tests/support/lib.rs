@@ -1,3 +1,9 @@
 //! Actions and helpers that the tests share.
 
 pub mod actions;
+pub mod gate;
+pub mod process;
+pub mod raw;
+pub mod usage;
+pub mod waiting;
+pub mod witness;

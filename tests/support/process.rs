@@ -1,0 +1,77 @@
+//! Other processes that tests start, look at, stop and kill.
+
+use crate::usage::{self, Usage};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+/// A process that ends with its test: it reads its standard input to the end, and then exits.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts `program`, which for the helper of these tests is `env!("CARGO_BIN_EXE_peer")`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(program: &str, args: &[&str]) -> Process {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the helper starts");
+        let output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        Process { child, output }
+    }
+
+    /// The next line that it prints.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line).expect("its output can be read");
+        assert!(read > 0, "the process has ended");
+        line.trim_end().to_owned()
+    }
+
+    /// What it uses.
+    pub fn usage(&self) -> Usage {
+        usage::of(self.child.id())
+    }
+
+    /// Stops it for a while; [`resume`](Process::resume) lets it go on.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {signal} {pid}");
+    }
+
+    /// Kills it at once, as a crash would end it.
+    ///
+    /// # Panics
+    /// If it has been waited for already.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process can be waited for");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

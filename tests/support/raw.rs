@@ -1,0 +1,287 @@
+//! Peers that speak in raw bytes: right ones, wrong ones, and in whatever pieces a test wants.
+
+use isock::{
+    wire::{
+        name_hash, CallHead, Close, CloseCode, Features, Flags, FrameKind, Header, Hello,
+        InstanceId, Refusal, Total, Welcome, HEADER_LEN, MAX_CLOSE_TEXT, VERSION, WELCOME_LEN,
+    },
+    Action, IntoAddresses,
+};
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+/// How long a raw peer waits for the other side.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stream of any transport.
+pub trait Socket: Read + Write + Send {
+    /// Sends nothing more.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    fn finish(&self) -> io::Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// A TCP stream to a server's address.
+///
+/// # Errors
+/// If nobody listens there.
+///
+/// # Panics
+/// If it is no TCP address.
+pub fn tcp(address: impl IntoAddresses) -> io::Result<Box<dyn Socket>> {
+    let address = address.into_addresses().expect("an address").remove(0);
+    let stream = TcpStream::connect(address.socket().expect("a TCP address"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(Box::new(stream))
+}
+
+/// One end of a connection, byte by byte.
+pub struct Raw {
+    stream: Box<dyn Socket>,
+    /// All that has come, whether understood or not.
+    pub received: Vec<u8>,
+    understood: usize,
+}
+
+/// A frame as it came.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The sixteen bytes.
+    pub header: Header,
+    /// What follows them.
+    pub words: Vec<u8>,
+    /// The rest.
+    pub payload: Vec<u8>,
+}
+
+impl Raw {
+    /// Over this stream; nothing has been said yet.
+    pub fn new(stream: Box<dyn Socket>) -> Raw {
+        Raw { stream, received: Vec::new(), understood: 0 }
+    }
+
+    /// Sends bytes; a peer that has closed meanwhile is no error.
+    pub fn send(&mut self, bytes: &[u8]) {
+        // What a test judges is what comes back.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends bytes one by one, each in a segment of its own.
+    pub fn dribble(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.send(&[*byte]));
+    }
+
+    /// Sends nothing more.
+    pub fn finish(&self) {
+        let _ = self.stream.finish();
+    }
+
+    /// Says hello and reads the answer.
+    pub fn shake_hands(&mut self) -> Welcome {
+        self.send(&hello(VERSION, VERSION));
+        self.welcome()
+    }
+
+    /// Reads a server's preface.
+    ///
+    /// # Panics
+    /// If something else comes.
+    pub fn welcome(&mut self) -> Welcome {
+        assert!(self.fill(WELCOME_LEN), "no preface came: {:?}", self.rest());
+        let (welcome, len) = Welcome::parse(self.rest()).expect("a preface").expect("all of it");
+        self.understood += len;
+        welcome
+    }
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Panics
+    /// If it is no whole frame.
+    pub fn frame(&mut self) -> Option<Frame> {
+        if !self.fill(HEADER_LEN) {
+            assert!(self.rest().is_empty(), "half a frame came: {:?}", self.rest());
+            return None;
+        }
+        let fixed = self.rest()[..HEADER_LEN].try_into().expect("sixteen bytes");
+        let header = Header::parse(fixed).expect("a header");
+        assert!(self.fill(header.len as usize), "half a frame came: {header:?}");
+        let frame = &self.rest()[..header.len as usize];
+        let frame = Frame {
+            header,
+            words: frame[HEADER_LEN..header.payload_at()].to_vec(),
+            payload: frame[header.payload_at()..].to_vec(),
+        };
+        self.understood += header.len as usize;
+        Some(frame)
+    }
+
+    /// The next frame that belongs to a call.
+    ///
+    /// # Panics
+    /// If the connection ends first.
+    pub fn answer(&mut self) -> Frame {
+        self.frame().expect("an answer")
+    }
+
+    /// Reads on to the end, and says with which reason the other side closed.
+    ///
+    /// # Errors
+    /// If it closed without a reason, or went on after it.
+    pub fn closed(&mut self) -> Result<CloseCode, String> {
+        let mut code = None;
+        while let Some(frame) = self.frame() {
+            match (code, frame.header.kind) {
+                (None, FrameKind::CLOSE) => code = Some(close_of(&frame)?),
+                (None, _) => {}
+                (Some(_), kind) => return Err(format!("{kind:?} came after the close")),
+            }
+        }
+        code.ok_or_else(|| "closed without a reason".to_owned())
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.received[self.understood..]
+    }
+
+    /// Reads until this many bytes are there; false at the end.
+    fn fill(&mut self, len: usize) -> bool {
+        let mut buffer = [0; 4096];
+        while self.rest().len() < len {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(n) => self.received.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return false,
+                Err(error) => panic!("the other side says nothing: {error}"),
+            }
+        }
+        true
+    }
+}
+
+fn close_of(frame: &Frame) -> Result<CloseCode, String> {
+    let text = frame.payload.len();
+    if text > MAX_CLOSE_TEXT {
+        return Err(format!("the reason has {text} bytes"));
+    }
+    Ok(Close::parse(&frame.words, &frame.payload).ok_or("the close has no code")?.code)
+}
+
+impl Frame {
+    /// The refusal that it is.
+    ///
+    /// # Panics
+    /// If it is something else.
+    pub fn refusal(&self) -> Refusal {
+        assert_eq!(self.header.kind, FrameKind::REFUSAL, "{self:?}");
+        Refusal::parse(&self.words, &self.payload).expect("a refusal")
+    }
+}
+
+/// A client's preface that asks for these versions.
+pub fn hello(min_version: u8, max_version: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let hello = Hello {
+        min_version,
+        max_version,
+        features: Features::default(),
+        max_message: 8 << 20,
+        max_fragment: 256 * 1024,
+        slots: 16,
+        instance: InstanceId(*b"a raw test peer!"),
+    };
+    hello.write(&mut bytes);
+    bytes
+}
+
+/// The address of a listener that answers one client with these bytes, and then is no more.
+pub fn answering(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound socket").to_string();
+    thread::spawn(move || {
+        let client = listener.accept();
+        drop(listener);
+        client.map(|(stream, _)| answer(stream, &bytes))
+    });
+    address
+}
+
+/// Neither a client that goes away early nor one that resets is this side's concern.
+fn answer(mut stream: TcpStream, bytes: &[u8]) {
+    let _ = stream.write_all(bytes);
+    let _ = io::copy(&mut stream, &mut io::sink());
+}
+
+/// A server's preface.
+pub fn welcome(version: u8, (min_version, max_version): (u8, u8)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let welcome = Welcome {
+        version,
+        min_version,
+        max_version,
+        features: Features::default(),
+        max_message: 8 << 20,
+        max_fragment: 256 * 1024,
+        slots: 512,
+        instance: InstanceId(*b"a raw test peer!"),
+    };
+    welcome.write(&mut bytes);
+    bytes
+}
+
+/// A call of `A` in one frame, its input encoded already.
+pub fn call<A: Action>(slot: u16, seq: u32, input: &[u8]) -> Vec<u8> {
+    named_call(A::INFO.name, slot, seq, input)
+}
+
+/// A call in one frame.
+pub fn named_call(name: &str, slot: u16, seq: u32, input: &[u8]) -> Vec<u8> {
+    let head = CallHead { name: name_hash(name), ..CallHead::default() };
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::CALL, Flags::INITIATOR, head.words(None), input.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    head.write(None, &mut bytes);
+    bytes.extend_from_slice(input);
+    bytes
+}
+
+/// The first fragment of a call that announces `total` bytes.
+pub fn begun_call<A: Action>(slot: u16, seq: u32, first: &[u8], total: u32) -> Vec<u8> {
+    let head = CallHead { name: name_hash(A::INFO.name), ..CallHead::default() };
+    let total = Some(Total(total));
+    let flags = Flags::INITIATOR.with(Flags::MORE);
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::CALL, flags, head.words(total), first.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    head.write(total, &mut bytes);
+    bytes.extend_from_slice(first);
+    bytes
+}
+
+/// A frame without words.
+pub fn frame(kind: FrameKind, flags: Flags, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Header::new(kind, flags, 0, payload.len()).write(&mut bytes);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The encoded form of a text: its length, then its bytes.
+pub fn text(text: &str) -> Vec<u8> {
+    let mut encoder = isock::wire::Encoder::new(usize::MAX);
+    encoder.push(text).expect("a text can be encoded");
+    encoder.into_bytes()
+}

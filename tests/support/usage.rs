@@ -1,0 +1,78 @@
+//! What a process uses, as the kernel counts it.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+/// A process in `/proc`.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage(u32);
+
+/// This process.
+pub fn own() -> Usage {
+    Usage(std::process::id())
+}
+
+/// Another one.
+pub fn of(pid: u32) -> Usage {
+    Usage(pid)
+}
+
+impl Usage {
+    fn path(self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.0))
+    }
+
+    fn entries(self, name: &str) -> usize {
+        fs::read_dir(self.path(name)).map_or(0, Iterator::count)
+    }
+
+    /// Open descriptors.
+    pub fn descriptors(self) -> usize {
+        self.entries("fd")
+    }
+
+    /// Threads.
+    pub fn threads(self) -> usize {
+        self.entries("task")
+    }
+
+    /// CPU time of the threads that exist, to the nanosecond.
+    pub fn cpu(self) -> Duration {
+        self.tasks().into_iter().map(|task| task.cpu).sum()
+    }
+
+    /// The threads that exist.
+    pub fn tasks(self) -> Vec<Task> {
+        let Ok(tasks) = fs::read_dir(self.path("task")) else { return Vec::new() };
+        let paths = tasks.flatten().map(|entry| entry.path());
+        paths.filter_map(|path| Task::read(&path)).collect()
+    }
+
+    /// Bytes of memory that are resident.
+    pub fn memory(self) -> usize {
+        let statm = fs::read_to_string(self.path("statm")).unwrap_or_default();
+        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+        pages.unwrap_or(0usize) * 4096
+    }
+}
+
+/// A thread.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its number.
+    pub id: u64,
+    /// Its name, as far as the kernel keeps it.
+    pub name: String,
+    /// The time that it has run.
+    pub cpu: Duration,
+}
+
+impl Task {
+    /// `None` if it has ended meanwhile.
+    fn read(path: &std::path::Path) -> Option<Task> {
+        let id = path.file_name()?.to_str()?.parse().ok()?;
+        let name = fs::read_to_string(path.join("comm")).ok()?.trim().to_owned();
+        let times = fs::read_to_string(path.join("schedstat")).ok()?;
+        let cpu = Duration::from_nanos(times.split(' ').next()?.parse().ok()?);
+        Some(Task { id, name, cpu })
+    }
+}

@@ -1,0 +1,78 @@
+//! A well-behaved client that calls while others misbehave.
+
+use crate::actions::Echo;
+use isock::Client;
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// It makes at least this many calls.
+pub const CALLS: usize = 200;
+/// None of them may take longer.
+pub const STALL: Duration = Duration::from_millis(250);
+
+/// Calls [`Echo`] on a thread of its own, one call after the other.
+#[derive(Debug)]
+pub struct Witness {
+    enough: Arc<AtomicBool>,
+    thread: JoinHandle<Seen>,
+}
+
+/// What the witness saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    calls: usize,
+    worst: Duration,
+    error: Option<String>,
+}
+
+impl Witness {
+    /// Begins to call.
+    pub fn start(client: Client) -> Witness {
+        let enough = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&enough);
+        let thread = thread::spawn(move || watch(&client, &until));
+        Witness { enough, thread }
+    }
+
+    /// Makes the rest of its calls, and says whether it was served well all the time.
+    ///
+    /// # Errors
+    /// What it saw instead.
+    pub fn finish(self) -> Result<(), String> {
+        self.enough.store(true, Ordering::Relaxed);
+        let seen = self.thread.join().map_err(|_| "the witness panicked".to_owned())?;
+        match seen {
+            Seen { error: Some(error), .. } => Err(format!("the witness was refused: {error}")),
+            Seen { worst, .. } if worst > STALL => {
+                Err(format!("the witness waited {worst:?}, more than {STALL:?}"))
+            }
+            Seen { calls, .. } if calls < CALLS => Err(format!("the witness made {calls} calls")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn watch(client: &Client, enough: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while seen.calls < CALLS || !enough.load(Ordering::Relaxed) {
+        let before = Instant::now();
+        let text = format!("call {}", seen.calls);
+        match client.run::<Echo>(&text) {
+            Ok(echo) if echo == text => {}
+            Ok(echo) => seen.error = Some(format!("{echo:?} for {text:?}")),
+            Err(error) => seen.error = Some(error.to_string()),
+        }
+        seen.worst = seen.worst.max(before.elapsed());
+        seen.calls += 1;
+        if seen.error.is_some() {
+            break;
+        }
+    }
+    seen
+}
