@@ -3,7 +3,10 @@
 use crate::Arena;
 use isock::{
     proto::FRAGMENT,
-    wire::{decode, CloseCode, Flags, FrameKind, Header, Ran, RefusalCode, HEADER_LEN},
+    wire::{
+        guard::decode_unguarded as decode, CloseCode, Flags, FrameKind, Header, Ran, RefusalCode,
+        HEADER_LEN,
+    },
     Limits, ProblemKind, Server,
 };
 use isock_tests::{
