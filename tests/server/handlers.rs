@@ -177,3 +177,22 @@ fn more_callers_than_workers_all_have_their_turn() {
         }
     });
 }
+
+#[test]
+fn many_short_calls_at_once_all_have_their_answers_soon() {
+    let server = spawn(Server::builder().on::<Square>(|n, _| {
+        let until = Instant::now() + Duration::from_micros(60);
+        while Instant::now() < until {}
+        Ok(n * n)
+    }));
+    let client = connect(&server);
+    for n in 0..50 {
+        client.run::<Square>(n).unwrap();
+    }
+    let before = Instant::now();
+    let calls: Vec<_> = (0..300).map(|n| client.start::<Square>(n)).collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.wait().unwrap(), (n * n) as u64);
+    }
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+}

@@ -233,8 +233,8 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn wait(&mut self, events: &mut mio::Events) {
-        let timeout =
-            if self.ready.is_empty() { self.next_timeout() } else { Some(Duration::ZERO) };
+        let idle = self.ready.is_empty() && self.jobs.is_empty();
+        let timeout = if idle { self.next_timeout() } else { Some(Duration::ZERO) };
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
