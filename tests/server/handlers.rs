@@ -196,3 +196,36 @@ fn many_short_calls_at_once_all_have_their_answers_soon() {
     }
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
 }
+
+/// A handler that is quick until it is told to block.
+#[test]
+fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
+    let gate = Gate::new();
+    let (held, blocks) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let told = Arc::clone(&blocks);
+    let server =
+        spawn(Server::builder().on::<Echo>(|text, _| Ok(text)).on::<Peek>(move |number, _| {
+            if told.load(Ordering::SeqCst) {
+                held.pass();
+            }
+            Ok(number)
+        }));
+    let _end = gate.opened_at_the_end();
+    let (one, other) = (connect(&server), connect(&server));
+    for number in 0..100 {
+        assert_eq!(one.run::<Peek>(number).unwrap(), number);
+        assert_eq!(other.run::<Echo>("warm").unwrap(), "warm");
+    }
+    blocks.store(true, Ordering::SeqCst);
+    let calls: Vec<_> = (0..64).map(|number| one.start::<Peek>(number)).collect();
+    gate.wait_for(1);
+    let before = Instant::now();
+    assert_eq!(other.run::<Echo>("beside it").unwrap(), "beside it");
+    assert!(before.elapsed() < ms(250), "{:?}", before.elapsed());
+    assert_eq!(one.run::<Echo>("same connection").unwrap(), "same connection");
+    gate.wait_for(64);
+    gate.open();
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.wait().unwrap() as usize, number);
+    }
+}
