@@ -181,3 +181,31 @@ fn a_call_that_waits_at_a_stopped_server_is_told_so() {
     });
     assert_eq!(gate.entered(), 1, "a call that was given up never begins");
 }
+
+#[test]
+fn a_drain_is_bounded_although_a_quick_handler_blocks_by_surprise() {
+    let gate = Gate::new();
+    let (held, blocks) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let told = Arc::clone(&blocks);
+    let server = spawn(Server::builder().on::<Peek>(move |number, _| {
+        if told.load(Ordering::SeqCst) {
+            held.pass();
+        }
+        Ok(number)
+    }));
+    let _end = gate.opened_at_the_end();
+    let client = connect(&server);
+    for number in 0..100 {
+        assert_eq!(client.run::<Peek>(number).unwrap(), number);
+    }
+    blocks.store(true, Ordering::SeqCst);
+    let call = client.start::<Peek>(1);
+    gate.wait_for(1);
+    let (stopped, end) = mpsc::channel();
+    thread::spawn(move || {
+        server.drain(ms(100));
+        stopped.send(()).unwrap();
+    });
+    end.recv_timeout(ms(2000)).expect("the drain has ended");
+    drop(call);
+}

@@ -13,7 +13,7 @@ use super::{
 use std::{
     sync::{
         atomic::{AtomicBool, AtomicU64, Ordering},
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread,
     time::{Duration, Instant},
@@ -26,7 +26,8 @@ const QUIET: u32 = 250;
 /// Handlers run for this long before their replies are written.
 const BATCH: Duration = Duration::from_millis(1);
 
-/// Serves until the loop has been drained, on this thread and others.
+/// Serves until the loop has been drained, on other threads: this one must return although a
+/// handler that held the loop up never does.
 pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
     let shared = Arc::new(Shared {
         parked: Mutex::new(None),
@@ -38,7 +39,7 @@ pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
         remote: event_loop.remote().clone(),
     });
     Shared::spawn_watcher(&shared);
-    shared.lead(Box::new(event_loop));
+    Shared::spawn_leader(&shared, Box::new(event_loop));
     shared.wait_until_done();
 }
 
@@ -78,6 +79,20 @@ impl<S: Service> Drop for Leading<'_, S> {
 }
 
 impl<S: Service> Shared<S> {
+    /// A first thread that leads.
+    fn spawn_leader(shared: &Arc<Self>, event_loop: Box<EventLoop<S>>) {
+        let leader = Arc::clone(shared);
+        // Kept here until the thread has it, since a thread that cannot be had takes it along.
+        let (give, take) = mpsc::sync_channel::<Box<EventLoop<S>>>(1);
+        let thread = thread::Builder::new().name("isock-loop".into());
+        let spawned = thread.spawn(move || take.recv().into_iter().for_each(|l| leader.lead(l)));
+        match spawned {
+            // It waits to receive, so it takes it.
+            Ok(_) => drop(give.send(event_loop)),
+            Err(_) => shared.lead(event_loop),
+        }
+    }
+
     /// Goes round with the loop until it has been drained, or has been taken away.
     fn lead(&self, mut event_loop: Box<EventLoop<S>>) {
         let _leading = Leading(self);
