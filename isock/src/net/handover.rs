@@ -140,8 +140,10 @@ impl<S: Service> Shared<S> {
 
     fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>) {
         *lock(&self.parked) = Some(Parked { event_loop, pace });
-        self.beat.fetch_add(1, Ordering::Release);
-        if self.asleep.swap(false, Ordering::AcqRel) {
+        // First the beat, then the look at who sleeps; the watcher does it the other way round.
+        // In one total order, at least one of the two sees the other.
+        self.beat.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst) {
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }
@@ -179,7 +181,7 @@ impl<S: Service> Shared<S> {
         let mut last = self.beat.load(Ordering::Acquire);
         let mut quiet = 0;
         loop {
-            if self.rest(quiet >= QUIET) {
+            if self.rest(last, quiet >= QUIET) {
                 return None;
             }
             let beat = self.beat.load(Ordering::Acquire);
@@ -197,8 +199,9 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    /// Waits for the next look, or for work if it has been quiet; true at the end.
-    fn rest(&self, quiet: bool) -> bool {
+    /// Waits for the next look, or for work if it has been quiet; true at the end. `last` is the
+    /// beat of the last look.
+    fn rest(&self, last: u64, quiet: bool) -> bool {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
@@ -207,11 +210,13 @@ impl<S: Service> Shared<S> {
             }
             return watch.done;
         }
-        self.asleep.store(true, Ordering::Release);
-        while !watch.done && !watch.woken {
+        self.asleep.store(true, Ordering::SeqCst);
+        // A handler that has begun since the last look wakes nobody: it saw no sleeper.
+        let begun = self.beat.load(Ordering::SeqCst) != last;
+        while !begun && !watch.done && !watch.woken {
             watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::Release);
+        self.asleep.store(false, Ordering::SeqCst);
         watch.done
     }
 
