@@ -18,8 +18,11 @@ use kit::data::{Msg, Record};
 use kit::{Bytes, Quota};
 
 fn main() {
-    match Args::from_env().role {
+    let args = Args::from_env();
+    match args.role {
         Role::Server { address_file } => serve(&address_file),
+        // Low-latency polling and records read in place are not there yet.
+        Role::Client(_) if !args.variant.is_empty() => kit::unsupported("this variant"),
         Role::Client(task) => kit::blocking::run::<Peer>(&task),
     }
 }
