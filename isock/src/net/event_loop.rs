@@ -100,6 +100,8 @@ pub(crate) trait Service: Send + 'static {
 pub(crate) trait Job: Send {
     /// Runs the handler. Does not panic.
     fn run(self) -> Done;
+    /// Whether it still is expected to be.
+    fn is_quick(&self) -> bool;
     /// Whom to tell if it takes long.
     fn pace(&self) -> Arc<dyn Pace>;
 }
@@ -202,9 +204,15 @@ impl<S: Service> EventLoop<S> {
         self.read_ready();
     }
 
-    /// The next quick call.
+    /// The next quick call. Those whose action has become slow meanwhile go elsewhere.
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
-        self.jobs.pop_front()
+        loop {
+            let job = self.jobs.pop_front()?;
+            if job.is_quick() {
+                return Some(job);
+            }
+            self.run_elsewhere(job);
+        }
     }
 
     /// Has a quick call run on another thread after all.
@@ -233,8 +241,8 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn wait(&mut self, events: &mut mio::Events) {
-        let timeout =
-            if self.ready.is_empty() { self.next_timeout() } else { Some(Duration::ZERO) };
+        let idle = self.ready.is_empty() && self.jobs.is_empty();
+        let timeout = if idle { self.next_timeout() } else { Some(Duration::ZERO) };
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),

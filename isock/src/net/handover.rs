@@ -13,7 +13,7 @@ use super::{
 use std::{
     sync::{
         atomic::{AtomicBool, AtomicU64, Ordering},
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread,
     time::{Duration, Instant},
@@ -26,7 +26,8 @@ const QUIET: u32 = 250;
 /// Handlers run for this long before their replies are written.
 const BATCH: Duration = Duration::from_millis(1);
 
-/// Serves until the loop has been drained, on this thread and others.
+/// Serves until the loop has been drained, on other threads: this one must return although a
+/// handler that held the loop up never does.
 pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
     let shared = Arc::new(Shared {
         parked: Mutex::new(None),
@@ -38,7 +39,7 @@ pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
         remote: event_loop.remote().clone(),
     });
     Shared::spawn_watcher(&shared);
-    shared.lead(Box::new(event_loop));
+    Shared::spawn_leader(&shared, Box::new(event_loop));
     shared.wait_until_done();
 }
 
@@ -78,6 +79,20 @@ impl<S: Service> Drop for Leading<'_, S> {
 }
 
 impl<S: Service> Shared<S> {
+    /// A first thread that leads.
+    fn spawn_leader(shared: &Arc<Self>, event_loop: Box<EventLoop<S>>) {
+        let leader = Arc::clone(shared);
+        // Kept here until the thread has it, since a thread that cannot be had takes it along.
+        let (give, take) = mpsc::sync_channel::<Box<EventLoop<S>>>(1);
+        let thread = thread::Builder::new().name("isock-loop".into());
+        let spawned = thread.spawn(move || take.recv().into_iter().for_each(|l| leader.lead(l)));
+        match spawned {
+            // It waits to receive, so it takes it.
+            Ok(_) => drop(give.send(event_loop)),
+            Err(_) => shared.lead(event_loop),
+        }
+    }
+
     /// Goes round with the loop until it has been drained, or has been taken away.
     fn lead(&self, mut event_loop: Box<EventLoop<S>>) {
         let _leading = Leading(self);
@@ -125,8 +140,10 @@ impl<S: Service> Shared<S> {
 
     fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>) {
         *lock(&self.parked) = Some(Parked { event_loop, pace });
-        self.beat.fetch_add(1, Ordering::Release);
-        if self.asleep.swap(false, Ordering::AcqRel) {
+        // First the beat, then the look at who sleeps; the watcher does it the other way round.
+        // In one total order, at least one of the two sees the other.
+        self.beat.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst) {
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }
@@ -164,7 +181,7 @@ impl<S: Service> Shared<S> {
         let mut last = self.beat.load(Ordering::Acquire);
         let mut quiet = 0;
         loop {
-            if self.rest(quiet >= QUIET) {
+            if self.rest(last, quiet >= QUIET) {
                 return None;
             }
             let beat = self.beat.load(Ordering::Acquire);
@@ -182,8 +199,9 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    /// Waits for the next look, or for work if it has been quiet; true at the end.
-    fn rest(&self, quiet: bool) -> bool {
+    /// Waits for the next look, or for work if it has been quiet; true at the end. `last` is the
+    /// beat of the last look.
+    fn rest(&self, last: u64, quiet: bool) -> bool {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
@@ -192,11 +210,13 @@ impl<S: Service> Shared<S> {
             }
             return watch.done;
         }
-        self.asleep.store(true, Ordering::Release);
-        while !watch.done && !watch.woken {
+        self.asleep.store(true, Ordering::SeqCst);
+        // A handler that has begun since the last look wakes nobody: it saw no sleeper.
+        let begun = self.beat.load(Ordering::SeqCst) != last;
+        while !begun && !watch.done && !watch.woken {
             watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::Release);
+        self.asleep.store(false, Ordering::SeqCst);
         watch.done
     }
 

@@ -198,6 +198,10 @@ impl net::Job for Job {
         Done { connection: self.connection, answer: self.key.map(|key| (key, answer)) }
     }
 
+    fn is_quick(&self) -> bool {
+        self.pace.is_quick()
+    }
+
     fn pace(&self) -> Arc<dyn net::Pace> {
         Arc::clone(&self.pace) as Arc<dyn net::Pace>
     }

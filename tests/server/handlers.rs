@@ -1,0 +1,231 @@
+//! What handlers may do, and what they cannot do to others.
+
+use super::{connect, spawn};
+use isock::{CallError, Failure, ProblemKind, Ran, Server};
+use isock_tests::{
+    actions::*,
+    gate::Gate,
+    waiting::{eventually, ms},
+};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc, Arc, Mutex,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn handlers_that_block_for_ever_delay_nobody() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server =
+        spawn(Server::builder().on::<Echo>(|text, _| Ok(text)).on::<Hold>(move |number, _| {
+            held.pass();
+            Ok(number)
+        }));
+    let _end = gate.opened_at_the_end();
+    let (stuck, quick) = (connect(&server), connect(&server));
+    let calls: Vec<_> = (0..32).map(|n| stuck.start::<Hold>(n)).collect();
+    gate.wait_for(32);
+    let mut worst = Duration::ZERO;
+    for client in [&quick, &stuck] {
+        for _ in 0..100 {
+            let before = Instant::now();
+            assert_eq!(client.run::<Echo>("quick").unwrap(), "quick");
+            worst = worst.max(before.elapsed());
+        }
+    }
+    assert!(worst < ms(250), "{worst:?}");
+    gate.open();
+    let numbers: Vec<_> = calls.into_iter().map(|call| call.wait().unwrap()).collect();
+    assert_eq!(numbers, (0..32).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_handler_may_call_its_own_server() {
+    let address = Arc::new(Mutex::new(None::<isock::Client>));
+    let inner = Arc::clone(&address);
+    let server =
+        spawn(Server::builder().on::<Square>(|n, _| Ok(n * n)).on::<Peek>(move |number, _| {
+            let client = inner.lock().unwrap().clone().ok_or_else(|| Failure::new("no client"))?;
+            let square = client.run::<Square>(u64::from(number)).map_err(Failure::new)?;
+            Ok(square as u32)
+        }));
+    *address.lock().unwrap() = Some(connect(&server));
+    let client = connect(&server);
+    for number in 0..20 {
+        assert_eq!(client.run::<Peek>(number).unwrap(), number * number);
+    }
+    address.lock().unwrap().take();
+}
+
+#[test]
+fn the_log_tells_of_a_panic_and_the_caller_is_not_told_its_text() {
+    let (log, lines) = mpsc::channel();
+    let log = Mutex::new(log);
+    let server = Server::builder().on::<Boom>(|text, _| panic!("{text}"));
+    let server = spawn(server.log(move |line| log.lock().unwrap().send(line.to_owned()).unwrap()));
+    let error = connect(&server).run::<Boom>("the password is 1234").unwrap_err();
+    assert!(!error.to_string().contains("1234"), "{error}");
+    assert!(error.to_string().contains("panicked"), "{error}");
+    let line = lines.recv().unwrap();
+    assert!(line.contains("`Boom` called from 127.0.0.1:"), "{line}");
+    assert!(line.contains("panicked: the password is 1234"), "{line}");
+}
+
+#[test]
+fn a_panic_with_a_lock_held_is_one_callers_error() {
+    let count = Arc::new(Mutex::new(0));
+    let server = spawn(Server::builder().log(|_| ()).on::<Echo>(|text, _| Ok(text)).on::<Boom>(
+        move |_, _| {
+            let mut count = count.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *count += 1;
+            // Without the hook, whose lines would drown the others.
+            resume_unwind(Box::new("boom"))
+        },
+    ));
+    let client = connect(&server);
+    for _ in 0..500 {
+        assert_eq!(client.run::<Boom>("").unwrap_err().ran(), Ran::Yes);
+    }
+    assert_eq!(client.run::<Echo>("alive").unwrap(), "alive");
+}
+
+#[test]
+fn hidden_failures_stay_in_the_log_and_declared_errors_travel() {
+    let (log, lines) = mpsc::channel();
+    let log = Mutex::new(log);
+    let server = Server::builder()
+        .on::<Echo>(|_, _| Err(Failure::new("the path of a secret")))
+        .on::<Exec>(|_, _| Err(ExecError::Status(3)))
+        .hide_failures()
+        .log(move |line| log.lock().unwrap().send(line.to_owned()).unwrap());
+    let server = spawn(server);
+    let client = connect(&server);
+    let error = client.run::<Echo>("a").unwrap_err();
+    assert_eq!(error.ran(), Ran::Yes);
+    assert_eq!(error.to_string(), "the handler failed; the server's log says why");
+    assert!(lines.recv().unwrap().contains("the path of a secret"));
+    match client.run::<Exec>("a") {
+        Err(CallError::Action(error)) => assert_eq!(error, ExecError::Status(3)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_handler_sees_that_its_caller_has_gone() {
+    let (saw, seen) = mpsc::channel();
+    let saw = Mutex::new(saw);
+    let entered = Gate::new();
+    entered.open();
+    let came = entered.clone();
+    let server = spawn(Server::builder().on::<Hold>(move |number, cx| {
+        came.pass();
+        eventually("the call is cancelled", ms(10_000), || cx.cancelled());
+        saw.lock().unwrap().send(number).unwrap();
+        Ok(number)
+    }));
+    let client = connect(&server);
+    let dropped = client.start::<Hold>(1);
+    entered.wait_for(1);
+    drop(dropped);
+    assert_eq!(seen.recv().unwrap(), 1);
+
+    let cancelled = client.start::<Hold>(2);
+    entered.wait_for(2);
+    assert_eq!(cancelled.cancel(), Ran::Unknown);
+    assert_eq!(seen.recv().unwrap(), 2);
+
+    let closed = client.start::<Hold>(3);
+    entered.wait_for(3);
+    client.close();
+    assert_eq!(seen.recv().unwrap(), 3);
+    assert!(closed.wait().is_err());
+
+    // The answer may still come in time to be read.
+    let _ = connect(&server).request::<Hold>(4).timeout(ms(50)).run();
+    assert_eq!(seen.recv().unwrap(), 4);
+}
+
+#[test]
+fn the_remaining_time_travels() {
+    let server = spawn(Server::builder().on::<Echo>(|_, cx| Ok(format!("{:?}", cx.remaining()))));
+    let client = connect(&server);
+    let text = client.request::<Echo>("").timeout(Duration::from_secs(7)).run().unwrap();
+    assert!(text.starts_with("6.9"), "{text}");
+}
+
+#[test]
+fn more_callers_than_workers_all_have_their_turn() {
+    let server = spawn(Server::builder().workers(2).on::<Hold>(|number, _| {
+        thread::yield_now();
+        Ok(number)
+    }));
+    thread::scope(|scope| {
+        for client in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                let caller = connect(server);
+                let calls: Vec<_> = (0..200).map(|n| caller.start::<Hold>(client * n)).collect();
+                for (n, call) in calls.into_iter().enumerate() {
+                    assert_eq!(call.wait().unwrap(), client * n as u32);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn many_short_calls_at_once_all_have_their_answers_soon() {
+    let server = spawn(Server::builder().on::<Square>(|n, _| {
+        let until = Instant::now() + Duration::from_micros(60);
+        while Instant::now() < until {}
+        Ok(n * n)
+    }));
+    let client = connect(&server);
+    for n in 0..50 {
+        client.run::<Square>(n).unwrap();
+    }
+    let before = Instant::now();
+    let calls: Vec<_> = (0..300).map(|n| client.start::<Square>(n)).collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.wait().unwrap(), (n * n) as u64);
+    }
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+}
+
+/// A handler that is quick until it is told to block.
+#[test]
+fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
+    let gate = Gate::new();
+    let (held, blocks) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let told = Arc::clone(&blocks);
+    let server =
+        spawn(Server::builder().on::<Echo>(|text, _| Ok(text)).on::<Peek>(move |number, _| {
+            if told.load(Ordering::SeqCst) {
+                held.pass();
+            }
+            Ok(number)
+        }));
+    let _end = gate.opened_at_the_end();
+    let (one, other) = (connect(&server), connect(&server));
+    for number in 0..100 {
+        assert_eq!(one.run::<Peek>(number).unwrap(), number);
+        assert_eq!(other.run::<Echo>("warm").unwrap(), "warm");
+    }
+    blocks.store(true, Ordering::SeqCst);
+    let calls: Vec<_> = (0..64).map(|number| one.start::<Peek>(number)).collect();
+    gate.wait_for(1);
+    let before = Instant::now();
+    assert_eq!(other.run::<Echo>("beside it").unwrap(), "beside it");
+    assert!(before.elapsed() < ms(250), "{:?}", before.elapsed());
+    assert_eq!(one.run::<Echo>("same connection").unwrap(), "same connection");
+    gate.wait_for(64);
+    gate.open();
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.wait().unwrap() as usize, number);
+    }
+}
