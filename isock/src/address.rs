@@ -23,6 +23,10 @@ impl Address {
         Address(Place::Memory)
     }
 
+    pub(crate) fn is_memory(&self) -> bool {
+        self.0 == Place::Memory
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.0
     }

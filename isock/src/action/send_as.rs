@@ -3,6 +3,7 @@
 use super::Payload;
 use crate::wire::{EncodeError, Encoder};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A value that can be sent as a `T`: a `T`, a `&T`, a `&str` for a `String`, an array or a slice
 /// for a `Vec`.
@@ -11,8 +12,9 @@ use serde::Serialize;
 /// its type from the action (`run::<Square>(3)`); an unannotated `.collect()`, `.parse()?` or
 /// `.into()` does not: write `.collect::<Vec<_>>()`.
 #[diagnostic::on_unimplemented(
-    message = "the input is a `{T}`, and `{Self}` cannot be sent as one",
-    label = "expected `{T}`, `&{T}`, or a borrowed form of it"
+    message = "the input has type `{T}`, and `{Self}` cannot be sent as one",
+    label = "expected `{T}`, `&{T}`, or a borrowed form of it",
+    note = "the action is named, the input is passed: `client.run::<TheAction>(input)`"
 )]
 pub trait SendAs<T> {
     #[doc(hidden)]
@@ -34,6 +36,19 @@ impl<T: Payload> SendAs<T> for &T {
 impl SendAs<String> for &str {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
         out.push(*self)
+    }
+}
+
+// What iterating over an array of texts gives.
+impl SendAs<String> for &&str {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(**self)
+    }
+}
+
+impl SendAs<String> for Cow<'_, str> {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        out.push(&**self)
     }
 }
 
@@ -69,6 +84,7 @@ mod tests {
     #[test]
     fn a_borrowed_form_has_the_bytes_of_the_owned_one() {
         assert_eq!(bytes::<String>("hi"), bytes::<String>(String::from("hi")));
+        assert_eq!(bytes::<String>(&"hi"), bytes::<String>(Cow::from("hi")));
         let owned = bytes::<Vec<u16>>(vec![1, 300]);
         assert_eq!(bytes::<Vec<u16>>([1, 300]), owned);
         assert_eq!(bytes::<Vec<u16>>(&[1, 300]), owned);

@@ -5,7 +5,11 @@ use super::{
     channel::{Channel, NoLink, Settings, Target},
     Client,
 };
-use crate::{address::IntoAddresses, error::ConnectError, limits::Limits};
+use crate::{
+    address::{BadAddress, IntoAddresses},
+    error::ConnectError,
+    limits::Limits,
+};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -59,6 +63,10 @@ impl ClientBuilder {
     /// If the address cannot be read.
     pub fn connect_lazy(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let addresses = address.into_addresses()?;
+        if let Some(memory) = addresses.iter().find(|address| address.is_memory()) {
+            let why = "a server in memory has no address; take `server.client()`";
+            return Err(BadAddress { text: memory.to_string(), why }.into());
+        }
         Ok(Client::with(Target::Addresses(addresses), self.settings))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     limits::Limits,
     net::{self, Command, Dialled, Link, Remote},
     proto::{Closed, Config},
-    wire::{InstanceId, PeerKind, VERSION},
+    wire::{CloseCode, InstanceId, PeerKind, VERSION},
 };
 use std::{
     io,
@@ -161,10 +161,7 @@ impl Channel {
         let patience = Instant::now() + self.settings.limits.handshake;
         match link.handshake(deadline.min(patience)) {
             Ok(()) => Ok(link),
-            Err(None) => Err(unreachable(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "connected, but no isock preface came; is it an isock server?",
-            ))),
+            Err(None) => Err(silent()),
             Err(Some(closed)) => Err(not_welcome(closed)),
         }
     }
@@ -215,6 +212,11 @@ fn unreachable(error: io::Error) -> NoLink {
     NoLink::Unreachable(Arc::new(error))
 }
 
+fn silent() -> NoLink {
+    let text = "connected, but no isock preface came; is it an isock server?";
+    unreachable(io::Error::new(io::ErrorKind::TimedOut, text))
+}
+
 fn pipe_to(server: &Remote) -> Result<Dialled, NoLink> {
     let (server_end, dialled) = net::memory_pair();
     server.send(Command::Accept(server_end)).map_err(|_| {
@@ -239,6 +241,7 @@ fn not_welcome(closed: Closed) -> NoLink {
             "the server speaks the protocol versions {min} to {max}, this client speaks \
              {VERSION}; rebuild the older one"
         ),
+        Closed::ByUs(close) if close.code == CloseCode::HANDSHAKE_TIMEOUT => return silent(),
         Closed::ByUs(close) => format!("the server's preface is wrong: {}", close.text),
         Closed::Eof => {
             return unreachable(io::Error::new(

@@ -1,6 +1,6 @@
 //! The error of one call.
 
-use super::Problem;
+use super::{Problem, ProblemKind};
 use crate::wire::Ran;
 use std::fmt::{self, Debug, Display};
 
@@ -32,6 +32,11 @@ impl<E> CallError<E> {
             CallError::Action(error) => Ok(error),
             CallError::Call(problem) => Err(problem),
         }
+    }
+
+    /// What kind of problem it was, unless the handler answered.
+    pub fn kind(&self) -> Option<ProblemKind> {
+        self.problem().map(Problem::kind)
     }
 
     /// The problem, unless the handler answered.

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use crate::address::{Address, BadAddress};
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 /// Why an action was not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum RegisterError {
 }
 
 /// Why a server does not serve.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// An address cannot be read.
@@ -51,6 +51,9 @@ pub enum ServeError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is no address to listen at.
+    #[error("no address to listen at; use `bind(…)`, or `Server::in_memory()`")]
+    NoAddress,
     /// An action could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -63,7 +66,7 @@ pub enum ServeError {
 }
 
 /// Why there is no connection to a server.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// An address cannot be read.
@@ -93,7 +96,7 @@ pub enum ConnectError {
 }
 
 /// Why a client's expectation of a server does not hold.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ExpectError {
     /// The server does not have these actions.
@@ -103,6 +106,19 @@ pub enum ExpectError {
     #[error(transparent)]
     Problem(#[from] Problem),
 }
+
+/// A `main` that returns these errors shows them with `Debug`: as text, for whoever started it.
+macro_rules! debug_as_text {
+    ($($error:ty)*) => {
+        $(impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        })*
+    };
+}
+
+debug_as_text! { ServeError ConnectError ExpectError }
 
 fn plural(attempts: u32) -> &'static str {
     if attempts == 1 {

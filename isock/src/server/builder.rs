@@ -33,6 +33,7 @@ pub struct ServerBuilder {
     log: Log,
     hide_failures: bool,
     workers: usize,
+    in_memory: bool,
 }
 
 impl ServerBuilder {
@@ -47,7 +48,13 @@ impl ServerBuilder {
             log: Arc::new(|line| drop(writeln!(io::stderr(), "isock: {line}"))),
             hide_failures: false,
             workers: WORKERS,
+            in_memory: false,
         }
+    }
+
+    /// Needs no address.
+    pub(super) fn in_memory(self) -> ServerBuilder {
+        ServerBuilder { in_memory: true, ..self }
     }
 
     /// Serves the action `A` with a closure or a function.
@@ -58,7 +65,9 @@ impl ServerBuilder {
         self.add(A::with(handler))
     }
 
-    /// Serves the action `A` with a value that implements [`Handle`].
+    /// Serves the action `A` with a value that implements [`Handle`]. A value that handles several
+    /// actions says which, `.handler::<Echo>(app.clone())`, or is given to
+    /// [`serve`](ServerBuilder::serve) with a set.
     pub fn handler<A: Action>(self, handler: impl Handle<A>) -> Self {
         self.add(A::with(move |input, cx| handler.handle(input, cx)))
     }
@@ -139,7 +148,8 @@ impl ServerBuilder {
     }
 
     /// Serves on a thread of its own at the addresses given with
-    /// [`listen`](ServerBuilder::listen), or in memory alone if there are none.
+    /// [`listen`](ServerBuilder::listen); a server that was begun with
+    /// [`Server::in_memory`] needs none.
     ///
     /// # Errors
     /// As [`bind`](ServerBuilder::bind).
@@ -150,6 +160,9 @@ impl ServerBuilder {
     fn build(self) -> Result<Server, ServeError> {
         if let Some(error) = self.error {
             return Err(error);
+        }
+        if self.addresses.is_empty() && !self.in_memory {
+            return Err(ServeError::NoAddress);
         }
         let missing = self.router.missing(&self.required);
         if !missing.is_empty() {

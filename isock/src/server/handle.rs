@@ -78,7 +78,7 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn in_memory() -> ServerBuilder {
-        ServerBuilder::new()
+        ServerBuilder::new().in_memory()
     }
 
     pub(super) fn new(parts: Parts) -> Result<Server, ServeError> {

@@ -1,0 +1,137 @@
+//! isock with its defaults.
+//!
+//! The server is what a user writes: closures on a builder. The client shares one connection where
+//! the workload does, and starts overlapping calls with `start`.
+
+mod actions;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use actions::{Bulk, Echo, Nap, Records};
+use isock::{Call, Client, Limits};
+use kit::blocking::BlockingPeer;
+use kit::cli::{Args, Role, Server};
+use kit::data::{Msg, Record};
+use kit::{Bytes, Quota};
+
+fn main() {
+    let args = Args::from_env();
+    match args.role {
+        Role::Server { address_file } => serve(&address_file),
+        // Low-latency polling and records read in place are not there yet.
+        Role::Client(_) if !args.variant.is_empty() => kit::unsupported("this variant"),
+        Role::Client(task) => kit::blocking::run::<Peer>(&task),
+    }
+}
+
+/// The default limit is 8 MiB, and W4c sends 16.
+fn limits() -> Limits {
+    Limits::default().message(32 << 20)
+}
+
+fn serve(address_file: &Path) {
+    let server = isock::Server::builder()
+        .limits(limits())
+        .on::<Echo>(|msg, _| Ok(msg))
+        .on::<Bulk>(|payload, _| Ok(payload))
+        .on::<Records>(|records, _| Ok(records))
+        .on::<Nap>(|millis, _| {
+            thread::sleep(Duration::from_millis(millis.into()));
+            Ok(())
+        })
+        .bind("127.0.0.1:0")
+        .expect("a free port");
+    let address = server.addresses()[0].socket().expect("a TCP address");
+    kit::cli::announce(address_file, address);
+    server.run();
+}
+
+#[derive(Clone)]
+struct Peer(Client);
+
+impl BlockingPeer for Peer {
+    fn connect(server: &Server) -> Peer {
+        Peer(Client::builder().limits(limits()).connect(server.address).expect("the server runs"))
+    }
+
+    fn share(&self) -> Peer {
+        self.clone()
+    }
+
+    fn echo(&mut self, msg: Msg) -> Msg {
+        self.0.run::<Echo>(msg).expect("echo")
+    }
+
+    fn bulk(&mut self, payload: &Bytes) -> impl AsRef<[u8]> {
+        self.0.run::<Bulk>(&payload[..]).expect("bulk")
+    }
+
+    fn records(&mut self, records: Vec<Record>, expected: &[Record]) -> Vec<Record> {
+        let reply = self.0.run::<Records>(&records).expect("records");
+        assert!(reply == expected, "the records came back changed");
+        reply
+    }
+
+    fn nap(&mut self, millis: u32) {
+        self.0.run::<Nap>(millis).expect("nap");
+    }
+
+    fn in_flight(connections: &mut [Peer], depth: usize, quota: &mut Quota) {
+        let mut windows: Vec<Window> =
+            connections.iter().map(|peer| Window::new(&peer.0)).collect();
+        for window in &mut windows {
+            window.fill(depth);
+        }
+        loop {
+            for window in &mut windows {
+                let done = window.take();
+                window.fill(depth);
+                if !quota.spend(done) {
+                    return windows.iter_mut().for_each(Window::finish);
+                }
+            }
+        }
+    }
+}
+
+/// The calls under way on one connection, oldest first.
+struct Window<'c> {
+    client: &'c Client,
+    calls: VecDeque<(u64, Call<Echo>)>,
+    next: u64,
+}
+
+impl<'c> Window<'c> {
+    fn new(client: &'c Client) -> Window<'c> {
+        Window { client, calls: VecDeque::new(), next: 0 }
+    }
+
+    fn fill(&mut self, depth: usize) {
+        while self.calls.len() < depth {
+            self.calls.push_back((self.next, self.client.start::<Echo>(Msg::new(self.next))));
+            self.next += 1;
+        }
+    }
+
+    /// Waits for the oldest call and takes all that have come with it.
+    fn take(&mut self) -> u64 {
+        let mut done = 0;
+        while let Some((number, call)) = self.calls.pop_front() {
+            call.wait().expect("echo").check(number);
+            done += 1;
+            if !self.calls.front().is_some_and(|(_, call)| call.is_finished()) {
+                break;
+            }
+        }
+        done
+    }
+
+    fn finish(&mut self) {
+        while !self.calls.is_empty() {
+            self.take();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Prints the README's table from `results.tsv`: every workload, every peer, losing cells included."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "driver"))
+from manifest import WORKLOADS  # noqa: E402
+from results import Results  # noqa: E402
+
+# What stands in a cell: the metric, its unit, and what is added in brackets.
+HEADLINE = [
+    ("bytes_per_connection", "bytes", None),
+    ("p99_alone_us", "p99 µs (without sleepers)", None),
+    ("calls_per_s", "calls/s", "p50_us"),
+    ("mb_per_s", "MB/s", None),
+    ("items_per_s", "items/s", None),
+]
+
+# Further tables: a title, the workloads, and what to read for each side.
+DETAILS = [
+    ("CPU per call, client + server, µs", ["W1", "W2a", "W2b", "W3a", "W3b", "W6", "W8"], "cpu_us"),
+    ("System calls per call, client + server", ["W1", "W2b"], "syscalls"),
+    ("Peak memory, client + server, MB", ["W1", "W2b", "W3b", "W4c", "W6"], "peak_kb"),
+]
+
+
+def main():
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    results = Results(Path(sys.argv[1]))
+    peers = results.peers()
+    measured = {workload for workload, _, _ in results.medians}
+    notes = results.notes
+    print(f"{notes.get('machine', '?')}; {notes.get('rustc', '?')}; {notes.get('date', '?')};", end=" ")
+    print(f"`{notes.get('command', '?')}`. Medians over rounds; bold is the best of a row.\n")
+    rows = [headline_row(results, workload, peers) for workload in WORKLOADS if workload in measured]
+    print_table(["Workload", *peers], rows)
+    for title, workloads, metric in DETAILS:
+        rows = [[workload, *(both(results, workload, peer, metric) for peer in peers)] for workload in workloads]
+        print(f"\n{title}:\n")
+        print_table(["Workload", *peers], [row for row in rows if set(row[1:]) != {"–"}])
+
+
+def print_table(header, rows):
+    for row in [header, ["---"] * len(header), *rows]:
+        print("| " + " | ".join(row) + " |")
+
+
+def headline_row(results, workload, peers):
+    metric, unit, bracket = headline(results, workload, peers)
+    values = {peer: results.get(workload, peer, headline_metric(metric)) for peer in peers}
+    known = [value for value in values.values() if value is not None]
+    best = min(known) if metric in ("bytes_per_connection", "p99_alone_us") else max(known)
+    cells = [cell(results, workload, peer, metric, bracket, values[peer] == best) for peer in peers]
+    return [f"{workload} {WORKLOADS[workload]}, {unit}{' (p50 µs)' if bracket else ''}", *cells]
+
+
+def headline(results, workload, peers):
+    for metric, unit, bracket in HEADLINE:
+        if any(results.get(workload, peer, metric) is not None for peer in peers):
+            if bracket and workload.startswith("W2"):
+                bracket = None
+            return metric, unit, bracket
+    raise SystemExit(f"{workload} has no metric that this table knows")
+
+
+def headline_metric(metric):
+    return "p99_us" if metric == "p99_alone_us" else metric
+
+
+def cell(results, workload, peer, metric, bracket, best):
+    value = results.get(workload, peer, headline_metric(metric))
+    if value is None:
+        return "–"
+    extra = "p99_alone_us" if metric == "p99_alone_us" else bracket
+    behind = results.get(workload, peer, extra) if extra else None
+    text = short(value) + (f" ({short(behind)})" if behind is not None else "")
+    return f"**{text}**" if best else text
+
+
+def both(results, workload, peer, metric):
+    sides = [results.get(workload, peer, f"{side}_{metric}") for side in ("client", "server")]
+    if None in sides:
+        return "–"
+    return " + ".join(short(side / 1024 if metric == "peak_kb" else side) for side in sides)
+
+
+def short(value):
+    """Three digits and a unit."""
+    for size, unit in ((1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value * (1 if unit == 'M' else 1000) / 1e6:.3g}{unit}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
