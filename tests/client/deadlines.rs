@@ -116,3 +116,47 @@ fn a_deadline_beyond_the_clock_is_no_error() {
     let text = client.request::<Echo>("for ever").timeout(Duration::MAX).run().unwrap();
     assert_eq!(text, "for ever");
 }
+
+#[test]
+fn while_the_server_reads_nothing_and_many_call() {
+    let client = server_that(reads_nothing);
+    let large = Bytes(vec![0; 3_000_000]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let before = Instant::now();
+                let error = client.request::<Blob>(&large).timeout(TIMEOUT).run().unwrap_err();
+                let took = before.elapsed();
+                assert!(took < TIMEOUT + GRACE, "{took:?}: {error}");
+            });
+        }
+    });
+}
+
+#[test]
+fn while_the_server_reads_very_slowly() {
+    let client = server_that(|mut stream| {
+        let mut buffer = vec![0; 20_000];
+        while stream.read(&mut buffer).is_ok_and(|n| n > 0) {
+            pass(ms(5));
+        }
+    });
+    let large = Bytes(vec![0; 7_000_000]);
+    for _ in 0..3 {
+        expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
+    }
+}
+
+#[test]
+fn while_the_server_reads_nothing() {
+    let client = server_that(reads_nothing);
+    let ran = expires(|| client.request::<Echo>("small").timeout(TIMEOUT).run());
+    assert_eq!(ran, Ran::Unknown);
+    // More than the sockets hold: the rest of it never leaves.
+    let large = Bytes(vec![0; 7_000_000]);
+    let mut last = Ran::Unknown;
+    for _ in 0..3 {
+        last = expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
+    }
+    assert_eq!(last, Ran::No);
+}
