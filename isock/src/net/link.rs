@@ -150,6 +150,11 @@ impl Link {
         state.closed.is_none() && !state.proto.is_drained()
     }
 
+    /// Whether it has ended, and with it every call on it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
     /// Sends a call, or queues it as the protocol wants. Returns soon in any case.
     pub(crate) fn start(&self, call: NewCall) -> Result<Started, Refused> {
         self.look_around();
