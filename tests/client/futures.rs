@@ -1,10 +1,11 @@
 //! Calls as futures, in the smallest of executors.
 
-use super::{connect, spawn};
+use super::{connect, spawn, PEER};
 use isock::{Client, ProblemKind, Ran, Server, ServerBuilder};
 use isock_tests::{
     actions::*,
     gate::Gate,
+    process::Process,
     waiting::{block_on, eventually, join_all, ms, poll_once},
 };
 use std::{
@@ -178,4 +179,11 @@ fn a_future_goes_on_at_once_when_a_blocking_caller_leaves() {
     }
     // Ticks of 50 ms between two readers would make it 500 ms and more.
     assert!(before.elapsed() < ms(300), "{:?}", before.elapsed());
+}
+
+#[test]
+fn the_thread_of_futures_ends_with_its_client() {
+    let server = spawn(squares());
+    let mut process = Process::start(PEER, &["churn", &server.address().to_string()]);
+    assert_eq!(process.line(), "nothing is left");
 }

@@ -112,6 +112,13 @@ impl Background {
         state.running = thread.spawn(move || this.work()).is_ok();
     }
 
+    /// The client is gone: the thread, if there is one, has nothing left to wait for.
+    pub(super) fn look_again(&self) {
+        // With the lock, the thread has either not looked yet, or waits to be told.
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
     fn work(self: Arc<Self>) {
         let mut idle_since = Instant::now();
         while let Some(work) = self.look(idle_since) {

@@ -222,6 +222,12 @@ impl Channel {
     }
 }
 
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.background.look_again();
+    }
+}
+
 fn unreachable(error: io::Error) -> NoLink {
     NoLink::Unreachable(Arc::new(error))
 }
