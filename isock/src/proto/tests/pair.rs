@@ -245,6 +245,11 @@ impl End {
         })
     }
 
+    /// Bytes that come from nowhere, as a hostile peer's would.
+    pub(super) fn inject(&mut self, now: Instant, bytes: &[u8]) {
+        self.arriving.push_back((now, bytes.to_vec()));
+    }
+
     /// Reads what has arrived; whether anything happened.
     fn turn(&mut self, now: Instant) -> bool {
         let mut busy = self.take_events(now);
