@@ -3,8 +3,7 @@
 use super::{workers::Workers, Log};
 use crate::{
     action::{CallInfo, Decoding, Handled, Info, Peer, Registration},
-    address::Address,
-    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Remote, Service},
+    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Origin, Remote, Service},
     pace::Pace,
     proto::{Answer, Closed, ServedKey},
     router::{Entry, Router},
@@ -64,8 +63,13 @@ impl Service for Dispatch {
     type Session = Session;
     type Job = Job;
 
-    fn opened(&mut self, address: &Address) -> Session {
-        Session { peer: Peer { address: address.clone() }, running: Vec::new() }
+    fn opened(&mut self, origin: Origin) -> Session {
+        let peer = Peer {
+            address: origin.address,
+            #[cfg(unix)]
+            credentials: origin.credentials,
+        };
+        Session { peer, running: Vec::new() }
     }
 
     fn call(
