@@ -201,6 +201,21 @@ fn in_flight() -> Result<(), Any> {
     Ok(())
 }
 
+/// Sixty-four replies of a mebibyte to a client that reads them late: all arrive, since quick calls
+/// wait while the output is above its soft mark.
+#[test]
+fn output_soft() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let client = server.client();
+    client.run::<Make>(1)?;
+    client.run::<Make>(1)?;
+    let calls: Vec<_> = (0..64).map(|_| client.start::<Make>(1 << 20)).collect();
+    for call in calls {
+        assert_eq!(call.wait()?.len(), 1 << 20);
+    }
+    Ok(())
+}
+
 #[test]
 fn total_of_a_server() -> Result<(), Any> {
     let server = server(Limits::default().total(1 << 20).message(4 << 20))?;

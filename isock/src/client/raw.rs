@@ -261,7 +261,9 @@ impl RawCall {
 
     /// The server said no: some of these are worth another attempt.
     fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
+        let again = refusal.ran == Ran::No || self.order.kind != ActionKind::Once;
         let pause = match refusal.code {
+            _ if !again => return Err(self.finish(Problem::refused(refusal))),
             RefusalCode::DRAINING => Duration::ZERO,
             RefusalCode::OVERLOADED => refusal.retry_after.max(backoff::pause(self.made)),
             _ => return Err(self.finish(Problem::refused(refusal))),

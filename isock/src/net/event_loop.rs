@@ -102,6 +102,8 @@ pub(crate) trait Job: Send {
     fn run(self) -> Done;
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
+    /// Where its answer goes.
+    fn connection(&self) -> ConnId;
     /// Whom to tell if it takes long.
     fn pace(&self) -> Arc<dyn Pace>;
 }
@@ -121,7 +123,6 @@ pub(crate) struct Done {
 }
 
 /// The loop, before and while it runs.
-#[derive(Debug)]
 pub(crate) struct EventLoop<S: Service> {
     poll: Poll,
     remote: Remote,
@@ -130,7 +131,7 @@ pub(crate) struct EventLoop<S: Service> {
     service: S,
     listeners: Vec<Accepting>,
     lobby: Lobby,
-    connections: Slab<Conn<S::Session>>,
+    connections: Slab<Conn<S>>,
     generation: u64,
     /// Connections that may have more to read although no event will say so.
     ready: Vec<ConnId>,
@@ -204,14 +205,16 @@ impl<S: Service> EventLoop<S> {
         self.read_ready();
     }
 
-    /// The next quick call. Those whose action has become slow meanwhile go elsewhere.
+    /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
+    /// of a connection that leaves its replies unread wait there.
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.pop_front()?;
-            if job.is_quick() {
-                return Some(job);
+            match self.get(job.connection()) {
+                Some(conn) if !conn.may_dispatch() => conn.held.push_back(job),
+                _ if job.is_quick() => return Some(job),
+                _ => self.run_elsewhere(job),
             }
-            self.run_elsewhere(job);
         }
     }
 
@@ -279,7 +282,7 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn get(&mut self, id: ConnId) -> Option<&mut Conn<S::Session>> {
+    fn get(&mut self, id: ConnId) -> Option<&mut Conn<S>> {
         self.connections.get_mut(id.index).filter(|conn| conn.id == id)
     }
 
@@ -462,6 +465,9 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let mut alive = conn.write(now);
+        if conn.may_dispatch() {
+            self.jobs.append(&mut conn.held);
+        }
         // Room in the output lets frames through that had to wait.
         conn.dispatch(&mut self.service, &mut self.jobs);
         conn.settle(stopping);

@@ -327,6 +327,11 @@ impl Connection {
             let refusal = Refusal::new(RefusalCode::OUTPUT_TOO_LARGE, Ran::Yes, text);
             return self.refuse(key, &refusal);
         }
+        let waiting = self.output.len();
+        if waiting > 0 && waiting + body.len() > self.config.limits.output_hard {
+            let text = "too much waits to be read already; read on, or ask for less at once";
+            return self.refuse(key, &Refusal::new(RefusalCode::OVERLOADED, Ran::Yes, text));
+        }
         let whole = body.len() as u64;
         self.output.message(key.answer(), body, self.peer.fragment, |out, len, flags| {
             let more = flags.has(Flags::MORE);

@@ -206,6 +206,10 @@ impl net::Job for Job {
         self.pace.is_quick()
     }
 
+    fn connection(&self) -> ConnId {
+        self.connection
+    }
+
     fn pace(&self) -> Arc<dyn net::Pace> {
         Arc::clone(&self.pace) as Arc<dyn net::Pace>
     }
