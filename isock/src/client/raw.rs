@@ -164,8 +164,9 @@ impl RawCall {
                     return Err(Stop::Pending);
                 }
             },
-            State::Sent(_, started) => {
+            State::Sent(link, started) => {
                 if started.pending.wake_with(cx.waker()) {
+                    link.uncork();
                     self.wake_at(self.order.deadline, cx);
                     return Err(Stop::Pending);
                 }
@@ -200,6 +201,9 @@ impl RawCall {
         let call = NewCall { head, body: Arc::clone(&self.order.body) };
         match link.start(call) {
             Ok(started) => {
+                if started.corked {
+                    link.watch_cork();
+                }
                 self.state = State::Sent(link, started);
                 Ok(())
             }

@@ -7,6 +7,7 @@
 mod accept;
 mod account;
 mod conn;
+mod corker;
 mod dial;
 mod event_loop;
 mod handover;
