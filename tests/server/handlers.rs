@@ -1,10 +1,11 @@
 //! What handlers may do, and what they cannot do to others.
 
 use super::{connect, spawn};
-use isock::{CallError, Failure, ProblemKind, Ran, Server};
+use isock::{CallError, Client, Failure, ProblemKind, Ran, Server};
 use isock_tests::{
     actions::*,
     gate::Gate,
+    process::Process,
     waiting::{eventually, ms},
 };
 use std::{
@@ -227,5 +228,57 @@ fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
     gate.open();
     for (number, call) in calls.into_iter().enumerate() {
         assert_eq!(call.wait().unwrap() as usize, number);
+    }
+}
+
+#[test]
+fn a_log_that_panics_harms_no_server() {
+    let server = Server::builder()
+        .on::<Echo>(|text, _| Ok(text))
+        .on::<Boom>(|text, _| panic!("{text}"))
+        .log(|line| panic!("cannot write {line}"));
+    let server = spawn(server);
+    let client = connect(&server);
+    for _ in 0..20 {
+        let error = client.run::<Boom>("boom").unwrap_err();
+        assert_eq!(error.problem().unwrap().kind(), ProblemKind::Panicked, "{error}");
+        assert_eq!(client.run::<Echo>("alive").unwrap(), "alive");
+    }
+}
+
+/// Panics again when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("again"));
+    }
+}
+
+#[test]
+fn a_panic_whose_payload_panics_harms_no_server() {
+    let server = spawn(
+        Server::builder()
+            .workers(2)
+            .log(|_| ())
+            .on::<Echo>(|text, _| Ok(text))
+            .on::<Boom>(|_, _| resume_unwind(Box::new(Bomb))),
+    );
+    let client = connect(&server);
+    for _ in 0..10 {
+        let error = client.run::<Boom>("").unwrap_err();
+        assert_eq!(error.problem().unwrap().kind(), ProblemKind::Panicked, "{error}");
+    }
+    assert_eq!(client.run::<Echo>("alive").unwrap(), "alive");
+}
+
+#[test]
+fn a_server_outlives_its_standard_error() {
+    let mut process = Process::start_unheard(env!("CARGO_BIN_EXE_peer"), &["server", "/dev/null"]);
+    let client = Client::connect(process.line()).unwrap();
+    for _ in 0..5 {
+        let error = client.run::<Boom>("boom").unwrap_err();
+        assert_eq!(error.problem().unwrap().kind(), ProblemKind::Panicked, "{error}");
+        assert_eq!(client.run::<Echo>("alive").unwrap(), "alive");
     }
 }

@@ -2,7 +2,7 @@
 
 use isock::{Client, Server};
 use isock_tests::{
-    actions::{Echo, Place, PlaceError},
+    actions::{Boom, Echo, Place, PlaceError},
     waiting::block_on,
 };
 use std::{
@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn serve(file: String) -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder()
         .on::<Echo>(|text, _| Ok(text))
+        .on::<Boom>(|text, _| panic!("{text}"))
         .on::<Place>(move |place, _| {
             write_order(&file, &place).map_err(|_| PlaceError::OutOfStock { left: 0 })?;
             say("placed");

@@ -19,8 +19,21 @@ impl Process {
     /// # Panics
     /// If it cannot be started.
     pub fn start(program: &str, args: &[&str]) -> Process {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Process::spawn(Command::new(program).args(args))
+    }
+
+    /// The same with a standard error that is closed.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_unheard(program: &str, args: &[&str]) -> Process {
+        let mut process = Process::spawn(Command::new(program).args(args).stderr(Stdio::piped()));
+        drop(process.child.stderr.take());
+        process
+    }
+
+    fn spawn(command: &mut Command) -> Process {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the helper starts");
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         Process { child, output }

@@ -6,7 +6,7 @@
 use super::{
     corker::Corker,
     pending::{Ended, Pending, Waiter},
-    stream::{is_retry, CallerStream},
+    stream::{is_retry, CallerStream, WRITE_PATIENCE},
 };
 use crate::{
     address::Address,
@@ -32,6 +32,8 @@ const CORK_BYTES: usize = 16 * 1024;
 const QUEUE: usize = 8 << 20;
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
+/// How long to wait between two looks at a socket that takes nothing.
+const FULL: Duration = Duration::from_millis(2);
 
 /// One connection of a client.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct State {
     last_traffic: Instant,
     /// A write failed: nothing more is written, but what has arrived is still read.
     write_failed: bool,
+    /// The socket takes nothing at the moment: the reader writes, and never waits for it.
+    full: bool,
 }
 
 /// A call on its way.
@@ -105,6 +109,7 @@ impl Link {
             corked: 0,
             last_traffic: now,
             write_failed: false,
+            full: false,
         };
         Link {
             stream,
@@ -143,7 +148,7 @@ impl Link {
             if deadline <= Instant::now() {
                 return Err(None);
             }
-            self.pump(CallerStream::read);
+            self.pump_or_wait();
         }
     }
 
@@ -169,7 +174,7 @@ impl Link {
         state.corked += 1;
         let alone = state.proto.in_flight() == 1;
         if alone || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
-            self.flush(&mut state);
+            self.flush_unless_full(&mut state);
         }
         let corked = state.corked > 0;
         Ok(Started { pending, key, corked })
@@ -185,7 +190,7 @@ impl Link {
         let mut state = self.lock();
         let corked = state.corked > 0;
         if corked {
-            self.flush(&mut state);
+            self.flush_unless_full(&mut state);
         }
         corked
     }
@@ -196,7 +201,8 @@ impl Link {
         let idle = self.lock().last_traffic.elapsed() >= IDLE;
         if idle {
             if let Some(_role) = self.take_role() {
-                self.pump(CallerStream::read_now);
+                // Whether there was anything changes nothing.
+                let _ = self.pump(CallerStream::read_now);
             }
         }
     }
@@ -229,14 +235,14 @@ impl Link {
     /// Reads for all until this call has ended.
     fn read_until(&self, pending: &Pending, deadline: Instant) {
         while !pending.is_ended() && Instant::now() < deadline {
-            self.pump(CallerStream::read);
+            self.pump_or_wait();
         }
     }
 
     /// Reads for all, or waits for the role, for a moment: for a thread that serves futures.
     pub(crate) fn drive(&self, deadline: Instant) {
         match self.take_role() {
-            Some(_role) => self.pump(CallerStream::read),
+            Some(_role) => self.pump_or_wait(),
             None => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
     }
@@ -264,13 +270,28 @@ impl Link {
         self.lock().parked.retain(|thread| thread.id() != id);
     }
 
-    /// Reads once with `read`, understands it, and writes what has become due. Only with the role.
-    fn pump(&self, read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>) {
+    /// Moves bytes, or waits for a moment if there are none. Only with the role.
+    fn pump_or_wait(&self) {
+        if !self.lock().full {
+            self.pump(CallerStream::read);
+        } else if !self.pump(CallerStream::read_now) {
+            // The other side reads slowly, or not at all. Waiting in a write would keep the lock
+            // from callers whose deadline comes first, waiting in a read would keep the socket
+            // from being filled.
+            thread::sleep(FULL);
+        }
+    }
+
+    /// Reads once with `read`, understands it, and writes what has become due; says whether
+    /// anything moved. Only with the role.
+    fn pump(&self, read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>) -> bool {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let result = read(&self.stream, input.space());
         let now = Instant::now();
         let mut woken = Vec::new();
         let mut state = self.lock();
+        let waiting = state.proto.output_len();
+        let has_read = result.is_ok();
         match result {
             Ok(0) => state.proto.handle_eof(),
             Ok(n) => {
@@ -286,33 +307,57 @@ impl Link {
             state.understand(now, &mut input, &mut woken);
         }
         self.flush(&mut state);
+        let has_written = state.proto.output_len() < waiting;
         drop(state);
         drop(input);
         woken.into_iter().for_each(Waiter::wake);
+        has_read || has_written
     }
 
-    /// Writes what waits, for at most the patience of one write.
+    /// Writes what waits, unless the socket is full: then its reader does.
+    fn flush_unless_full(&self, state: &mut State) {
+        if !state.full {
+            self.flush(state);
+        }
+    }
+
+    /// Writes what waits, for about the patience of one write. Into a full socket only with the
+    /// role, and then without waiting.
     fn flush(&self, state: &mut State) {
         state.corked = 0;
+        let mut began = None;
         while state.proto.output_len() > 0 {
             if state.write_failed {
-                return state.proto.discard_output();
+                state.proto.discard_output();
+                break;
             }
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = state.proto.slices(&mut slices);
-            let result = self.stream.write(&slices[..count]);
+            let result = match state.full {
+                false => self.stream.write(&slices[..count]),
+                true => self.stream.write_now(&slices[..count]),
+            };
             let now = Instant::now();
             match result {
                 Ok(n) => {
                     state.proto.written(now, n);
                     state.last_traffic = now;
+                    // A peer that takes a little now and then must not keep the lock here.
+                    if now.duration_since(*began.get_or_insert(now)) >= WRITE_PATIENCE {
+                        state.full = state.proto.output_len() > 0;
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => return state.proto.write_blocked(now),
+                Err(error) if is_retry(&error) => {
+                    state.full = true;
+                    return state.proto.write_blocked(now);
+                }
                 // What the other side said before it went is still to be read.
                 Err(_) => state.write_failed = true,
             }
         }
+        state.full = false;
     }
 
     /// Gives a call up, and says whether its handler can have run.
@@ -322,7 +367,7 @@ impl Link {
             return Ran::Unknown;
         }
         let ran = state.proto.cancel(key);
-        self.flush(&mut state);
+        self.flush_unless_full(&mut state);
         ran
     }
 

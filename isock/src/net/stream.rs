@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
-/// How long a blocking read or write waits before its caller looks at the clock: set once on the
-/// socket, so that deadlines cost no system call.
+/// How long a blocking read waits before its caller looks at the clock: set once on the socket, so
+/// that deadlines cost no system call.
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+/// The same for a write. Shorter, since others wait for the lock meanwhile.
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_millis(10);
 
 /// The stream of an event loop: never blocks.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl LoopStream {
     }
 }
 
-/// The stream of blocking callers: waits at most [`PATIENCE`].
+/// The stream of blocking callers: waits at most [`PATIENCE`], or [`WRITE_PATIENCE`].
 #[derive(Debug)]
 pub(crate) enum CallerStream {
     Tcp(TcpStream),
@@ -93,7 +95,7 @@ impl CallerStream {
     pub(super) fn tcp(stream: TcpStream) -> io::Result<CallerStream> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
         Ok(CallerStream::Tcp(stream))
     }
 
@@ -101,7 +103,7 @@ impl CallerStream {
     #[cfg(unix)]
     pub(super) fn unix(stream: UnixStream) -> io::Result<CallerStream> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
         Ok(CallerStream::Unix(stream))
     }
 
@@ -119,7 +121,7 @@ impl CallerStream {
             CallerStream::Tcp(stream) => (&mut &*stream).write_vectored(slices),
             #[cfg(unix)]
             CallerStream::Unix(stream) => (&mut &*stream).write_vectored(slices),
-            CallerStream::Pipe(pipe) => pipe.write(slices, PATIENCE),
+            CallerStream::Pipe(pipe) => pipe.write(slices, WRITE_PATIENCE),
         }
     }
 
@@ -140,6 +142,26 @@ impl CallerStream {
                 read
             }
             CallerStream::Pipe(pipe) => pipe.read(buffer, Duration::ZERO),
+        }
+    }
+
+    /// Writes what fits without waiting. Only while nobody else reads or writes.
+    pub(super) fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            CallerStream::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let written = (&mut &*stream).write_vectored(slices);
+                stream.set_nonblocking(false)?;
+                written
+            }
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                let written = (&mut &*stream).write_vectored(slices);
+                stream.set_nonblocking(false)?;
+                written
+            }
+            CallerStream::Pipe(pipe) => pipe.write(slices, Duration::ZERO),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     handle::{Parts, Server},
+    panics::contained,
     Log, ServerHandle,
 };
 use crate::{
@@ -11,7 +12,11 @@ use crate::{
     limits::Limits,
     router::Router,
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::Arc,
+};
 
 /// Threads that run handlers at most, unless said otherwise.
 const WORKERS: usize = 256;
@@ -39,7 +44,8 @@ impl ServerBuilder {
             addresses: Vec::new(),
             error: None,
             limits: Limits::default(),
-            log: Arc::new(|line| eprintln!("isock: {line}")),
+            // Not `eprintln`, which panics when standard error is closed.
+            log: Arc::new(|line| drop(writeln!(io::stderr(), "isock: {line}"))),
             hide_failures: false,
             workers: WORKERS,
             in_memory: false,
@@ -120,9 +126,9 @@ impl ServerBuilder {
     }
 
     /// Where the operator reads what happens: a line at a time, on the thread that it happens on.
-    /// Standard error unless set.
+    /// Standard error unless set. A panic of its own harms nobody else.
     pub fn log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.log = Arc::new(log);
+        self.log = Arc::new(move |line| drop(contained(|| log(line))));
         self
     }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod fair;
 mod handle;
+mod panics;
 mod service;
 mod workers;
 

@@ -1,6 +1,6 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
-use super::{workers::Workers, Log};
+use super::{panics::contained, workers::Workers, Log};
 use crate::{
     action::{CallInfo, Decoding, Handled, Info, Peer, Registration},
     net::{self, Account, Charge, Command, ConnId, Done, Incoming, Origin, Remote, Service},
@@ -10,7 +10,6 @@ use crate::{
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
 };
 use std::{
-    panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
@@ -229,12 +228,9 @@ impl Job {
         let mut out = Encoder::new(most.min(self.settings.max_output));
         let input = &self.input[self.metadata..];
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let handled = catch_unwind(AssertUnwindSafe(|| {
-            self.registration.handle(input, &self.info, &mut out)
-        }));
-        match handled {
+        match contained(|| self.registration.handle(input, &self.info, &mut out)) {
             Ok(handled) => self.sort(handled, out),
-            Err(panic) => self.panicked(&*panic),
+            Err(text) => self.panicked(&text),
         }
     }
 
@@ -257,10 +253,8 @@ impl Job {
     }
 
     /// The text of a panic is the operator's: it can hold anything.
-    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Answer {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        self.log(&format!("panicked: {}", text.unwrap_or("(no text)")));
+    fn panicked(&self, text: &str) -> Answer {
+        self.log(&format!("panicked: {text}"));
         Answer::Refusal(Refusal::new(RefusalCode::PANICKED, Ran::Yes, ""))
     }
 
