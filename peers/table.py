@@ -1,6 +1,13 @@
 #!/usr/bin/env python3
-"""Prints the README's table from `results.tsv`: every workload, every peer, losing cells included."""
+"""Makes the README's table from `results.tsv`: every workload, every peer, losing cells included.
 
+    table.py results.tsv              prints it
+    table.py results.tsv README.md    puts it between the two `<!-- peers: … -->` lines of that file
+"""
+
+import contextlib
+import io
+import re
 import sys
 from pathlib import Path
 
@@ -26,9 +33,28 @@ DETAILS = [
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
-    results = Results(Path(sys.argv[1]))
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        print_tables(Results(Path(sys.argv[1])))
+    if len(sys.argv) == 2:
+        print(text.getvalue(), end="")
+    else:
+        put(Path(sys.argv[2]), text.getvalue())
+
+
+def put(page, table):
+    """Replaces what stands between the two marks of the page."""
+    old = page.read_text()
+    begin, end = "<!-- peers: begin -->\n", "<!-- peers: end -->"
+    new, count = re.subn(f"{begin}.*?{end}", lambda _: f"{begin}\n{table}\n{end}", old, flags=re.S)
+    if count != 1:
+        raise SystemExit(f"{page}: the marks {begin.strip()} and {end} are not there once")
+    page.write_text(new)
+
+
+def print_tables(results):
     peers = results.peers()
     measured = {workload for workload, _, _ in results.medians}
     notes = results.notes

@@ -201,6 +201,21 @@ fn in_flight() -> Result<(), Any> {
     Ok(())
 }
 
+/// Sixty-four replies of a mebibyte to a client that reads them late: all arrive, since quick calls
+/// wait while the output is above its soft mark.
+#[test]
+fn output_soft() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let client = server.client();
+    client.run::<Make>(1)?;
+    client.run::<Make>(1)?;
+    let calls: Vec<_> = (0..64).map(|_| client.start::<Make>(1 << 20)).collect();
+    for call in calls {
+        assert_eq!(call.wait()?.len(), 1 << 20);
+    }
+    Ok(())
+}
+
 #[test]
 fn total_of_a_server() -> Result<(), Any> {
     let server = server(Limits::default().total(1 << 20).message(4 << 20))?;
@@ -211,4 +226,64 @@ fn total_of_a_server() -> Result<(), Any> {
     // Once it is gone, there is room again.
     assert_eq!(client.run::<Echo>(vec![7; 200_000])?.len(), 200_000);
     Ok(())
+}
+
+/// Two ends without a socket between them: what one writes the other reads.
+#[test]
+fn output_hard() {
+    use isock::{
+        proto::{Answer, Buffer, Config, Connection, Event, NewCall, Outcome, SharedBody},
+        wire::{CallHead, InstanceId, RefusalCode},
+    };
+    use std::{io::IoSlice, time::Instant};
+
+    fn carry(from: &mut Connection, to: &mut Buffer) {
+        while from.output_len() > 0 {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let count = from.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+            to.push(&bytes);
+            from.written(Instant::now(), bytes.len());
+        }
+    }
+    let limits = Limits::default().output_hard(2_000_000);
+    let config = || Config::new(limits.clone(), InstanceId::default());
+    let now = Instant::now();
+    let mut client = Connection::client(config(), now);
+    let mut server = Connection::server(config(), now);
+    let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
+    for _ in 0..4 {
+        client.call(call.clone()).unwrap();
+    }
+    let (mut to_server, mut to_client) = (Buffer::new(), Buffer::new());
+    carry(&mut client, &mut to_server);
+    let mut keys = Vec::new();
+    while let Some(event) = server.read(now, &mut to_server) {
+        if let Event::Call { key, .. } = event {
+            keys.push(key);
+        }
+    }
+    // One alone may be longer; a second one fits if it fits exactly, and one byte more does not.
+    carry(&mut server, &mut to_client);
+    let answer = |len: usize| Answer::Value(SharedBody::new(vec![7; len]));
+    server.answer(keys[0], answer(1_000_000));
+    let room = 2_000_000 - server.output_len();
+    server.answer(keys[1], answer(room + 1));
+    let room = 2_000_000 - server.output_len();
+    server.answer(keys[2], answer(room));
+    carry(&mut server, &mut to_client);
+    server.answer(keys[3], answer(2_000_001));
+    carry(&mut server, &mut to_client);
+    let mut refused = Vec::new();
+    let mut values = 0;
+    while let Some(event) = client.read(now, &mut to_client) {
+        match event {
+            Event::Reply { outcome: Outcome::Refused(refusal), .. } => refused.push(refusal),
+            Event::Reply { outcome: Outcome::Value(_), .. } => values += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(values, 3);
+    assert_eq!(refused.len(), 1);
+    assert_eq!((refused[0].code, refused[0].ran), (RefusalCode::OVERLOADED, Ran::Yes));
 }

@@ -206,3 +206,32 @@ fn pipelined() -> Result<(), Any> {
     assert_eq!(n, 81);
     Ok(())
 }
+
+/// The second call is started while the first is under way and nobody waits for either: it may
+/// stay behind for a moment to leave with others, and then it is sent all the same.
+#[test]
+fn calls_that_nobody_waits_for_are_sent() -> Result<(), Any> {
+    let (seen, sees) = std::sync::mpsc::channel();
+    let seen = Mutex::new(seen);
+    let server = Server::builder()
+        .on::<Square>(move |n, _| {
+            seen.lock().unwrap().send(n)?;
+            Ok(n)
+        })
+        .bind("127.0.0.1:0")?
+        .spawn()?;
+    let client = server.client();
+    client.run::<Square>(0)?;
+    for round in 0..50 {
+        let calls: Vec<_> = (1..4).map(|n| client.start::<Square>(round * 10 + n)).collect();
+        let mut arrived: Vec<u64> = Vec::new();
+        while arrived.len() < 3 {
+            let n = sees.recv_timeout(Duration::from_secs(5))?;
+            arrived.extend((n > 0).then_some(n));
+        }
+        arrived.sort_unstable();
+        assert_eq!(arrived, [round * 10 + 1, round * 10 + 2, round * 10 + 3]);
+        drop(calls);
+    }
+    Ok(())
+}

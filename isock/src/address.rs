@@ -2,7 +2,12 @@
 //!
 //! Knows how they are written. Does not resolve names or open anything.
 
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::{fmt, net::SocketAddr};
+
+/// What a Unix socket's path begins with in text.
+const UNIX: &str = "unix:";
 
 /// Where one end of a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +19,9 @@ pub(crate) enum Place {
     Tcp(String),
     /// A resolved TCP address.
     Socket(SocketAddr),
+    /// The path of a Unix socket.
+    #[cfg(unix)]
+    Unix(PathBuf),
     /// An in-memory pipe.
     Memory,
 }
@@ -25,6 +33,11 @@ impl Address {
 
     pub(crate) fn is_memory(&self) -> bool {
         self.0 == Place::Memory
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn unix(path: PathBuf) -> Address {
+        Address(Place::Unix(path))
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -39,12 +52,21 @@ impl Address {
         }
     }
 
+    /// The path, if it is a Unix socket.
+    #[cfg(unix)]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Unix(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The port, if it has one.
     pub fn port(&self) -> Option<u16> {
         match &self.0 {
             Place::Socket(address) => Some(address.port()),
             Place::Tcp(text) => text.rsplit_once(':')?.1.parse().ok(),
-            Place::Memory => None,
+            _ => None,
         }
     }
 }
@@ -54,6 +76,8 @@ impl fmt::Display for Address {
         match &self.0 {
             Place::Tcp(text) => f.write_str(text),
             Place::Socket(address) => address.fmt(f),
+            #[cfg(unix)]
+            Place::Unix(path) => write!(f, "{UNIX}{}", path.display()),
             Place::Memory => f.write_str("memory"),
         }
     }
@@ -77,9 +101,17 @@ pub struct BadAddress {
 
 /// Whatever can be read as one address or several: `"host:port"`, `("host", port)`, a
 /// [`SocketAddr`], an [`Address`], and arrays, slices and vectors of these.
+///
+/// On Unix also a Unix socket: `"unix:path"`, a [`Path`](std::path::Path) or a
+/// [`PathBuf`](std::path::PathBuf). Text that begins with `/`, `./` or `../` is such a path too,
+/// since no host does; any other path in text needs the `unix:`. After `unix:` everything is path,
+/// so a host of the name `unix` is written `("unix", port)`. A relative path begins at the
+/// program's folder of the moment. Abstract names are not supported: they have no owner and no
+/// mode, so that anybody could listen there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no address",
-    note = "write \"host:port\", (\"host\", port), a `SocketAddr`, or a list of these"
+    note = "write \"host:port\", (\"host\", port), a `SocketAddr`, or a list of these; for a Unix \
+            socket \"unix:path\" or a `Path`"
 )]
 pub trait IntoAddresses {
     /// The addresses, in the order given.
@@ -90,6 +122,49 @@ pub trait IntoAddresses {
 }
 
 fn parse(text: &str) -> Result<Address, BadAddress> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return parse_path(text, path);
+    }
+    if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+        return parse_path(text, text);
+    }
+    let bad = |why| Err(BadAddress { text: text.to_owned(), why });
+    if text.contains("://") {
+        return bad("write \"host:port\" without a scheme, or \"unix:path\" for a Unix socket");
+    }
+    if text.contains('/') {
+        return bad("a host has no slash; write \"unix:path\" for a Unix socket");
+    }
+    parse_tcp(text)
+}
+
+#[cfg(unix)]
+fn parse_path(text: &str, path: &str) -> Result<Address, BadAddress> {
+    unix_socket(Path::new(path)).map_err(|bad| BadAddress { text: text.to_owned(), ..bad })
+}
+
+#[cfg(not(unix))]
+fn parse_path(text: &str, _: &str) -> Result<Address, BadAddress> {
+    let why = "there are no Unix sockets on this system; write \"host:port\"";
+    Err(BadAddress { text: text.to_owned(), why })
+}
+
+#[cfg(unix)]
+fn unix_socket(path: &Path) -> Result<Address, BadAddress> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = path.as_os_str().as_bytes();
+    let why = match () {
+        () if bytes.is_empty() => "the path is missing; write \"unix:/path\"",
+        () if bytes.contains(&0) => "a path has no zero byte",
+        () if bytes.ends_with(b"/") || path.file_name().is_none() => {
+            "that is a folder; add the name of the socket"
+        }
+        () => return Ok(Address::unix(path.to_owned())),
+    };
+    Err(BadAddress { text: path.display().to_string(), why })
+}
+
+fn parse_tcp(text: &str) -> Result<Address, BadAddress> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address.into());
     }
@@ -112,7 +187,7 @@ fn parse(text: &str) -> Result<Address, BadAddress> {
 fn host_and_port(host: &str, port: u16) -> Result<Address, BadAddress> {
     match host.parse::<std::net::IpAddr>() {
         Ok(ip) => Ok(SocketAddr::new(ip, port).into()),
-        Err(_) => parse(&format!("{host}:{port}")),
+        Err(_) => parse_tcp(&format!("{host}:{port}")),
     }
 }
 
@@ -137,6 +212,27 @@ impl IntoAddresses for &String {
 impl IntoAddresses for (&str, u16) {
     fn into_addresses(self) -> Result<Vec<Address>, BadAddress> {
         Ok(vec![host_and_port(self.0, self.1)?])
+    }
+}
+
+#[cfg(unix)]
+impl IntoAddresses for &Path {
+    fn into_addresses(self) -> Result<Vec<Address>, BadAddress> {
+        Ok(vec![unix_socket(self)?])
+    }
+}
+
+#[cfg(unix)]
+impl IntoAddresses for PathBuf {
+    fn into_addresses(self) -> Result<Vec<Address>, BadAddress> {
+        self.as_path().into_addresses()
+    }
+}
+
+#[cfg(unix)]
+impl IntoAddresses for &PathBuf {
+    fn into_addresses(self) -> Result<Vec<Address>, BadAddress> {
+        self.as_path().into_addresses()
     }
 }
 
@@ -200,12 +296,52 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_unix_socket_is_a_path_or_text_that_says_so() {
+        for (text, path) in [
+            ("unix:/run/x.sock", "/run/x.sock"),
+            ("unix:x:80", "x:80"),
+            ("unix:4440", "4440"),
+            ("/run/x:80", "/run/x:80"),
+            ("./x", "./x"),
+            ("../x", "../x"),
+        ] {
+            let address = &text.into_addresses().unwrap()[0];
+            assert_eq!(address.path(), Some(Path::new(path)));
+            assert_eq!(address.to_string(), format!("unix:{path}"));
+            assert_eq!(Path::new(path).into_addresses().unwrap()[0], *address);
+            assert_eq!((address.port(), address.socket()), (None, None));
+        }
+        assert_eq!(("unix", 4440).into_addresses().unwrap()[0].port(), Some(4440));
+        for (text, why) in [
+            ("unix:", "the path is missing"),
+            ("unix:/run/", "add the name"),
+            ("unix:..", "add the name"),
+            ("/", "add the name"),
+            ("unix:a\0b", "zero byte"),
+        ] {
+            let error = text.into_addresses().unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+            assert_eq!(error.text, text);
+        }
+    }
+
+    #[test]
+    #[cfg(not(unix))]
+    fn a_unix_socket_is_refused_in_words() {
+        let error = "unix:/run/x.sock".into_addresses().unwrap_err();
+        assert!(error.to_string().contains("no Unix sockets on this system"), "{error}");
+    }
+
+    #[test]
     fn what_is_no_address_says_how_to_write_one() {
         for (text, why) in [
             ("localhost", "the port is missing"),
             (":80", "the host is missing"),
             ("::1:80x", "in brackets"),
             ("a:70000", "no number from 0 to 65535"),
+            ("tcp://a:80", "without a scheme"),
+            ("run/x.sock", "write \"unix:path\""),
         ] {
             let error = text.into_addresses().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

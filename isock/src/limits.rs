@@ -52,6 +52,10 @@ limits! {
     /// Bytes waiting to be read by the peer above which nothing more is read from it. Default
     /// 1 MiB.
     output_soft: usize = 1 << 20;
+    /// Bytes waiting to be read by the peer above which an answer is replaced by a refusal, as
+    /// overloaded, which says that the handler ran. A single answer may be longer when nothing
+    /// else waits. Default 8 MiB.
+    output_hard: usize = 8 << 20;
     /// How long the peer may leave waiting bytes unread; the connection is closed when it has
     /// passed without one byte taken. Default 10 s.
     output_stall: Duration = Duration::from_secs(10);

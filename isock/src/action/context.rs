@@ -1,6 +1,8 @@
 //! What a handler knows about the call it serves.
 
 use super::Info;
+#[cfg(unix)]
+use crate::credentials::Credentials;
 use crate::{address::Address, wire::DecodeLimits};
 use std::{
     fmt,
@@ -101,11 +103,21 @@ impl Decoding {
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub(crate) address: Address,
+    #[cfg(unix)]
+    pub(crate) credentials: Option<Credentials>,
 }
 
 impl Peer {
-    /// Where the other end is.
+    /// Where the other end is. A caller over a Unix socket has no address of its own: it goes by
+    /// the path that it connected to.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The process at the other end, over a Unix socket where the system tells; `None` over TCP
+    /// and in memory.
+    #[cfg(unix)]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.credentials
     }
 }

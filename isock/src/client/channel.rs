@@ -156,9 +156,7 @@ impl Channel {
     }
 
     fn dial_one(&self, address: &Address, deadline: Instant) -> Result<Arc<Link>, NoLink> {
-        let dialled = net::resolve(address, deadline)
-            .and_then(|sockets| net::dial(&sockets, deadline))
-            .map_err(unreachable)?;
+        let dialled = net::dial(address, deadline).map_err(unreachable)?;
         self.shake_hands(dialled, deadline)
     }
 

@@ -166,6 +166,7 @@ impl RawCall {
             },
             State::Sent(link, started) => {
                 if started.pending.wake_with(cx.waker()) {
+                    link.uncork();
                     let link = Arc::downgrade(link);
                     self.wake_at(self.order.deadline, cx, link);
                     return Err(Stop::Pending);
@@ -202,6 +203,9 @@ impl RawCall {
         let call = NewCall { head, body: Arc::clone(&self.order.body) };
         match link.start(call) {
             Ok(started) => {
+                if started.corked {
+                    link.watch_cork();
+                }
                 self.state = State::Sent(link, started);
                 Ok(())
             }
@@ -263,7 +267,9 @@ impl RawCall {
 
     /// The server said no: some of these are worth another attempt.
     fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
+        let again = refusal.ran == Ran::No || self.order.kind != ActionKind::Once;
         let pause = match refusal.code {
+            _ if !again => return Err(self.finish(Problem::refused(refusal))),
             RefusalCode::DRAINING => Duration::ZERO,
             RefusalCode::OVERLOADED => refusal.retry_after.max(backoff::pause(self.made)),
             _ => return Err(self.finish(Problem::refused(refusal))),

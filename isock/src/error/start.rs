@@ -54,6 +54,14 @@ pub enum ServeError {
     /// There is no address to listen at.
     #[error("no address to listen at; use `bind(…)`, or `Server::in_memory()`")]
     NoAddress,
+    /// Another server listens at an address.
+    #[error(
+        "cannot listen at {address}: a server is there already; stop it, or use another address"
+    )]
+    InUse {
+        /// The address.
+        address: Address,
+    },
     /// An action could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -63,6 +71,16 @@ pub enum ServeError {
     /// The operating system refused what a server needs.
     #[error("cannot start the server: {0}")]
     System(#[source] io::Error),
+}
+
+impl ServeError {
+    pub(crate) fn of_bind(address: &Address, source: io::Error) -> ServeError {
+        let address = address.clone();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => ServeError::InUse { address },
+            _ => ServeError::Bind { address, source },
+        }
+    }
 }
 
 /// Why there is no connection to a server.

@@ -1,10 +1,13 @@
 //! Listening sockets in an event loop, and what to do when the system has no descriptors left.
 
-use super::listen::Listener;
-use mio::{Interest, Registry, Token};
+use super::{
+    listen::Listener,
+    origin::{Origin, Source},
+    stream::LoopStream,
+};
+use mio::{Registry, Token};
 use std::{
     io,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -23,7 +26,7 @@ pub(super) struct Accepting {
 /// What one try to accept gave.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Connection(mio::net::TcpStream, SocketAddr),
+    Connection(LoopStream, Origin, Source),
     /// Nobody waits.
     Nothing,
     /// The system has no room; the first time it says so.
@@ -38,17 +41,17 @@ impl Accepting {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Accepting> {
-        registry.register(&mut listener.socket, token, Interest::READABLE)?;
+        listener.register(registry, token)?;
         Ok(Accepting { listener, retry: None })
     }
 
     /// The next connection.
     pub(super) fn accept(&mut self) -> Accepted {
         loop {
-            match self.listener.socket.accept() {
-                Ok((stream, address)) => {
+            match self.listener.accept() {
+                Ok((stream, origin, source)) => {
                     self.retry = None;
-                    return Accepted::Connection(stream, address);
+                    return Accepted::Connection(stream, origin, source);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.retry = None;
@@ -78,8 +81,7 @@ impl Accepting {
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
-        // Closing it is what counts; the kernel forgets a closed socket by itself.
-        let _ = registry.deregister(&mut self.listener.socket);
+        self.listener.deregister(registry);
     }
 }
 

@@ -22,13 +22,14 @@ const LINGER_BYTES: usize = 8 << 20;
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
 
-#[derive(Debug)]
-pub(super) struct Conn<Session> {
+pub(super) struct Conn<S: Service> {
     pub(super) id: ConnId,
     pub(super) stream: LoopStream,
     pub(super) proto: Connection,
     pub(super) input: Buffer,
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<S::Session>,
+    /// Calls that have been read, and wait until the other side takes its replies.
+    pub(super) held: VecDeque<S::Job>,
     /// The last poll said that there is something to read.
     pub(super) readable: bool,
     /// The last write was not cut short.
@@ -51,20 +52,21 @@ struct Linger {
     bytes: usize,
 }
 
-impl<Session> Conn<Session> {
+impl<S: Service> Conn<S> {
     pub(super) fn new(
         id: ConnId,
         stream: LoopStream,
         proto: Connection,
-        session: Session,
+        session: S::Session,
         charge: Charge,
-    ) -> Conn<Session> {
+    ) -> Conn<S> {
         Conn {
             id,
             stream,
             proto,
             input: Buffer::new(),
             session: Some(session),
+            held: VecDeque::new(),
             readable: false,
             writable: true,
             eof: false,
@@ -77,7 +79,7 @@ impl<Session> Conn<Session> {
 
     /// Reads for at most `turn` bytes and hands the calls over. `spare` is memory for input, lent
     /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
-    pub(super) fn read<S: Service<Session = Session>>(
+    pub(super) fn read(
         &mut self,
         service: &mut S,
         jobs: &mut VecDeque<S::Job>,
@@ -106,11 +108,7 @@ impl<Session> Conn<Session> {
     }
 
     /// Hands over what the connection has understood.
-    pub(super) fn dispatch<S: Service<Session = Session>>(
-        &mut self,
-        service: &mut S,
-        jobs: &mut VecDeque<S::Job>,
-    ) {
+    pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) {
         let now = Instant::now();
         while self.may_dispatch() {
             let Some(event) = self.proto.read(now, &mut self.input) else { return };
@@ -139,7 +137,7 @@ impl<Session> Conn<Session> {
     }
 
     /// A peer that leaves its replies unread gets no further calls run; its end is always heard.
-    fn may_dispatch(&self) -> bool {
+    pub(super) fn may_dispatch(&self) -> bool {
         self.proto.wants_input() || self.proto.is_closed()
     }
 

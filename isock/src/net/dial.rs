@@ -20,8 +20,22 @@ pub(crate) struct Dialled {
     pub(crate) address: Address,
 }
 
+/// Connects to an address.
+pub(crate) fn dial(address: &Address, deadline: Instant) -> io::Result<Dialled> {
+    match address.place() {
+        Place::Socket(socket) => dial_first(&[*socket], deadline),
+        Place::Tcp(name) => dial_first(&resolve(name, deadline)?, deadline),
+        #[cfg(unix)]
+        Place::Unix(path) => {
+            let stream = super::unix::dial(path, deadline)?;
+            Ok(Dialled { stream, address: address.clone() })
+        }
+        Place::Memory => dial_first(&[], deadline),
+    }
+}
+
 /// Connects to the first of the sockets that answers.
-pub(crate) fn dial(sockets: &[SocketAddr], deadline: Instant) -> io::Result<Dialled> {
+fn dial_first(sockets: &[SocketAddr], deadline: Instant) -> io::Result<Dialled> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (at, &socket) in sockets.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -38,14 +52,10 @@ pub(crate) fn dial(sockets: &[SocketAddr], deadline: Instant) -> io::Result<Dial
     Err(failed)
 }
 
-/// The sockets that an address stands for. A name is looked up on a thread of its own, since the
-/// system's resolver knows no deadline: the caller leaves at its own.
-pub(crate) fn resolve(address: &Address, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let name = match address.place() {
-        Place::Socket(socket) => return Ok(vec![*socket]),
-        Place::Memory => return Ok(Vec::new()),
-        Place::Tcp(name) => name.clone(),
-    };
+/// The sockets that a name stands for. It is looked up on a thread of its own, since the system's
+/// resolver knows no deadline: the caller leaves at its own.
+fn resolve(name: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    let name = name.to_owned();
     let (send, receive) = mpsc::channel();
     thread::Builder::new().name("isock-resolve".into()).spawn(move || {
         let found = name.to_socket_addrs().map(Vec::from_iter);

@@ -9,6 +9,7 @@ use super::{
     conn::Conn,
     listen::Listener,
     lobby::Lobby,
+    origin::{Origin, Source},
     pipe::LoopEnd,
     remote::{Command, Remote},
     stream::LoopStream,
@@ -18,13 +19,12 @@ use crate::{
     proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
     wire::{CallHead, CloseCode},
 };
-use mio::{Interest, Poll, Token, Waker};
+use mio::{Poll, Token, Waker};
 use slab::Slab;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,7 +74,7 @@ pub(crate) trait Service: Send + 'static {
     type Job: Job;
 
     /// A connection has been accepted.
-    fn opened(&mut self, address: &Address) -> Self::Session;
+    fn opened(&mut self, origin: Origin) -> Self::Session;
     /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
     /// from the job that is returned: one that is expected to be quick.
     fn call(
@@ -102,6 +102,8 @@ pub(crate) trait Job: Send {
     fn run(self) -> Done;
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
+    /// Where its answer goes.
+    fn connection(&self) -> ConnId;
     /// Whom to tell if it takes long.
     fn pace(&self) -> Arc<dyn Pace>;
 }
@@ -121,7 +123,6 @@ pub(crate) struct Done {
 }
 
 /// The loop, before and while it runs.
-#[derive(Debug)]
 pub(crate) struct EventLoop<S: Service> {
     poll: Poll,
     remote: Remote,
@@ -130,7 +131,7 @@ pub(crate) struct EventLoop<S: Service> {
     service: S,
     listeners: Vec<Accepting>,
     lobby: Lobby,
-    connections: Slab<Conn<S::Session>>,
+    connections: Slab<Conn<S>>,
     generation: u64,
     /// Connections that may have more to read although no event will say so.
     ready: Vec<ConnId>,
@@ -204,14 +205,16 @@ impl<S: Service> EventLoop<S> {
         self.read_ready();
     }
 
-    /// The next quick call. Those whose action has become slow meanwhile go elsewhere.
+    /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
+    /// of a connection that leaves its replies unread wait there.
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.pop_front()?;
-            if job.is_quick() {
-                return Some(job);
+            match self.get(job.connection()) {
+                Some(conn) if !conn.may_dispatch() => conn.held.push_back(job),
+                _ if job.is_quick() => return Some(job),
+                _ => self.run_elsewhere(job),
             }
-            self.run_elsewhere(job);
         }
     }
 
@@ -279,7 +282,7 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn get(&mut self, id: ConnId) -> Option<&mut Conn<S::Session>> {
+    fn get(&mut self, id: ConnId) -> Option<&mut Conn<S>> {
         self.connections.get_mut(id.index).filter(|conn| conn.id == id)
     }
 
@@ -292,7 +295,9 @@ impl<S: Service> EventLoop<S> {
     fn accept(&mut self, at: usize) {
         loop {
             match self.listeners[at].accept() {
-                Accepted::Connection(stream, address) => self.accepted(stream, address),
+                Accepted::Connection(stream, origin, source) => {
+                    self.accepted(stream, origin, source);
+                }
                 Accepted::Nothing | Accepted::StillNoRoom => return,
                 Accepted::NoRoom(error) => {
                     let address = &self.listeners[at].listener.address;
@@ -303,17 +308,12 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn accepted(&mut self, mut stream: mio::net::TcpStream, address: SocketAddr) {
-        // Small replies must not wait for an acknowledgement of the one before.
-        let prepared = stream.set_nodelay(true);
+    fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
         let token = Token(self.connections.vacant_key());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered =
-            prepared.and_then(|()| self.poll.registry().register(&mut stream, token, interest));
         // The peer can have gone between the two; its address is all that there was.
-        if registered.is_ok() {
-            let id = self.insert(LoopStream::Tcp(stream), &address.into());
-            self.lobby.enter(id, address.ip());
+        if stream.register(self.poll.registry(), token).is_ok() {
+            let id = self.insert(stream, origin);
+            self.lobby.enter(id, source);
             self.make_room();
         }
     }
@@ -340,7 +340,7 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn accept_pipe(&mut self, pipe: LoopEnd) {
-        let id = self.insert(LoopStream::Pipe(pipe), &Address::memory());
+        let id = self.insert(LoopStream::Pipe(pipe), Origin::memory());
         let remote = self.remote.clone();
         if let Some(LoopStream::Pipe(pipe)) = self.get(id).map(|conn| &conn.stream) {
             // A loop that has returned has closed the pipe as well.
@@ -349,9 +349,9 @@ impl<S: Service> EventLoop<S> {
         self.pipe_changed(id);
     }
 
-    fn insert(&mut self, stream: LoopStream, address: &Address) -> ConnId {
+    fn insert(&mut self, stream: LoopStream, origin: Origin) -> ConnId {
         self.generation += 1;
-        let session = self.service.opened(address);
+        let session = self.service.opened(origin);
         let proto = Connection::server(self.config.clone(), Instant::now());
         let charge = self.account.charge(0);
         let entry = self.connections.vacant_entry();
@@ -465,6 +465,9 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let mut alive = conn.write(now);
+        if conn.may_dispatch() {
+            self.jobs.append(&mut conn.held);
+        }
         // Room in the output lets frames through that had to wait.
         conn.dispatch(&mut self.service, &mut self.jobs);
         conn.settle(stopping);
@@ -488,10 +491,7 @@ impl<S: Service> EventLoop<S> {
         if let Some(session) = conn.session.take() {
             self.service.closed(session, &Closed::Eof);
         }
-        if let LoopStream::Tcp(stream) = &mut conn.stream {
-            // Dropping it closes it, which is what the kernel acts on.
-            let _ = self.poll.registry().deregister(stream);
-        }
+        conn.stream.deregister(self.poll.registry());
     }
 
     // Time.

@@ -4,6 +4,7 @@
 //! hands that role on when it leaves; each finds its own answer in its [`Pending`].
 
 use super::{
+    corker::Corker,
     pending::{Ended, Pending, Waiter},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
 };
@@ -24,6 +25,9 @@ use std::{
 
 /// After this long without traffic, look whether the other side has gone before writing.
 const IDLE: Duration = Duration::from_millis(10);
+/// Calls that overlap leave together: at this many calls or bytes, or as soon as anybody waits.
+const CORK_CALLS: u32 = 32;
+const CORK_BYTES: usize = 16 * 1024;
 /// Bytes that may wait to be written before new calls are turned away.
 const QUEUE: usize = 8 << 20;
 /// Pieces of one vectored write.
@@ -40,6 +44,7 @@ pub(crate) struct Link {
     /// reader goes on where the last one left. Locked by the holder of the role alone.
     input: Mutex<Buffer>,
     state: Mutex<State>,
+    corker: Arc<Corker>,
 }
 
 #[derive(Debug)]
@@ -51,6 +56,8 @@ struct State {
     /// Who waits without reading, and would take the role.
     parked: Vec<Thread>,
     closed: Option<Closed>,
+    /// Calls in the output that nobody has tried to write.
+    corked: u32,
     last_traffic: Instant,
     /// A write failed: nothing more is written, but what has arrived is still read.
     write_failed: bool,
@@ -63,6 +70,8 @@ struct State {
 pub(crate) struct Started {
     pub(crate) pending: Arc<Pending>,
     pub(crate) key: CallKey,
+    /// It has not been written: see [`Link::uncork`].
+    pub(crate) corked: bool,
 }
 
 /// Why a call was not taken.
@@ -105,11 +114,18 @@ impl Link {
             reading: false,
             parked: Vec::new(),
             closed: None,
+            corked: 0,
             last_traffic: now,
             write_failed: false,
             full: false,
         };
-        Link { stream, address, input: Mutex::default(), state: Mutex::new(state) }
+        Link {
+            stream,
+            address,
+            input: Mutex::default(),
+            state: Mutex::new(state),
+            corker: Arc::default(),
+        }
     }
 
     /// Where the other end is.
@@ -156,6 +172,9 @@ impl Link {
     }
 
     /// Sends a call, or queues it as the protocol wants. Returns soon in any case.
+    ///
+    /// While others are under way it may stay behind, to leave with those that follow: whoever
+    /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
     pub(crate) fn start(&self, call: NewCall) -> Result<Started, Refused> {
         self.look_around();
         let mut state = self.lock();
@@ -165,8 +184,28 @@ impl Link {
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
         let pending = Arc::new(Pending::default());
         state.pending.insert(key, Arc::clone(&pending));
-        self.flush_unless_full(&mut state);
-        Ok(Started { pending, key })
+        state.corked += 1;
+        let alone = state.proto.in_flight() == 1;
+        if alone || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
+            self.flush_unless_full(&mut state);
+        }
+        let corked = state.corked > 0;
+        Ok(Started { pending, key, corked })
+    }
+
+    /// Makes sure that what stayed behind is sent within about a millisecond.
+    pub(crate) fn watch_cork(self: &Arc<Self>) {
+        self.corker.watch(self);
+    }
+
+    /// Sends what stayed behind; says whether there was anything.
+    pub(crate) fn uncork(&self) -> bool {
+        let mut state = self.lock();
+        let corked = state.corked > 0;
+        if corked {
+            self.flush_unless_full(&mut state);
+        }
+        corked
     }
 
     /// A server that has gone away or is going has often said so already: reading it now turns
@@ -183,6 +222,10 @@ impl Link {
 
     /// Waits until the call has ended; `None` if the deadline comes first.
     pub(crate) fn wait(&self, pending: &Pending, deadline: Instant) -> Option<Ended> {
+        if let Some(ended) = pending.take() {
+            return Some(ended);
+        }
+        self.uncork();
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
@@ -302,6 +345,7 @@ impl Link {
     /// Writes what waits, for about the patience of one write. Into a full socket only with the
     /// role, and then without waiting.
     fn flush(&self, state: &mut State) {
+        state.corked = 0;
         let mut began = None;
         while state.proto.output_len() > 0 {
             if state.write_failed {

@@ -1,6 +1,11 @@
 //! Listening sockets.
 
+use super::{
+    origin::{Origin, Source},
+    stream::LoopStream,
+};
 use crate::address::{Address, Place};
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -13,9 +18,52 @@ const BACKLOG: i32 = 1024;
 /// A bound socket that an event loop can take.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(super) socket: mio::net::TcpListener,
+    socket: Listening,
     /// Where it really listens: port 0 has become a number.
     pub(crate) address: Address,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Tcp(mio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(super::unix::UnixListener),
+}
+
+impl Listener {
+    /// The next connection, and who made it.
+    pub(super) fn accept(&self) -> io::Result<(LoopStream, Origin, Source)> {
+        match &self.socket {
+            Listening::Tcp(socket) => {
+                let (stream, address) = socket.accept()?;
+                let (origin, source) = Origin::tcp(address);
+                Ok((LoopStream::Tcp(stream), origin, source))
+            }
+            #[cfg(unix)]
+            Listening::Unix(listener) => {
+                let (stream, credentials) = listener.accept()?;
+                let (origin, source) = Origin::unix(&self.address, credentials);
+                Ok((LoopStream::Unix(stream), origin, source))
+            }
+        }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self.source(), token, Interest::READABLE)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // Closing it is what counts; the kernel forgets a closed socket by itself.
+        let _ = registry.deregister(self.source());
+    }
+
+    fn source(&mut self) -> &mut dyn mio::event::Source {
+        match &mut self.socket {
+            Listening::Tcp(socket) => socket,
+            #[cfg(unix)]
+            Listening::Unix(listener) => listener.source(),
+        }
+    }
 }
 
 /// Binds every address that `address` stands for.
@@ -23,6 +71,12 @@ pub(crate) fn bind(address: &Address) -> io::Result<Vec<Listener>> {
     match address.place() {
         Place::Socket(address) => Ok(vec![bind_one(*address)?]),
         Place::Tcp(name) => bind_name(name),
+        #[cfg(unix)]
+        Place::Unix(path) => {
+            let listener = super::unix::UnixListener::bind(path, BACKLOG)?;
+            let address = Address::unix(listener.address(path));
+            Ok(vec![Listener { socket: Listening::Unix(listener), address }])
+        }
         Place::Memory => Ok(Vec::new()),
     }
 }
@@ -63,5 +117,5 @@ fn bind_one(address: SocketAddr) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     let socket = mio::net::TcpListener::from_std(socket.into());
     let address = socket.local_addr()?.into();
-    Ok(Listener { socket, address })
+    Ok(Listener { socket: Listening::Tcp(socket), address })
 }

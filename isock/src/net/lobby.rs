@@ -1,12 +1,12 @@
-//! Connections that have not shown who they are yet: few, and few for each address.
+//! Connections that have not shown who they are yet: few, and few for each source.
 
-use super::event_loop::ConnId;
-use std::{collections::VecDeque, net::IpAddr};
+use super::{event_loop::ConnId, origin::Source};
+use std::collections::VecDeque;
 
 /// Oldest first.
 #[derive(Debug)]
 pub(super) struct Lobby {
-    waiting: VecDeque<(ConnId, IpAddr)>,
+    waiting: VecDeque<(ConnId, Source)>,
     most: usize,
     most_of_one: usize,
 }
@@ -17,15 +17,15 @@ impl Lobby {
     }
 
     /// Takes a new connection in.
-    pub(super) fn enter(&mut self, id: ConnId, address: IpAddr) {
-        self.waiting.push_back((id, address));
+    pub(super) fn enter(&mut self, id: ConnId, source: Source) {
+        self.waiting.push_back((id, source));
     }
 
     /// The connection that must make room, if the newest one is too many: the oldest of its own
-    /// address, or the oldest of all.
+    /// source, or the oldest of all.
     pub(super) fn crowded_out(&self) -> Option<ConnId> {
         let (_, newest) = self.waiting.back()?;
-        let same = || self.waiting.iter().filter(|(_, address)| address == newest);
+        let same = || self.waiting.iter().filter(|(_, source)| source == newest);
         if same().count() > self.most_of_one {
             return same().next().map(|(id, _)| *id);
         }
@@ -43,8 +43,8 @@ impl Lobby {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
-        [127, 0, 0, last].into()
+    fn address(last: u8) -> Source {
+        Source::Host([127, 0, 0, last].into())
     }
 
     #[test]

@@ -7,23 +7,28 @@
 mod accept;
 mod account;
 mod conn;
+mod corker;
 mod dial;
 mod event_loop;
 mod handover;
 mod link;
 mod listen;
 mod lobby;
+mod origin;
 mod pending;
 mod pipe;
 mod remote;
 mod stream;
+#[cfg(unix)]
+mod unix;
 
 pub(crate) use account::{Account, Charge};
-pub(crate) use dial::{dial, resolve, Dialled};
+pub(crate) use dial::{dial, Dialled};
 pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
 pub(crate) use handover::serve;
 pub(crate) use link::{Link, Refused, Started};
 pub(crate) use listen::bind;
+pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use remote::{Command, Remote};
 

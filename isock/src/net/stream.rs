@@ -1,6 +1,9 @@
 //! What a connection runs over, once for each driver.
 
 use super::pipe::{CallerEnd, LoopEnd};
+use mio::{Interest, Registry, Token};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::{
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, TcpStream},
@@ -17,13 +20,42 @@ pub(super) const WRITE_PATIENCE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) enum LoopStream {
     Tcp(mio::net::TcpStream),
+    #[cfg(unix)]
+    Unix(mio::net::UnixStream),
     Pipe(LoopEnd),
 }
 
 impl LoopStream {
+    /// Prepares an accepted socket and tells the loop about it. A pipe calls the loop by itself.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            LoopStream::Tcp(stream) => {
+                // Small replies must not wait for an acknowledgement of the one before.
+                stream.set_nodelay(true)?;
+                registry.register(stream, token, interest)
+            }
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => registry.register(stream, token, interest),
+            LoopStream::Pipe(_) => Ok(()),
+        }
+    }
+
+    /// Before it is dropped. Dropping closes it, and the kernel acts on that in any case.
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        match self {
+            LoopStream::Tcp(stream) => drop(registry.deregister(stream)),
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => drop(registry.deregister(stream)),
+            LoopStream::Pipe(_) => {}
+        }
+    }
+
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => stream.read(buffer),
             LoopStream::Pipe(pipe) => pipe.read(buffer),
         }
     }
@@ -31,6 +63,8 @@ impl LoopStream {
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.write_vectored(slices),
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => stream.write_vectored(slices),
             LoopStream::Pipe(pipe) => pipe.write(slices),
         }
     }
@@ -40,6 +74,8 @@ impl LoopStream {
         match self {
             // The peer may have closed already; then there is nothing left to say.
             LoopStream::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => drop(stream.shutdown(Shutdown::Write)),
             LoopStream::Pipe(pipe) => pipe.close_write(),
         }
     }
@@ -49,6 +85,8 @@ impl LoopStream {
 #[derive(Debug)]
 pub(crate) enum CallerStream {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
     Pipe(CallerEnd),
 }
 
@@ -61,9 +99,19 @@ impl CallerStream {
         Ok(CallerStream::Tcp(stream))
     }
 
+    /// The same for a Unix socket.
+    #[cfg(unix)]
+    pub(super) fn unix(stream: UnixStream) -> io::Result<CallerStream> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+        Ok(CallerStream::Unix(stream))
+    }
+
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             CallerStream::Tcp(stream) => (&mut &*stream).read(buffer),
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => (&mut &*stream).read(buffer),
             CallerStream::Pipe(pipe) => pipe.read(buffer, PATIENCE),
         }
     }
@@ -71,6 +119,8 @@ impl CallerStream {
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             CallerStream::Tcp(stream) => (&mut &*stream).write_vectored(slices),
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => (&mut &*stream).write_vectored(slices),
             CallerStream::Pipe(pipe) => pipe.write(slices, WRITE_PATIENCE),
         }
     }
@@ -79,6 +129,13 @@ impl CallerStream {
     pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             CallerStream::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let read = (&mut &*stream).read(buffer);
+                stream.set_nonblocking(false)?;
+                read
+            }
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => {
                 stream.set_nonblocking(true)?;
                 let read = (&mut &*stream).read(buffer);
                 stream.set_nonblocking(false)?;
@@ -97,6 +154,13 @@ impl CallerStream {
                 stream.set_nonblocking(false)?;
                 written
             }
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                let written = (&mut &*stream).write_vectored(slices);
+                stream.set_nonblocking(false)?;
+                written
+            }
             CallerStream::Pipe(pipe) => pipe.write(slices, Duration::ZERO),
         }
     }
@@ -110,6 +174,12 @@ impl CallerStream {
                     drop((&mut &*stream).write_vectored(slices));
                 }
             }
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => {
+                if stream.set_nonblocking(true).is_ok() {
+                    drop((&mut &*stream).write_vectored(slices));
+                }
+            }
             CallerStream::Pipe(pipe) => drop(pipe.write(slices, Duration::ZERO)),
         }
     }
@@ -118,6 +188,8 @@ impl CallerStream {
     pub(super) fn close(&self) {
         match self {
             CallerStream::Tcp(stream) => drop(stream.shutdown(Shutdown::Both)),
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => drop(stream.shutdown(Shutdown::Both)),
             CallerStream::Pipe(pipe) => pipe.close(),
         }
     }

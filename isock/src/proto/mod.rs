@@ -11,9 +11,7 @@
 mod buffer;
 mod calls;
 mod clock;
-mod commands;
 mod connection;
-mod ending;
 mod frames;
 mod handshake;
 mod inbound;

@@ -84,10 +84,7 @@ impl Server {
     pub(super) fn new(parts: Parts) -> Result<Server, ServeError> {
         let mut listeners = Vec::new();
         for address in &parts.addresses {
-            let bound = bind(address);
-            listeners.extend(
-                bound.map_err(|source| ServeError::Bind { address: address.clone(), source })?,
-            );
+            listeners.extend(bind(address).map_err(|why| ServeError::of_bind(address, why))?);
         }
         register_builtins(&parts.router)?;
         let workers = Workers::new(parts.workers);

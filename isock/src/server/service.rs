@@ -3,8 +3,7 @@
 use super::{panics::contained, workers::Workers, Log};
 use crate::{
     action::{CallInfo, Decoding, Handled, Info, Peer, Registration},
-    address::Address,
-    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Remote, Service},
+    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Origin, Remote, Service},
     pace::Pace,
     proto::{Answer, Closed, ServedKey},
     router::{Entry, Router},
@@ -63,8 +62,13 @@ impl Service for Dispatch {
     type Session = Session;
     type Job = Job;
 
-    fn opened(&mut self, address: &Address) -> Session {
-        Session { peer: Peer { address: address.clone() }, running: Vec::new() }
+    fn opened(&mut self, origin: Origin) -> Session {
+        let peer = Peer {
+            address: origin.address,
+            #[cfg(unix)]
+            credentials: origin.credentials,
+        };
+        Session { peer, running: Vec::new() }
     }
 
     fn call(
@@ -199,6 +203,10 @@ impl net::Job for Job {
 
     fn is_quick(&self) -> bool {
         self.pace.is_quick()
+    }
+
+    fn connection(&self) -> ConnId {
+        self.connection
     }
 
     fn pace(&self) -> Arc<dyn net::Pace> {

@@ -1,0 +1,84 @@
+//! What only the system can tell, and no dependency asks without `unsafe`.
+//!
+//! The one place with unsafe code; each use has its proof beside it.
+#![allow(unsafe_code)]
+
+use crate::credentials::Credentials;
+use std::{
+    fs::File,
+    io,
+    mem::{offset_of, size_of},
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// Bytes that the path of a Unix socket may have: its field holds one more, a zero.
+pub(crate) const SOCKET_PATH: usize =
+    size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
+
+/// Locks an open file or folder against others who do the same, until it is closed.
+///
+/// # Errors
+/// `WouldBlock` if another has it locked.
+// `File::try_lock` is younger than the compiler that this crate promises to work with.
+pub(crate) fn try_lock(file: &File) -> io::Result<()> {
+    // SAFETY: flock takes no pointers, and the borrow keeps the descriptor open during the call.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Who connected this Unix socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Option<Credentials> {
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: both pointers are to live locals that nothing else uses; `len` is the size of what
+    // `found` has room for, and the kernel writes no more than that. Any bytes are a valid
+    // `ucred`. The borrow keeps the descriptor open during the call.
+    let code = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &raw mut len,
+        )
+    };
+    if code != 0 || len as usize != size_of::<libc::ucred>() {
+        return None;
+    }
+    // A process in a namespace that this one cannot see into has the id 0 here.
+    let pid = u32::try_from(found.pid).ok().filter(|pid| *pid != 0);
+    Some(Credentials { pid, uid: found.uid, gid: found.gid })
+}
+
+/// Who connected this Unix socket; these systems do not tell the process.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "openbsd",
+    target_os = "netbsd",
+    target_os = "dragonfly"
+))]
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Option<Credentials> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both pointers are to live locals of the types that getpeereid fills, and nothing
+    // else uses them. The borrow keeps the descriptor open during the call.
+    let code = unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) };
+    (code == 0).then_some(Credentials { pid: None, uid, gid })
+}
+
+/// Other systems are not asked.
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "openbsd",
+    target_os = "netbsd",
+    target_os = "dragonfly"
+)))]
+pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> Option<Credentials> {
+    None
+}
