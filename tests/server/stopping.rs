@@ -6,7 +6,7 @@ use isock_tests::{
     actions::{Echo, Hold, Peek},
     gate::Gate,
     raw::{self, Raw},
-    waiting::{eventually, ms},
+    waiting::{block_on, eventually, ms, poll_once},
 };
 use std::{
     sync::{
