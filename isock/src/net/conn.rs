@@ -50,6 +50,9 @@ pub(super) struct Conn<S: Service> {
 struct Linger {
     until: Instant,
     bytes: usize,
+    /// The other side has been told that nothing follows. Telling it again would be an event for
+    /// ourselves, and so for ever.
+    told: bool,
 }
 
 impl<S: Service> Conn<S> {
@@ -124,7 +127,7 @@ impl<S: Service> Conn<S> {
                     if let Some(session) = self.session.take() {
                         service.closed(session, &why);
                     }
-                    self.linger = Some(Linger { until: now + LINGER, bytes: 0 });
+                    self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
                 Event::Ready | Event::Reply { .. } | Event::Pong(_) | Event::Draining => continue,
@@ -179,14 +182,16 @@ impl<S: Service> Conn<S> {
 
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
-        let Some(linger) = &self.linger else { return false };
+        let Some(linger) = &mut self.linger else { return false };
         if self.eof || linger.until <= now || linger.bytes > LINGER_BYTES {
             return true;
         }
         if self.proto.output_len() > 0 {
             return false;
         }
-        self.stream.close_write();
+        if !std::mem::replace(&mut linger.told, true) {
+            self.stream.close_write();
+        }
         // A stopping server does not wait for a peer that is not listening. The peer still reads
         // what has been sent, a drain above all, before it sees a reset.
         stopping
