@@ -85,3 +85,18 @@ fn a_server_survives_clients_that_are_killed() {
     }
     assert_eq!(Client::connect(&address).unwrap().run::<Echo>("alive").unwrap(), "alive");
 }
+
+#[test]
+fn calls_that_had_to_wait_for_room_in_the_output_are_answered() {
+    let server = spawn(
+        Server::builder().limits(Limits::default().output_soft(1)).on::<Echo>(|text, _| Ok(text)),
+    );
+    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    raw.shake_hands();
+    let calls: Vec<u8> =
+        (0..100).flat_map(|slot| raw::named_call("nobody knows it", slot, 1, &[])).collect();
+    raw.send(&calls);
+    let mut slots: Vec<u16> = (0..100).map(|_| raw.answer().header.slot).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, (0..100).collect::<Vec<_>>());
+}

@@ -167,6 +167,29 @@ impl<S: Service> Conn<S> {
         true
     }
 
+    /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the
+    /// socket takes it: once it is full, an event says when to go on. False if the other side is
+    /// gone.
+    pub(super) fn advance(
+        &mut self,
+        now: Instant,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+    ) -> bool {
+        loop {
+            if !self.write(now) {
+                return false;
+            }
+            if self.may_dispatch() {
+                jobs.append(&mut self.held);
+            }
+            self.dispatch(service, jobs);
+            if self.may_dispatch() || !self.writable || self.proto.output_len() == 0 {
+                return true;
+            }
+        }
+    }
+
     /// Ends the connection once nothing is left to do on it.
     pub(super) fn settle(&mut self, stopping: bool) {
         if self.proto.is_closed() || self.proto.serving() > 0 || self.proto.output_len() > 0 {
