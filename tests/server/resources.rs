@@ -100,3 +100,27 @@ fn calls_that_had_to_wait_for_room_in_the_output_are_answered() {
     slots.sort_unstable();
     assert_eq!(slots, (0..100).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_handler_learns_that_its_callers_connection_was_reset() {
+    let (saw, seen) = mpsc::channel();
+    let saw = Mutex::new(saw);
+    let came = Gate::new();
+    came.open();
+    let entered = came.clone();
+    let server = spawn(Server::builder().on::<Hold>(move |number, cx| {
+        entered.pass();
+        eventually("the call is cancelled", ms(10_000), || cx.cancelled());
+        saw.lock().unwrap().send(number).unwrap();
+        Ok(number)
+    }));
+    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    raw.shake_hands();
+    raw.send(&raw::call::<Hold>(0, 1, &[7]));
+    came.wait_for(1);
+    // What lies unread when a socket is closed makes the kernel reset it.
+    raw.send(&raw::frame(FrameKind::PING, Flags::default(), &[0; 8]));
+    eventually("a pong lies there", ms(5000), || raw.has_more());
+    drop(raw);
+    assert_eq!(seen.recv_timeout(Duration::from_secs(5)), Ok(7));
+}

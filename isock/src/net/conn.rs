@@ -3,7 +3,7 @@
 use super::{
     account::Charge,
     event_loop::{ConnId, Incoming, Service},
-    stream::{is_retry, LoopStream},
+    stream::LoopStream,
 };
 use crate::{
     proto::{Buffer, Connection, Event},
@@ -103,8 +103,13 @@ impl<S: Service> Conn<S> {
                     self.dispatch(service, jobs);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => self.readable = false,
-                Err(_) => (self.eof, self.readable) = (true, false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(_) => {
+                    (self.eof, self.readable) = (true, false);
+                    // Not an end that was meant: nobody will read what is still to be answered.
+                    self.proto.handle_eof();
+                    self.dispatch(service, jobs);
+                }
             }
         }
         self.input.shrink_into(spare);
@@ -157,7 +162,7 @@ impl<S: Service> Conn<S> {
             match self.stream.write(&slices[..count]) {
                 Ok(n) => self.proto.written(now, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.writable = false;
                     self.proto.write_blocked(now);
                 }
@@ -229,7 +234,7 @@ impl<S: Service> Conn<S> {
                 Ok(0) => (self.eof, self.readable) = (true, false),
                 Ok(n) => self.note_lingering(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(_) => (self.eof, self.readable) = (true, false),
             }
         }
