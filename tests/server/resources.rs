@@ -124,3 +124,20 @@ fn a_handler_learns_that_its_callers_connection_was_reset() {
     drop(raw);
     assert_eq!(seen.recv_timeout(Duration::from_secs(5)), Ok(7));
 }
+
+#[test]
+fn a_peer_that_never_stops_sending_gets_its_turn_and_no_more() {
+    let server = spawn(Server::builder().on::<Echo>(|text, _| Ok(text)));
+    let ignored = raw::frame(FrameKind(0x70), Flags::IGNORABLE, &[0; 8]).repeat(8192);
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| flood(&server, &ignored, &enough));
+        }
+        let witness = Witness::start(connect(&server));
+        pass(ms(1500));
+        let seen = witness.finish();
+        enough.store(true, Ordering::SeqCst);
+        seen.unwrap();
+    });
+}

@@ -38,6 +38,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) eof: bool,
     /// In the loop's list of connections to flush.
     pub(super) touched: bool,
+    /// In the loop's list of connections to read.
+    pub(super) queued: bool,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
     /// What it holds in memory.
@@ -74,6 +76,7 @@ impl<S: Service> Conn<S> {
             writable: true,
             eof: false,
             touched: false,
+            queued: false,
             timer: None,
             charge,
             linger: None,

@@ -276,7 +276,7 @@ impl<S: Service> EventLoop<S> {
                 conn.readable |= event.is_readable() || event.is_read_closed();
                 conn.writable |= event.is_writable() || event.is_write_closed();
                 let id = conn.id;
-                self.ready.push(id);
+                self.queue(id);
                 self.touch(id);
             }
         }
@@ -394,7 +394,7 @@ impl<S: Service> EventLoop<S> {
     fn pipe_changed(&mut self, id: ConnId) {
         if let Some(conn) = self.get(id) {
             (conn.readable, conn.writable) = (true, true);
-            self.ready.push(id);
+            self.queue(id);
             self.touch(id);
         }
     }
@@ -419,7 +419,19 @@ impl<S: Service> EventLoop<S> {
 
     fn read_ready(&mut self) {
         for id in std::mem::take(&mut self.ready) {
-            self.read(id);
+            if let Some(conn) = self.get(id) {
+                conn.queued = false;
+                self.read(id);
+            }
+        }
+    }
+
+    /// Will be read in the next round: once, so that nobody has more turns than others.
+    fn queue(&mut self, id: ConnId) {
+        if let Some(conn) = self.get(id) {
+            if !std::mem::replace(&mut conn.queued, true) {
+                self.ready.push(id);
+            }
         }
     }
 
@@ -434,7 +446,7 @@ impl<S: Service> EventLoop<S> {
             self.lobby.leave(id);
         }
         if ready {
-            self.ready.push(id);
+            self.queue(id);
         }
         self.touch(id);
     }
@@ -471,11 +483,12 @@ impl<S: Service> EventLoop<S> {
         }
         conn.dispatch(&mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
-        if conn.is_ready() {
-            self.ready.push(id);
-        }
+        let ready = conn.is_ready();
         if !alive || conn.is_over(now, stopping) {
             return self.drop_connection(id);
+        }
+        if ready {
+            self.queue(id);
         }
         self.set_timer(id);
     }
