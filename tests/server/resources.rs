@@ -141,3 +141,24 @@ fn a_peer_that_never_stops_sending_gets_its_turn_and_no_more() {
         seen.unwrap();
     });
 }
+
+#[test]
+fn a_flood_of_connections_delays_no_connected_client() {
+    let server = spawn(Server::builder().on::<Echo>(|text, _| Ok(text)));
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !enough.load(Ordering::SeqCst) {
+                    // One that is refused was one too many; that is what this is about.
+                    drop(raw::tcp(server.address()));
+                }
+            });
+        }
+        let witness = Witness::start(connect(&server));
+        pass(ms(1000));
+        let seen = witness.finish();
+        enough.store(true, Ordering::SeqCst);
+        seen.unwrap();
+    });
+}

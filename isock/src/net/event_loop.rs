@@ -31,6 +31,8 @@ use std::{
 
 /// What a connection may be read in one turn before the others get theirs, in bytes.
 const TURN: usize = 512 * 1024;
+/// Connections that are accepted in one turn.
+const ACCEPTS: usize = 64;
 /// Events of one poll.
 const EVENTS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
@@ -293,7 +295,7 @@ impl<S: Service> EventLoop<S> {
     // Accepting.
 
     fn accept(&mut self, at: usize) {
-        loop {
+        for _ in 0..ACCEPTS {
             match self.listeners[at].accept() {
                 Accepted::Connection(stream, origin, source) => {
                     self.accepted(stream, origin, source);
@@ -306,6 +308,8 @@ impl<S: Service> EventLoop<S> {
                 }
             }
         }
+        // The others have their turns before the rest of the backlog.
+        self.listeners[at].go_on_soon();
     }
 
     fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
