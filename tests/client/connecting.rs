@@ -161,3 +161,25 @@ fn ended(mut stream: &TcpStream) -> Option<()> {
         }
     }
 }
+
+#[test]
+fn closing_reaches_those_who_wait_for_a_connection() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::builder().connect_lazy(silent.local_addr().unwrap()).unwrap();
+    thread::scope(|scope| {
+        let dialling = scope.spawn(|| client.run::<Echo>("first"));
+        let (stream, _) = silent.accept().unwrap();
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "the first byte of its preface");
+        let waiting = scope.spawn(|| client.run::<Echo>("second"));
+        // Nothing tells that the second one waits; closing before it does is no other outcome.
+        isock_tests::waiting::pass(ms(20));
+        let before = Instant::now();
+        client.close();
+        let error = waiting.join().unwrap().unwrap_err();
+        assert!(before.elapsed() < ms(500), "{:?}", before.elapsed());
+        assert_eq!(error.kind(), Some(ProblemKind::Closed), "{error}");
+        let error = dialling.join().unwrap().unwrap_err();
+        assert!(before.elapsed() < ms(500), "{:?}", before.elapsed());
+        assert_eq!(error.ran(), Ran::No, "{error}");
+    });
+}

@@ -1,10 +1,11 @@
 //! Calls as futures, in the smallest of executors.
 
-use super::{connect, spawn};
+use super::{connect, spawn, PEER};
 use isock::{Client, ProblemKind, Ran, Server, ServerBuilder};
 use isock_tests::{
     actions::*,
     gate::Gate,
+    process::Process,
     waiting::{block_on, eventually, join_all, ms, poll_once},
 };
 use std::{
@@ -159,4 +160,30 @@ fn a_finished_call_is_known_without_waiting() {
         client.run::<Square>(3).is_ok() && first.is_finished()
     });
     assert_eq!(first.wait().unwrap(), 1);
+}
+
+#[test]
+fn a_future_goes_on_at_once_when_a_blocking_caller_leaves() {
+    let server = spawn(squares().on::<Hold>(|number, _| Ok(number)).on::<Peek>(|number, _| {
+        isock_tests::waiting::pass(ms(3));
+        Ok(number)
+    }));
+    let client = connect(&server);
+    let before = Instant::now();
+    for n in 0..20 {
+        thread::scope(|scope| {
+            let blocking = scope.spawn(|| client.run::<Hold>(n));
+            assert_eq!(block_on(client.start::<Peek>(n)).unwrap(), n);
+            blocking.join().unwrap().unwrap();
+        });
+    }
+    // Ticks of 50 ms between two readers would make it 500 ms and more.
+    assert!(before.elapsed() < ms(300), "{:?}", before.elapsed());
+}
+
+#[test]
+fn the_thread_of_futures_ends_with_its_client() {
+    let server = spawn(squares());
+    let mut process = Process::start(PEER, &["churn", &server.address().to_string()]);
+    assert_eq!(process.line(), "nothing is left");
 }

@@ -6,7 +6,7 @@ use isock_tests::{
     actions::{Echo, Hold, Peek},
     gate::Gate,
     raw::{self, Raw},
-    waiting::{eventually, ms},
+    waiting::{block_on, eventually, ms, poll_once},
 };
 use std::{
     sync::{
@@ -208,4 +208,23 @@ fn a_drain_is_bounded_although_a_quick_handler_blocks_by_surprise() {
     });
     end.recv_timeout(ms(2000)).expect("the drain has ended");
     drop(call);
+}
+
+#[test]
+fn a_future_in_flight_is_answered_before_the_server_ends() {
+    let gate = Gate::new();
+    let server = spawn(holding(&gate));
+    let _end = gate.opened_at_the_end();
+    let client = connect(&server);
+    let mut call = client.request::<Hold>(7).timeout(ms(5000)).start();
+    assert!(poll_once(&mut call).is_pending());
+    gate.wait_for(1);
+    thread::scope(|scope| {
+        let stopping = scope.spawn(move || server.stop());
+        // Once this one is refused, the client has read that the server drains.
+        eventually("the server drains", ms(5000), || client.run::<Echo>("late").is_err());
+        gate.open();
+        assert_eq!(block_on(call).unwrap(), 7);
+        stopping.join().unwrap();
+    });
 }

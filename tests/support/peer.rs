@@ -2,8 +2,9 @@
 
 use isock::{Client, Server};
 use isock_tests::{
-    actions::{Boom, Echo, Place, PlaceError},
-    waiting::block_on,
+    actions::{Boom, Echo, Place, PlaceError, Square},
+    usage,
+    waiting::{block_on, eventually, ms, pass},
 };
 use std::{
     env,
@@ -17,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["server", file] => serve(file.to_owned()),
         ["client", address] => call(address),
-        _ => Err("usage: peer server FILE | peer client ADDRESS".into()),
+        ["churn", address] => churn(address),
+        _ => Err("usage: peer server FILE | peer client ADDRESS | peer churn ADDRESS".into()),
     }
 }
 
@@ -54,6 +56,25 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         block_on(client.start::<Echo>("as a future"))?;
     }
     say("idle");
+    until_told();
+    Ok(())
+}
+
+/// Makes clients that call in both ways, drops them, and sees that nothing is left of them.
+fn churn(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let usage = usage::own();
+    let (threads, descriptors) = (usage.threads(), usage.descriptors());
+    let clients = (0..20).map(|_| Client::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    for client in &clients {
+        client.run::<Square>(2)?;
+        block_on(client.start::<Square>(3))?;
+    }
+    // Longer than their threads look for more to read.
+    pass(ms(150));
+    drop(clients);
+    eventually("their threads have ended", ms(2000), || usage.threads() == threads);
+    eventually("their connections have ended", ms(2000), || usage.descriptors() == descriptors);
+    say("nothing is left");
     until_told();
     Ok(())
 }

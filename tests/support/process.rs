@@ -1,6 +1,9 @@
 //! Other processes that tests start, look at, stop and kill.
 
-use crate::usage::{self, Usage};
+use crate::{
+    usage::{self, Usage},
+    waiting::{eventually, ms},
+};
 use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
@@ -58,6 +61,7 @@ impl Process {
     /// Stops it for a while; [`resume`](Process::resume) lets it go on.
     pub fn pause(&self) {
         self.signal("-STOP");
+        eventually("it has stopped", ms(5000), || self.usage().is_stopped());
     }
 
     /// Lets it go on.

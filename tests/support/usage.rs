@@ -47,6 +47,16 @@ impl Usage {
         paths.filter_map(|path| Task::read(&path)).collect()
     }
 
+    /// Whether no thread of it can run: a signal stops them one by one.
+    pub fn is_stopped(self) -> bool {
+        let Ok(tasks) = fs::read_dir(self.path("task")) else { return false };
+        tasks.flatten().all(|task| {
+            // The state follows the name, which is in brackets and may hold anything.
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
     /// Bytes of memory that are resident.
     pub fn memory(self) -> usize {
         let statm = fs::read_to_string(self.path("statm")).unwrap_or_default();

@@ -8,6 +8,7 @@ use super::{
     channel::{Channel, NoLink},
     raw::RawCall,
 };
+use crate::net::Link;
 use std::{
     fmt,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
@@ -48,12 +49,15 @@ pub(super) struct Timer(Arc<Mutex<Alarm>>);
 #[derive(Debug, Default)]
 struct Alarm {
     at: Option<(Instant, Waker)>,
+    /// Where the answer will come: not always on the connection of the moment.
+    link: Weak<Link>,
 }
 
 impl Timer {
-    /// Wakes `waker` then; replaces what was set.
-    pub(super) fn set(&self, at: Instant, waker: &Waker) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).at = Some((at, waker.clone()));
+    /// Wakes `waker` then, and reads from `link` until then; replaces what was set.
+    pub(super) fn set(&self, at: Instant, waker: &Waker, link: Weak<Link>) {
+        let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *alarm = Alarm { at: Some((at, waker.clone())), link };
     }
 }
 
@@ -106,6 +110,13 @@ impl Background {
         let thread = thread::Builder::new().name("isock-client".into());
         // Without a thread, deadlines of futures are not kept; there is nobody to tell but them.
         state.running = thread.spawn(move || this.work()).is_ok();
+    }
+
+    /// The client is gone: the thread, if there is one, has nothing left to wait for.
+    pub(super) fn look_again(&self) {
+        // With the lock, the thread has either not looked yet, or waits to be told.
+        let _state = self.lock();
+        self.changed.notify_all();
     }
 
     fn work(self: Arc<Self>) {
@@ -180,14 +191,17 @@ impl Background {
         self.lock().detached.append(&mut pending);
     }
 
+    /// Reads for the futures. A server that is going answers on the old connection while a new
+    /// one is in use: then both have their turns.
     fn read(&self, until: Instant) {
-        match self.channel.upgrade().and_then(|channel| channel.current()) {
-            Some(link) => link.drive(until),
-            None => {
-                let patience = until.saturating_duration_since(Instant::now());
-                drop(self.changed.wait_timeout(self.lock(), patience));
-            }
+        let state = self.lock();
+        let links = state.links();
+        if links.is_empty() {
+            let patience = until.saturating_duration_since(Instant::now());
+            return drop(self.changed.wait_timeout(state, patience));
         }
+        drop(state);
+        links.into_iter().for_each(|link| link.drive(until));
     }
 }
 
@@ -215,12 +229,26 @@ impl State {
     }
 
     fn first_alarm(&self) -> Option<Instant> {
+        self.alarms(|alarm| alarm.at.as_ref().map(|(at, _)| *at)).min()
+    }
+
+    /// The connections that futures wait at.
+    fn links(&self) -> Vec<Arc<Link>> {
+        let mut links: Vec<Arc<Link>> = Vec::new();
+        for link in self.alarms(|alarm| alarm.link.upgrade()) {
+            if !link.is_closed() && links.iter().all(|known| !Arc::ptr_eq(known, &link)) {
+                links.push(link);
+            }
+        }
+        links
+    }
+
+    fn alarms<'s, T: 's>(
+        &'s self,
+        look: impl Fn(&Alarm) -> Option<T> + 's,
+    ) -> impl Iterator<Item = T> + 's {
         let alarms = self.timers.iter().filter_map(Weak::upgrade);
-        let at = |alarm: Arc<Mutex<Alarm>>| {
-            let alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
-            alarm.at.as_ref().map(|(at, _)| *at)
-        };
-        alarms.filter_map(at).min()
+        alarms.filter_map(move |alarm| look(&alarm.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Channel {
 #[derive(Debug, Default)]
 struct State {
     link: Option<Arc<Link>>,
+    /// The connection that shakes hands just now.
+    opening: Option<Arc<Link>>,
     dialling: bool,
     closed: bool,
 }
@@ -71,7 +73,11 @@ struct Dialling<'c>(&'c Channel);
 
 impl Drop for Dialling<'_> {
     fn drop(&mut self) {
-        self.0.lock().dialling = false;
+        let mut state = self.0.lock();
+        state.dialling = false;
+        let failed = state.opening.take();
+        drop(state);
+        drop(failed);
         self.0.dialled.notify_all();
     }
 }
@@ -122,17 +128,18 @@ impl Channel {
         drop(state);
         drop(old);
         let _dialling = Dialling(self);
-        let link = Arc::new(self.dial(deadline)?);
+        let dialled = self.dial(deadline);
         let mut state = self.lock();
         if state.closed {
             return Err(NoLink::Closed);
         }
+        let link = dialled?;
         state.link = Some(Arc::clone(&link));
         Ok(link)
     }
 
     /// One attempt at every address.
-    fn dial(&self, deadline: Instant) -> Result<Link, NoLink> {
+    fn dial(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         match &self.target {
             Target::Memory(server) => self.shake_hands(pipe_to(server)?, deadline),
             Target::Addresses(addresses) => {
@@ -148,14 +155,21 @@ impl Channel {
         }
     }
 
-    fn dial_one(&self, address: &Address, deadline: Instant) -> Result<Link, NoLink> {
+    fn dial_one(&self, address: &Address, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         let dialled = net::dial(address, deadline).map_err(unreachable)?;
         self.shake_hands(dialled, deadline)
     }
 
-    fn shake_hands(&self, dialled: Dialled, deadline: Instant) -> Result<Link, NoLink> {
+    fn shake_hands(&self, dialled: Dialled, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         let config = Config::new(self.settings.limits.clone(), self.instance()?);
-        let link = Link::new(dialled.stream, dialled.address, config);
+        let link = Arc::new(Link::new(dialled.stream, dialled.address, config));
+        let mut state = self.lock();
+        if state.closed {
+            return Err(NoLink::Closed);
+        }
+        let before = state.opening.replace(Arc::clone(&link));
+        drop(state);
+        drop(before);
         let patience = Instant::now() + self.settings.limits.handshake;
         match link.handshake(deadline.min(patience)) {
             Ok(()) => Ok(link),
@@ -194,15 +208,21 @@ impl Channel {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let link = state.link.take();
+        let links = [state.link.take(), state.opening.take()];
         drop(state);
-        if let Some(link) = link {
-            link.close();
-        }
+        links.into_iter().flatten().for_each(|link| link.close());
+        // Those who wait for a connection that another caller makes.
+        self.dialled.notify_all();
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.background.look_again();
     }
 }
 

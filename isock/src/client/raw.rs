@@ -16,7 +16,7 @@ use crate::{
     wire::{CallHead, Ran, Refusal, RefusalCode},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
@@ -143,14 +143,14 @@ impl RawCall {
             }
             State::Waiting(Some(at)) if *at > now => {
                 let at = *at;
-                self.wake_at(at, cx);
+                self.wake_at(at, cx, Weak::new());
                 return Err(Stop::Pending);
             }
             State::Waiting(_) => match self.channel.current() {
                 Some(link) => self.send(link)?,
                 None => {
                     self.state = State::Dialling;
-                    self.wake_at(self.order.deadline, cx);
+                    self.wake_at(self.order.deadline, cx, Weak::new());
                     self.channel.background.dial(self.order.deadline, cx.waker());
                     return Err(Stop::Pending);
                 }
@@ -159,7 +159,7 @@ impl RawCall {
                 (Some(link), _) => self.send(link)?,
                 (None, Some(error)) => self.not_linked(error)?,
                 (None, None) => {
-                    self.wake_at(self.order.deadline, cx);
+                    self.wake_at(self.order.deadline, cx, Weak::new());
                     self.channel.background.dial(self.order.deadline, cx.waker());
                     return Err(Stop::Pending);
                 }
@@ -167,7 +167,8 @@ impl RawCall {
             State::Sent(link, started) => {
                 if started.pending.wake_with(cx.waker()) {
                     link.uncork();
-                    self.wake_at(self.order.deadline, cx);
+                    let link = Arc::downgrade(link);
+                    self.wake_at(self.order.deadline, cx, link);
                     return Err(Stop::Pending);
                 }
                 if let Some(ended) = started.pending.take() {
@@ -183,9 +184,10 @@ impl RawCall {
         matches!(&self.state, State::Sent(_, started) if started.pending.is_ended())
     }
 
-    fn wake_at(&mut self, at: Instant, cx: &Context<'_>) {
+    /// Wakes the future then, and has its connection read until then.
+    fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<Link>) {
         let background = &self.channel.background;
-        self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker());
+        self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker(), link);
     }
 
     /// One attempt.

@@ -81,6 +81,14 @@ pub(crate) enum Refused {
     Busy,
 }
 
+/// Who is to have the role next. A caller reads for itself and for all; the thread that serves
+/// futures reads when nobody else does.
+#[derive(Clone, Copy)]
+enum Order {
+    First,
+    AfterCallers,
+}
+
 /// The right to read. Dropping it, for whatever reason, hands it on.
 struct Role<'l>(&'l Link);
 
@@ -156,6 +164,11 @@ impl Link {
     pub(crate) fn is_usable(&self) -> bool {
         let state = self.lock();
         state.closed.is_none() && !state.proto.is_drained()
+    }
+
+    /// Whether it has ended, and with it every call on it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
     }
 
     /// Sends a call, or queues it as the protocol wants. Returns soon in any case.
@@ -243,7 +256,7 @@ impl Link {
     pub(crate) fn drive(&self, deadline: Instant) {
         match self.take_role() {
             Some(_role) => self.pump_or_wait(),
-            None => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
+            None => self.stand_by(deadline, Order::AfterCallers),
         }
     }
 
@@ -254,16 +267,24 @@ impl Link {
 
     /// Waits for the end of the call or for the role, whichever comes first.
     fn park(&self, pending: &Pending, deadline: Instant) {
-        let me = thread::current();
-        if !pending.wait_as(Waiter::Thread(me.clone())) {
-            return;
+        if pending.wait_as(Waiter::Thread(thread::current())) {
+            self.stand_by(deadline, Order::First);
         }
+    }
+
+    /// Waits to be woken, for an end or for the role, unless nobody reads.
+    fn stand_by(&self, deadline: Instant, order: Order) {
+        let me = thread::current();
         let mut state = self.lock();
         if !state.reading {
             return;
         }
         let id = me.id();
-        state.parked.push(me);
+        // The role goes to the last one.
+        match order {
+            Order::First => state.parked.push(me),
+            Order::AfterCallers => state.parked.insert(0, me),
+        }
         drop(state);
         // A wake-up that came since then makes this return at once.
         thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
