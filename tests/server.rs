@@ -6,6 +6,8 @@ mod addresses;
 mod handlers;
 #[path = "server/registration.rs"]
 mod registration;
+#[path = "server/resources.rs"]
+mod resources;
 #[path = "server/stopping.rs"]
 mod stopping;
 

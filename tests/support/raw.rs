@@ -24,11 +24,17 @@ pub trait Socket: Read + Write + Send {
     /// # Errors
     /// If it has ended already.
     fn finish(&self) -> io::Result<()>;
+    /// Whether something lies there to be read.
+    fn has_more(&self) -> bool;
 }
 
 impl Socket for TcpStream {
     fn finish(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn has_more(&self) -> bool {
+        self.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 }
 
@@ -87,6 +93,11 @@ impl Raw {
     /// Sends nothing more.
     pub fn finish(&self) {
         let _ = self.stream.finish();
+    }
+
+    /// Whether something lies there to be read.
+    pub fn has_more(&self) -> bool {
+        self.stream.has_more()
     }
 
     /// Says hello and reads the answer.

@@ -3,7 +3,7 @@
 use super::{
     account::Charge,
     event_loop::{ConnId, Incoming, Service},
-    stream::{is_retry, LoopStream},
+    stream::LoopStream,
 };
 use crate::{
     proto::{Buffer, Connection, Event},
@@ -52,6 +52,9 @@ pub(super) struct Conn<S: Service> {
 struct Linger {
     until: Instant,
     bytes: usize,
+    /// The other side has been told that nothing follows. Telling it again would be an event for
+    /// ourselves, and so for ever.
+    told: bool,
 }
 
 impl<S: Service> Conn<S> {
@@ -108,8 +111,13 @@ impl<S: Service> Conn<S> {
                     self.dispatch(service, jobs);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => self.readable = false,
-                Err(_) => (self.eof, self.readable) = (true, false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(_) => {
+                    (self.eof, self.readable) = (true, false);
+                    // Not an end that was meant: nobody will read what is still to be answered.
+                    self.proto.handle_eof();
+                    self.dispatch(service, jobs);
+                }
             }
         }
         self.input.shrink_into(spare);
@@ -132,7 +140,7 @@ impl<S: Service> Conn<S> {
                     if let Some(session) = self.session.take() {
                         service.closed(session, &why);
                     }
-                    self.linger = Some(Linger { until: now + LINGER, bytes: 0 });
+                    self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
                 Event::Ready | Event::Reply { .. } | Event::Pong(_) | Event::Draining => continue,
@@ -162,7 +170,7 @@ impl<S: Service> Conn<S> {
             match self.stream.write(&slices[..count]) {
                 Ok(n) => self.proto.written(now, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.writable = false;
                     self.proto.write_blocked(now);
                 }
@@ -170,6 +178,29 @@ impl<S: Service> Conn<S> {
             }
         }
         true
+    }
+
+    /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the
+    /// socket takes it: once it is full, an event says when to go on. False if the other side is
+    /// gone.
+    pub(super) fn advance(
+        &mut self,
+        now: Instant,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+    ) -> bool {
+        loop {
+            if !self.write(now) {
+                return false;
+            }
+            if self.may_dispatch() {
+                jobs.append(&mut self.held);
+            }
+            self.dispatch(service, jobs);
+            if self.may_dispatch() || !self.writable || self.proto.output_len() == 0 {
+                return true;
+            }
+        }
     }
 
     /// Ends the connection once nothing is left to do on it.
@@ -187,14 +218,16 @@ impl<S: Service> Conn<S> {
 
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
-        let Some(linger) = &self.linger else { return false };
+        let Some(linger) = &mut self.linger else { return false };
         if self.eof || linger.until <= now || linger.bytes > LINGER_BYTES {
             return true;
         }
         if self.proto.output_len() > 0 {
             return false;
         }
-        self.stream.close_write();
+        if !std::mem::replace(&mut linger.told, true) {
+            self.stream.close_write();
+        }
         // A stopping server does not wait for a peer that is not listening. The peer still reads
         // what has been sent, a drain above all, before it sees a reset.
         stopping
@@ -209,7 +242,7 @@ impl<S: Service> Conn<S> {
                 Ok(0) => (self.eof, self.readable) = (true, false),
                 Ok(n) => self.note_lingering(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_retry(&error) => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(_) => (self.eof, self.readable) = (true, false),
             }
         }

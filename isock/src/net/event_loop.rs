@@ -465,12 +465,7 @@ impl<S: Service> EventLoop<S> {
         let stopping = self.stopping.is_some();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
-        let mut alive = conn.write(now);
-        if conn.may_dispatch() {
-            self.jobs.append(&mut conn.held);
-        }
-        // Room in the output lets frames through that had to wait.
-        conn.dispatch(&mut self.service, &mut self.jobs);
+        let mut alive = conn.advance(now, &mut self.service, &mut self.jobs);
         conn.settle(stopping);
         if conn.settle_account(self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
