@@ -64,6 +64,18 @@ fn tokio_awaits_joins_and_spawns_calls() {
     assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");
 }
 
+#[cfg(unix)]
+#[test]
+fn unix_needs_no_port_and_leaves_no_path() {
+    let out = stdout(run(&example("unix"), &[]));
+    let lines: Vec<_> = out.lines().collect();
+    let [answer, second, removed, after] = lines[..] else { panic!("{out}") };
+    assert!(answer.starts_with("unix:") && answer.ends_with("-> this very process"), "{out}");
+    assert!(second.contains("a server is there already"), "{out}");
+    assert_eq!(removed, "removed: true");
+    assert!(after.contains("no server after 3 attempts"), "{out}");
+}
+
 #[test]
 fn shared_is_two_programs_that_talk() {
     let server = Server::start();

@@ -4,18 +4,20 @@
 //! the child's death and the test's failure. The thread's memory is counted by the
 //! allocator and its time by the kernel; neither believes the guard's own accounts.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
-use std::num::NonZeroU32;
-use std::process::Command;
-use std::time::Duration;
-
-use isock::wire::guard;
-
 use guard::{decode, DecodeError, DecodeLimits};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use isock::wire::guard;
+use isock_tests::{
+    hostile::*,
+    memory::{self, Counting},
+    usage,
+};
+use serde::{de::DeserializeOwned, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque},
+    num::NonZeroU32,
+    process::Command,
+    time::Duration,
+};
 
 // ---- Where plain postcard aborts, or takes what the peer likes ----
 
@@ -295,119 +297,6 @@ fn reads_back_within_its_charge<T: DeserializeOwned>(bytes: &[u8]) {
     }
 }
 
-// ---- The types under attack ----
-
-/// The length u64::MAX.
-const ENDLESS: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Tree {
-    c: Vec<Tree>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Link {
-    next: Option<Box<Link>>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Chain(Option<Box<Chain>>);
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Pair(Box<(Option<Pair>, u8)>);
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-enum Either {
-    End,
-    More(Box<Either>),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct MapTree(BTreeMap<u8, MapTree>);
-
-/// A list with a `T` on the stack at every level.
-#[derive(Debug, Serialize, Deserialize)]
-struct Fat<T> {
-    data: T,
-    more: Option<Box<Fat<T>>>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Kilobyte {
-    data: [[u64; 32]; 4],
-    more: Vec<Kilobyte>,
-}
-
-/// A level of each kind, in turns, with options and newtypes between.
-#[derive(Debug, Serialize, Deserialize)]
-struct Mixed {
-    list: Vec<Inner>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Inner(Option<Box<Outer>>);
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Outer {
-    End,
-    Again(Option<Vec<Mixed>>),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[allow(clippy::large_enum_variant)] // which is the point
-enum Big {
-    A,
-    B([u64; 32]),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Skipped {
-    #[serde(skip)]
-    _silent: [u64; 4],
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Unit;
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Golden {
-    id: u64,
-    name: String,
-    ratio: f64,
-    tags: Vec<u16>,
-    map: BTreeMap<u8, Option<i32>>,
-    state: Either,
-    last: [char; 2],
-}
-
-fn golden() -> Golden {
-    Golden {
-        id: 300,
-        name: "golden".into(),
-        ratio: 0.5,
-        tags: vec![1, 1000],
-        map: BTreeMap::from([(1, None), (2, Some(-3))]),
-        state: Either::More(Box::new(Either::End)),
-        last: ['ä', '☃'],
-    }
-}
-
-fn length(len: u64) -> Vec<u8> {
-    encode(&len)
-}
-
-fn sequence(len: u64, elements: &[u8]) -> Vec<u8> {
-    [&length(len), elements].concat()
-}
-
-fn zeros_as_sequence(len: usize) -> Vec<u8> {
-    sequence(len as u64, &vec![0; len])
-}
-
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("test values encode")
-}
-
 // ---- What is claimed of an attack ----
 
 fn refused_as_too_deep<T: DeserializeOwned>(bytes: &[u8]) {
@@ -468,53 +357,13 @@ fn measure<T: DeserializeOwned>(
     bytes: &[u8],
     limits: DecodeLimits,
 ) -> (Result<T, DecodeError>, Cost) {
-    let start = thread_time();
-    let before = HELD.get();
-    PEAK.set(before);
-    let outcome = decode::<T>(bytes, limits);
-    let peak = PEAK.get() - before;
-    (outcome, Cost { peak, time: thread_time() - start })
+    let start = usage::thread_time();
+    let (outcome, peak) = memory::of_thread(|| decode::<T>(bytes, limits));
+    (outcome, Cost { peak, time: usage::thread_time() - start })
 }
-
-/// What this thread has spent on the processor. Yielding first makes the kernel
-/// bring its account up to date.
-fn thread_time() -> Duration {
-    std::thread::yield_now();
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let nanos = schedstat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    Duration::from_nanos(nanos.expect("the first field is a number"))
-}
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts what each thread holds. Memory that moves counts twice while it does, since
-/// `realloc` is left to its default.
-struct Counting;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every request goes to the system's allocator as it came; the counters are
-// cells of the thread, without a destructor, and never allocate.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.get().wrapping_add(layout.size());
-        HELD.set(held);
-        PEAK.set(PEAK.get().max(held));
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().wrapping_sub(layout.size()));
-        // SAFETY: the caller keeps `dealloc`'s contract, and `alloc` asked `System`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
+static MEMORY: Counting = Counting;
 
 const CHILD: &str = "GUARD_ATTACK_CHILD";
 

@@ -37,7 +37,7 @@ limits! {
     /// Connections that have not shown a preface, in all; past that the oldest one is closed for
     /// the new one. Default 64.
     unauthenticated: usize = 64;
-    /// The same for one address. Default 16.
+    /// The same for one address, or for one user over a Unix socket. Default 16.
     unauthenticated_per_address: usize = 16;
     /// The longest message that is accepted, encoded, in bytes; metadata counts, headers do not.
     /// A caller that knows the bound is refused before a byte moves (`ran()` is No); a peer that

@@ -5,6 +5,7 @@
 
 use crate::credentials::Credentials;
 use std::{
+    ffi::c_int,
     fs::File,
     io,
     mem::{offset_of, size_of},
@@ -14,6 +15,14 @@ use std::{
 /// Bytes that the path of a Unix socket may have: its field holds one more, a zero.
 pub(crate) const SOCKET_PATH: usize =
     size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
+
+/// Makes a write to a peer that has gone an error and never a signal.
+///
+/// Apple's systems set that on the socket instead, which mio and socket2 do.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+pub(crate) const NO_SIGNAL: c_int = 0;
 
 /// Locks an open file or folder against others who do the same, until it is closed.
 ///

@@ -169,16 +169,20 @@ fn a_future_goes_on_at_once_when_a_blocking_caller_leaves() {
         Ok(number)
     }));
     let client = connect(&server);
-    let before = Instant::now();
-    for n in 0..20 {
-        thread::scope(|scope| {
-            let blocking = scope.spawn(|| client.run::<Hold>(n));
-            assert_eq!(block_on(client.start::<Peek>(n)).unwrap(), n);
-            blocking.join().unwrap().unwrap();
-        });
-    }
-    // Ticks of 50 ms between two readers would make it 500 ms and more.
-    assert!(before.elapsed() < ms(300), "{:?}", before.elapsed());
+    let mut rounds: Vec<_> = (0..20)
+        .map(|n| {
+            let before = Instant::now();
+            thread::scope(|scope| {
+                let blocking = scope.spawn(|| client.run::<Hold>(n));
+                assert_eq!(block_on(client.start::<Peek>(n)).unwrap(), n);
+                blocking.join().unwrap().unwrap();
+            });
+            before.elapsed()
+        })
+        .collect();
+    rounds.sort_unstable();
+    // Ticks of 50 ms between two readers would be in every round; a busy machine is in some.
+    assert!(rounds[10] < ms(40), "{rounds:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 pub mod actions;
 pub mod gate;
+pub mod hostile;
+pub mod memory;
 pub mod process;
 pub mod raw;
 pub mod usage;

@@ -6,7 +6,8 @@ use std::fmt::{self, Debug, Display};
 /// What an action fails with unless it declares its own error: a text that the caller reads.
 ///
 /// `?` makes one from any [`std::error::Error`], the causes included. It is no
-/// [`std::error::Error`] itself: that is what lets `?` work, as in `anyhow`. The text reaches the
+/// [`std::error::Error`] itself: that is what lets `?` work, as in `anyhow`. For the same reason a
+/// `Box<dyn Error>` is none to Rust: write `.map_err(Failure::new)?`. The text reaches the
 /// caller as it stands; [`ServerBuilder::hide_failures`](crate::ServerBuilder::hide_failures)
 /// keeps it in the server's log instead.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,8 +38,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server: `"host:port"`, or several addresses of which the first that answers
-    /// is taken. Tries three times before it gives up.
+    /// Connects to a server: `"host:port"`, `"unix:path"`, or several addresses of which the first
+    /// that answers is taken. Tries three times before it gives up.
     ///
     /// # Errors
     /// If no server answers, with the address and the attempts; or if what answers is no isock

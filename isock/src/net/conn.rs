@@ -32,6 +32,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) held: VecDeque<S::Job>,
     /// The last poll said that there is something to read.
     pub(super) readable: bool,
+    /// The last poll said that the other side sends nothing more, after what is to be read.
+    pub(super) read_closed: bool,
     /// The last write was not cut short.
     pub(super) writable: bool,
     /// The other side sends nothing more.
@@ -73,6 +75,7 @@ impl<S: Service> Conn<S> {
             session: Some(session),
             held: VecDeque::new(),
             readable: false,
+            read_closed: false,
             writable: true,
             eof: false,
             touched: false,
@@ -98,9 +101,14 @@ impl<S: Service> Conn<S> {
         self.input.grow_into(spare);
         let mut taken = 0;
         while taken < turn && self.readable && self.proto.wants_input() {
-            match self.stream.read(self.input.space()) {
+            let space = self.input.space();
+            let room = space.len();
+            match self.stream.read(space) {
                 Ok(0) => (self.eof, self.readable) = (true, false),
                 Ok(n) => {
+                    // A short read has emptied the socket, and the next byte is an event of its
+                    // own; only an end that has been announced already is not.
+                    self.readable = n == room || self.read_closed;
                     self.input.filled(n);
                     taken += n;
                     self.dispatch(service, jobs);

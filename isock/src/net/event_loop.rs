@@ -276,6 +276,7 @@ impl<S: Service> EventLoop<S> {
             Token(index) => {
                 let Some(conn) = self.connections.get_mut(index) else { return };
                 conn.readable |= event.is_readable() || event.is_read_closed();
+                conn.read_closed |= event.is_read_closed();
                 conn.writable |= event.is_writable() || event.is_write_closed();
                 let id = conn.id;
                 self.queue(id);

@@ -1,11 +1,14 @@
 //! What a connection runs over, once for each driver.
 
 use super::pipe::{CallerEnd, LoopEnd};
+#[cfg(unix)]
+use crate::sys::NO_SIGNAL;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::{
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Read},
     net::{Shutdown, TcpStream},
     time::Duration,
 };
@@ -15,6 +18,9 @@ use std::{
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 /// The same for a write. Shorter, since others wait for the lock meanwhile.
 pub(super) const WRITE_PATIENCE: Duration = Duration::from_millis(10);
+
+#[cfg(not(unix))]
+const NO_SIGNAL: i32 = 0;
 
 /// The stream of an event loop: never blocks.
 #[derive(Debug)]
@@ -62,9 +68,9 @@ impl LoopStream {
 
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            LoopStream::Tcp(stream) => stream.write_vectored(slices),
+            LoopStream::Tcp(stream) => stream.try_io(|| send((&*stream).into(), slices)),
             #[cfg(unix)]
-            LoopStream::Unix(stream) => stream.write_vectored(slices),
+            LoopStream::Unix(stream) => stream.try_io(|| send((&*stream).into(), slices)),
             LoopStream::Pipe(pipe) => pipe.write(slices),
         }
     }
@@ -118,9 +124,9 @@ impl CallerStream {
 
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            CallerStream::Tcp(stream) => (&mut &*stream).write_vectored(slices),
+            CallerStream::Tcp(stream) => send(stream.into(), slices),
             #[cfg(unix)]
-            CallerStream::Unix(stream) => (&mut &*stream).write_vectored(slices),
+            CallerStream::Unix(stream) => send(stream.into(), slices),
             CallerStream::Pipe(pipe) => pipe.write(slices, WRITE_PATIENCE),
         }
     }
@@ -150,14 +156,14 @@ impl CallerStream {
         match self {
             CallerStream::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
-                let written = (&mut &*stream).write_vectored(slices);
+                let written = send(stream.into(), slices);
                 stream.set_nonblocking(false)?;
                 written
             }
             #[cfg(unix)]
             CallerStream::Unix(stream) => {
                 stream.set_nonblocking(true)?;
-                let written = (&mut &*stream).write_vectored(slices);
+                let written = send(stream.into(), slices);
                 stream.set_nonblocking(false)?;
                 written
             }
@@ -171,13 +177,13 @@ impl CallerStream {
         match self {
             CallerStream::Tcp(stream) => {
                 if stream.set_nonblocking(true).is_ok() {
-                    drop((&mut &*stream).write_vectored(slices));
+                    drop(send(stream.into(), slices));
                 }
             }
             #[cfg(unix)]
             CallerStream::Unix(stream) => {
                 if stream.set_nonblocking(true).is_ok() {
-                    drop((&mut &*stream).write_vectored(slices));
+                    drop(send(stream.into(), slices));
                 }
             }
             CallerStream::Pipe(pipe) => drop(pipe.write(slices, Duration::ZERO)),
@@ -192,6 +198,16 @@ impl CallerStream {
             CallerStream::Unix(stream) => drop(stream.shutdown(Shutdown::Both)),
             CallerStream::Pipe(pipe) => pipe.close(),
         }
+    }
+}
+
+/// Writes to a socket. A peer that has gone is an error and never a signal: Rust switches SIGPIPE
+/// off before `main`, but a library can be part of a program that has another `main`, or has put
+/// the signal back.
+fn send(socket: SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match slices {
+        [one] => socket.send_with_flags(one, NO_SIGNAL),
+        _ => socket.send_vectored_with_flags(slices, NO_SIGNAL),
     }
 }
 

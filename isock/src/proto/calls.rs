@@ -42,12 +42,11 @@ struct Sent {
     slot: u16,
     /// Its place among all calls of this side; the first is 1.
     ordinal: u64,
-    /// Where its last byte lies in the output; `None` while fragments wait for their place.
+    /// Where its last byte lies in the output; `None` while fragments wait for their place, and
+    /// for ever if they are never to be sent.
     end: Option<Offset>,
     /// Nobody waits any more; the slot stays taken until the final frame.
     abandoned: bool,
-    /// Not all of it will ever be sent.
-    truncated: bool,
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +146,7 @@ impl Calls {
         self.slots[at].call = Some(key.index);
         self.slots[at].seq = self.slots[at].seq.wrapping_add(1);
         let ordinal = self.count();
-        let sent = Sent { slot, ordinal, end: None, abandoned: false, truncated: false };
+        let sent = Sent { slot, ordinal, end: None, abandoned: false };
         let state = &mut self.calls[key.index as usize].state;
         match std::mem::replace(state, State::Sent(sent)) {
             State::Queued(call) => {
@@ -265,13 +264,6 @@ impl Calls {
         }
     }
 
-    /// Not all of the call will ever be sent.
-    pub(super) fn truncate(&mut self, id: MessageId) {
-        if let Some(sent) = self.sent(id) {
-            sent.truncated = true;
-        }
-    }
-
     /// Whether the handler of a call can have run, judged by how far the output has left.
     pub(super) fn ran(&self, key: CallKey, left: Offset) -> Ran {
         match self.calls.get(key.index as usize) {
@@ -342,7 +334,7 @@ impl Calls {
 /// The other side runs a call only once it has all of it: while a byte is still here, it cannot.
 fn may_have_run(state: &State, left: Offset) -> Ran {
     match state {
-        State::Sent(Sent { end: Some(end), truncated: false, .. }) if *end <= left => Ran::Unknown,
+        State::Sent(Sent { end: Some(end), .. }) if *end <= left => Ran::Unknown,
         _ => Ran::No,
     }
 }

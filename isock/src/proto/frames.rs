@@ -131,12 +131,6 @@ impl Connection {
         Ok(call)
     }
 
-    /// The other side must not wait for fragments that will not come.
-    fn cancel_rest(&mut self, id: MessageId) {
-        let header = Header::new(FrameKind::CANCEL, id.flags(), 0, 0).of_call(id.slot, id.seq);
-        self.output.frame(header, |_| (), &[]);
-    }
-
     pub(super) fn refusal_frame(
         &mut self,
         header: &Header,

@@ -6,7 +6,7 @@ use super::{
     Buffer, Closed, Event, FRAGMENT,
 };
 use crate::wire::{
-    BadPreface, Close, CloseCode, FrameKind, Hello, PeerKind, Welcome, INITIAL_MESSAGE,
+    BadPreface, Close, CloseCode, Features, FrameKind, Hello, PeerKind, Welcome, INITIAL_MESSAGE,
     INITIAL_SLOTS,
 };
 use std::time::Instant;
@@ -56,6 +56,19 @@ impl Connection {
             return Step::On;
         }
         self.open(welcome.max_message, welcome.max_fragment, welcome.slots)
+    }
+
+    pub(super) fn welcome(&self, version: u8) -> Welcome {
+        Welcome {
+            version,
+            min_version: self.config.versions.0,
+            max_version: self.config.versions.1,
+            features: Features::default(),
+            max_message: self.config.limits.message as u32,
+            max_fragment: self.config.fragment() as u32,
+            slots: self.config.limits.in_flight,
+            instance: self.config.instance,
+        }
     }
 
     fn not_isock(&mut self, bad: BadPreface) -> Step {

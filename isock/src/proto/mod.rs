@@ -11,7 +11,9 @@
 mod buffer;
 mod calls;
 mod clock;
+mod commands;
 mod connection;
+mod ending;
 mod frames;
 mod handshake;
 mod inbound;

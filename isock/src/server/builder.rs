@@ -104,6 +104,12 @@ impl ServerBuilder {
 
     /// Listens at this address too. Port 0 takes a free port, which
     /// [`Server::addresses`] tells.
+    ///
+    /// A Unix socket, `"unix:path"` or a [`Path`](std::path::Path), lets in the user that the
+    /// server runs as and nobody else (mode 0600; change it after [`bind`](ServerBuilder::bind) to
+    /// let others in). A path that a dead server left behind is taken over, one where somebody
+    /// listens is [`ServeError::InUse`], and whatever else is there is left alone, symbolic links
+    /// included. The path is removed when the server stops.
     pub fn listen(mut self, address: impl IntoAddresses) -> Self {
         match address.into_addresses() {
             Ok(addresses) => self.addresses.extend(addresses),

@@ -147,3 +147,11 @@ fn a_cancelled_call_is_silent_however_it_ends() {
         assert_eq!(client.conn.take_lost(), []);
     }
 }
+
+#[test]
+fn a_call_given_up_when_its_bytes_will_never_leave_has_not_run() {
+    let mut client = Lone::open_client();
+    let key = client.conn.call(call("A", "")).unwrap();
+    client.conn.discard_output();
+    assert_eq!(client.conn.cancel(key), Ran::No);
+}
