@@ -124,3 +124,41 @@ fn a_handler_learns_that_its_callers_connection_was_reset() {
     drop(raw);
     assert_eq!(seen.recv_timeout(Duration::from_secs(5)), Ok(7));
 }
+
+#[test]
+fn a_peer_that_never_stops_sending_gets_its_turn_and_no_more() {
+    let server = spawn(Server::builder().on::<Echo>(|text, _| Ok(text)));
+    let ignored = raw::frame(FrameKind(0x70), Flags::IGNORABLE, &[0; 8]).repeat(8192);
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| flood(&server, &ignored, &enough));
+        }
+        let witness = Witness::start(connect(&server));
+        pass(ms(1500));
+        let seen = witness.finish();
+        enough.store(true, Ordering::SeqCst);
+        seen.unwrap();
+    });
+}
+
+#[test]
+fn a_flood_of_connections_delays_no_connected_client() {
+    let server = spawn(Server::builder().on::<Echo>(|text, _| Ok(text)));
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !enough.load(Ordering::SeqCst) {
+                    // One that is refused was one too many; that is what this is about.
+                    drop(raw::tcp(server.address()));
+                }
+            });
+        }
+        let witness = Witness::start(connect(&server));
+        pass(ms(1000));
+        let seen = witness.finish();
+        enough.store(true, Ordering::SeqCst);
+        seen.unwrap();
+    });
+}

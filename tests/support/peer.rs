@@ -68,6 +68,8 @@ fn churn(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     for client in &clients {
         client.run::<Square>(2)?;
         block_on(client.start::<Square>(3))?;
+        let calls: Vec<_> = (0..10).map(|n| client.start::<Square>(n)).collect();
+        calls.into_iter().try_for_each(|call| call.wait().map(drop))?;
     }
     // Longer than their threads look for more to read.
     pass(ms(150));

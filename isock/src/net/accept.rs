@@ -65,14 +65,19 @@ impl Accepting {
 
     /// Edge-triggered polling never speaks of the backlog again after a failure, so a timer does.
     fn no_room(&mut self, error: io::Error) -> Accepted {
-        let pause = self.retry.map_or(FIRST, |(_, pause)| (pause * 2).min(MOST));
-        let first = self.retry.is_none();
+        let pause = self.retry.map_or(FIRST, |(_, pause)| (pause * 2).clamp(FIRST, MOST));
+        let first = self.retry.is_none_or(|(_, pause)| pause.is_zero());
         self.retry = Some((Instant::now() + pause, pause));
         if first {
             Accepted::NoRoom(error)
         } else {
             Accepted::StillNoRoom
         }
+    }
+
+    /// There may be more to accept, of which polling has spoken already.
+    pub(super) fn go_on_soon(&mut self) {
+        self.retry = Some((Instant::now(), Duration::ZERO));
     }
 
     /// When to try again, if the system had no room.

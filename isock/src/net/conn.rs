@@ -40,6 +40,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) eof: bool,
     /// In the loop's list of connections to flush.
     pub(super) touched: bool,
+    /// In the loop's list of connections to read.
+    pub(super) queued: bool,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
     /// What it holds in memory.
@@ -77,6 +79,7 @@ impl<S: Service> Conn<S> {
             writable: true,
             eof: false,
             touched: false,
+            queued: false,
             timer: None,
             charge,
             linger: None,

@@ -59,6 +59,13 @@ impl Corker {
         }
     }
 
+    /// The connection is gone: the thread, if there is one, has nothing left to wait for.
+    pub(super) fn end(&self) {
+        let _state = self.lock();
+        self.looking.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
     fn work(&self) {
         let mut quiet = 0;
         loop {

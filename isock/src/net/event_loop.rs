@@ -31,6 +31,8 @@ use std::{
 
 /// What a connection may be read in one turn before the others get theirs, in bytes.
 const TURN: usize = 512 * 1024;
+/// Connections that are accepted in one turn.
+const ACCEPTS: usize = 64;
 /// Events of one poll.
 const EVENTS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
@@ -277,7 +279,7 @@ impl<S: Service> EventLoop<S> {
                 conn.read_closed |= event.is_read_closed();
                 conn.writable |= event.is_writable() || event.is_write_closed();
                 let id = conn.id;
-                self.ready.push(id);
+                self.queue(id);
                 self.touch(id);
             }
         }
@@ -294,7 +296,7 @@ impl<S: Service> EventLoop<S> {
     // Accepting.
 
     fn accept(&mut self, at: usize) {
-        loop {
+        for _ in 0..ACCEPTS {
             match self.listeners[at].accept() {
                 Accepted::Connection(stream, origin, source) => {
                     self.accepted(stream, origin, source);
@@ -307,6 +309,8 @@ impl<S: Service> EventLoop<S> {
                 }
             }
         }
+        // The others have their turns before the rest of the backlog.
+        self.listeners[at].go_on_soon();
     }
 
     fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
@@ -395,7 +399,7 @@ impl<S: Service> EventLoop<S> {
     fn pipe_changed(&mut self, id: ConnId) {
         if let Some(conn) = self.get(id) {
             (conn.readable, conn.writable) = (true, true);
-            self.ready.push(id);
+            self.queue(id);
             self.touch(id);
         }
     }
@@ -420,7 +424,19 @@ impl<S: Service> EventLoop<S> {
 
     fn read_ready(&mut self) {
         for id in std::mem::take(&mut self.ready) {
-            self.read(id);
+            if let Some(conn) = self.get(id) {
+                conn.queued = false;
+                self.read(id);
+            }
+        }
+    }
+
+    /// Will be read in the next round: once, so that nobody has more turns than others.
+    fn queue(&mut self, id: ConnId) {
+        if let Some(conn) = self.get(id) {
+            if !std::mem::replace(&mut conn.queued, true) {
+                self.ready.push(id);
+            }
         }
     }
 
@@ -435,7 +451,7 @@ impl<S: Service> EventLoop<S> {
             self.lobby.leave(id);
         }
         if ready {
-            self.ready.push(id);
+            self.queue(id);
         }
         self.touch(id);
     }
@@ -472,11 +488,12 @@ impl<S: Service> EventLoop<S> {
         }
         conn.dispatch(&mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
-        if conn.is_ready() {
-            self.ready.push(id);
-        }
+        let ready = conn.is_ready();
         if !alive || conn.is_over(now, stopping) {
             return self.drop_connection(id);
+        }
+        if ready {
+            self.queue(id);
         }
         self.set_timer(id);
     }

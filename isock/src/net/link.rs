@@ -416,6 +416,8 @@ impl Drop for Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);
+        drop(state);
+        self.corker.end();
     }
 }
 
