@@ -208,7 +208,9 @@ impl<S: Service> Conn<S> {
 
     /// Ends the connection once nothing is left to do on it.
     pub(super) fn settle(&mut self, stopping: bool) {
-        if self.proto.is_closed() || self.proto.serving() > 0 || self.proto.output_len() > 0 {
+        // The rest of a call will not come any more; what is whole is answered first.
+        let serving = if self.eof { self.proto.serving_whole() } else { self.proto.serving() };
+        if self.proto.is_closed() || serving > 0 || self.proto.output_len() > 0 {
             return;
         }
         // A peer that only closed its sending half still gets its replies first.

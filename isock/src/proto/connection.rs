@@ -182,6 +182,11 @@ impl Connection {
         self.served.running()
     }
 
+    /// The same without those of which a part has not come.
+    pub fn serving_whole(&self) -> usize {
+        self.served.running().saturating_sub(self.inbound.calls())
+    }
+
     /// Whether the prefaces have been exchanged.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open

@@ -110,6 +110,11 @@ impl Inbound {
         }
     }
 
+    /// Calls that are being collected.
+    pub(super) fn calls(&self) -> usize {
+        self.partial.iter().filter(|p| p.kind == FrameKind::CALL && p.body.is_some()).count()
+    }
+
     /// When the first of the messages has taken too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.partial.iter().map(|partial| partial.deadline).min()
