@@ -203,3 +203,58 @@ fn remember(pair: Pair, words: Arc<str>) {
     }
     table.insert(pair, words);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        action::{shapes_of, Failure, Info, Never, Once, Unary},
+        CallError, Client, Server,
+    };
+
+    macro_rules! build {
+        ($build:ident, $input:ty) => {
+            struct $build;
+
+            impl Action for $build {
+                type Input = $input;
+                type Output = ();
+                type Error = Failure;
+                type Item = Never;
+                type Upload = Never;
+                type Kind = Once;
+                type Pattern = Unary;
+                const INFO: Info = Info::new("asked-once");
+            }
+        };
+    }
+    build!(Here, u32);
+    build!(There, String);
+
+    fn told(client: &Client) -> String {
+        match client.run::<Here>(1) {
+            Err(CallError::Call(problem)) => problem.detail().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pair_is_asked_for_once_and_the_memory_of_it_is_bounded() {
+        let server = Server::in_memory().on::<There>(|_, _| Ok(())).spawn().expect("a server");
+        let client = server.client();
+        assert_eq!(told(&client), "input: value: u32 here, String there");
+        let hash = |shapes: Result<&Shapes, _>| shapes.map_or(0, Shapes::hash);
+        let (here, there) = (hash(shapes_of::<Here>()), hash(shapes_of::<There>()));
+        let pair = Pair { name: name_hash("asked-once"), here, there };
+        // What is told from now on can come from nowhere else.
+        remember(pair, "as remembered".into());
+        assert_eq!(told(&client), "as remembered");
+
+        // In the same test: the table is the program's.
+        let pairs = (1..=3 * MAX_REMEMBERED as u64).map(|here| Pair { name: 0, here, there: 0 });
+        for pair in pairs {
+            remember(pair, "".into());
+            assert!(remembered().len() <= MAX_REMEMBERED);
+        }
+    }
+}

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{Learnt, Node, NodeId, Payload};
+use super::{Contents, Learnt, Node, NodeId};
 
 /// Memory per byte that needs no guard: what the largest message (8 MiB) may then
 /// cost is what the guard would allow at most (64 MiB).
@@ -57,7 +57,7 @@ pub(super) fn can_blow_up(nodes: &[Node], root: NodeId, sizes: &HashMap<NodeId, 
         };
         let fewest_bytes = match node {
             Node::Leaf(leaf) => leaf.fewest_bytes(),
-            Node::Option(_) | Node::Seq(_) => 1,
+            Node::Optional(_) | Node::Seq(_) => 1,
             Node::Array(part, len) => known[part].fewest_bytes.saturating_mul(*len),
             Node::Enum(_, variants) => {
                 1 + variants
@@ -84,7 +84,7 @@ fn is_plain(node: &Node) -> bool {
         // Hash maps hash, and set aside twice what they are told.
         Node::Map(..) | Node::Opaque(_) => false,
         Node::Enum(_, variants) => {
-            !variants.iter().any(|v| matches!(v.payload, Payload::Opaque(_)))
+            !variants.iter().any(|v| matches!(v.payload, Contents::Opaque(_)))
         }
         _ => true,
     }

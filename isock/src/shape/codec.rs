@@ -33,7 +33,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::normal::normalise;
-use super::{Field, Leaf, Node, NodeId, Payload, Shape, Variant};
+use super::{Contents, Field, Leaf, Node, NodeId, Shape, Variant};
 
 /// The largest encoded shape, in bytes.
 pub const MAX_ENCODED: usize = 64 * 1024;
@@ -134,7 +134,7 @@ fn check(nodes: &[Node]) -> Result<(), ShapeDecodeError> {
             Node::Enum(_, variants) => {
                 distinct(variants.iter().map(|variant| &variant.name))
                     && variants.iter().all(|variant| match &variant.payload {
-                        Payload::Struct(fields) => distinct_fields(fields),
+                        Contents::Struct(fields) => distinct_fields(fields),
                         _ => true,
                     })
             }
@@ -168,10 +168,10 @@ fn names(node: &Node) -> Vec<&str> {
             for variant in variants {
                 names.push(&variant.name);
                 match &variant.payload {
-                    Payload::Struct(fields) => {
+                    Contents::Struct(fields) => {
                         names.extend(fields.iter().map(|field| field.name.as_str()))
                     }
-                    Payload::Opaque(why) => names.push(why),
+                    Contents::Opaque(why) => names.push(why),
                     _ => {}
                 }
             }
@@ -233,7 +233,7 @@ impl Writer {
                 let place = Leaf::ALL.iter().position(|other| other == leaf).unwrap_or(0);
                 self.tag(FIRST_LEAF + place as u8)
             }
-            Node::Option(inner) => self.tag(32).id(*inner),
+            Node::Optional(inner) => self.tag(32).id(*inner),
             Node::Seq(element) => self.tag(33).id(*element),
             Node::Map(key, value) => self.tag(34).id(*key).id(*value),
             Node::Tuple(parts) => self.tag(35).ids(parts),
@@ -252,13 +252,13 @@ impl Writer {
         };
     }
 
-    fn payload(&mut self, payload: &Payload) -> &mut Self {
+    fn payload(&mut self, payload: &Contents) -> &mut Self {
         match payload {
-            Payload::Unit => self.tag(0),
-            Payload::Newtype(inner) => self.tag(1).id(*inner),
-            Payload::Tuple(parts) => self.tag(2).ids(parts),
-            Payload::Struct(fields) => self.tag(3).fields(fields),
-            Payload::Opaque(why) => self.tag(4).name(why),
+            Contents::Unit => self.tag(0),
+            Contents::Newtype(inner) => self.tag(1).id(*inner),
+            Contents::Tuple(parts) => self.tag(2).ids(parts),
+            Contents::Struct(fields) => self.tag(3).fields(fields),
+            Contents::Opaque(why) => self.tag(4).name(why),
         }
     }
 
@@ -333,7 +333,7 @@ impl Reader<'_> {
     fn node(&mut self) -> Result<Node, ShapeDecodeError> {
         Ok(match self.byte()? {
             0 => Node::Opaque(self.name()?),
-            32 => Node::Option(self.id()?),
+            32 => Node::Optional(self.id()?),
             33 => Node::Seq(self.id()?),
             34 => Node::Map(self.id()?, self.id()?),
             35 => Node::Tuple(self.ids()?),
@@ -360,11 +360,11 @@ impl Reader<'_> {
     fn variant(&mut self) -> Result<Variant, ShapeDecodeError> {
         let name = self.name()?;
         let payload = match self.byte()? {
-            0 => Payload::Unit,
-            1 => Payload::Newtype(self.id()?),
-            2 => Payload::Tuple(self.ids()?),
-            3 => Payload::Struct(self.fields()?),
-            4 => Payload::Opaque(self.name()?),
+            0 => Contents::Unit,
+            1 => Contents::Newtype(self.id()?),
+            2 => Contents::Tuple(self.ids()?),
+            3 => Contents::Struct(self.fields()?),
+            4 => Contents::Opaque(self.name()?),
             _ => return Err(ShapeDecodeError::Malformed),
         };
         Ok(Variant { name, payload })

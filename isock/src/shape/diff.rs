@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::display::{printable, short, Names};
 use super::path::{shorten, At, Step, Trail, MAX_LISTED};
-use super::{Field, Leaf, Node, NodeId, Payload, Shape, Variant};
+use super::{Contents, Field, Leaf, Node, NodeId, Shape, Variant};
 
 /// Pairs of places that are compared before giving up: more than two shapes of
 /// honest programs have.
@@ -140,7 +140,7 @@ impl<'s> Walk<'s> {
                 self.others(at, DifferenceKind::Opaque, here, there)
             }
             (Node::Leaf(a), Node::Leaf(b)) if a == b => {}
-            (Node::Option(a), Node::Option(b)) => self.child(at, Step::Some, *a, *b),
+            (Node::Optional(a), Node::Optional(b)) => self.child(at, Step::Some, *a, *b),
             (Node::Seq(a), Node::Seq(b)) => self.child(at, Step::Element, *a, *b),
             (Node::Map(ka, va), Node::Map(kb, vb)) => {
                 self.child(at, Step::Key, *ka, *kb);
@@ -234,17 +234,17 @@ impl<'s> Walk<'s> {
         self.order(at, "variants", here.collect(), there.collect());
     }
 
-    fn payloads(&mut self, at: At, here: &'s Payload, there: &'s Payload) {
+    fn payloads(&mut self, at: At, here: &'s Contents, there: &'s Contents) {
         match (here, there) {
-            (Payload::Unit, Payload::Unit) | (Payload::Opaque(_), Payload::Opaque(_)) => {}
-            (Payload::Newtype(a), Payload::Newtype(b)) => self.later(at, *a, *b),
-            (Payload::Tuple(a), Payload::Tuple(b)) => {
+            (Contents::Unit, Contents::Unit) | (Contents::Opaque(_), Contents::Opaque(_)) => {}
+            (Contents::Newtype(a), Contents::Newtype(b)) => self.later(at, *a, *b),
+            (Contents::Tuple(a), Contents::Tuple(b)) => {
                 self.parts(at, &Parts::List(a), &Parts::List(b))
             }
-            (Payload::Struct(a), Payload::Struct(b)) => self.fields(at, a, b),
+            (Contents::Struct(a), Contents::Struct(b)) => self.fields(at, a, b),
             _ => {
                 let kind = match (here, there) {
-                    (Payload::Opaque(_), _) | (_, Payload::Opaque(_)) => DifferenceKind::Opaque,
+                    (Contents::Opaque(_), _) | (_, Contents::Opaque(_)) => DifferenceKind::Opaque,
                     _ => DifferenceKind::Kind,
                 };
                 self.tell(
@@ -281,15 +281,15 @@ fn is_unit(node: &Node) -> bool {
     }
 }
 
-fn payload_words(side: &Side<'_>, payload: &Payload) -> String {
+fn payload_words(side: &Side<'_>, payload: &Contents) -> String {
     match payload {
-        Payload::Unit => "no payload".to_owned(),
-        Payload::Newtype(inner) => side.text(*inner, false),
-        Payload::Tuple(parts) if parts.len() == 1 => "a tuple of 1 part".to_owned(),
-        Payload::Tuple(parts) => format!("a tuple of {} parts", parts.len()),
-        Payload::Struct(fields) if fields.len() == 1 => "1 named field".to_owned(),
-        Payload::Struct(fields) => format!("{} named fields", fields.len()),
-        Payload::Opaque(_) => "opaque".to_owned(),
+        Contents::Unit => "no payload".to_owned(),
+        Contents::Newtype(inner) => side.text(*inner, false),
+        Contents::Tuple(parts) if parts.len() == 1 => "a tuple of 1 part".to_owned(),
+        Contents::Tuple(parts) => format!("a tuple of {} parts", parts.len()),
+        Contents::Struct(fields) if fields.len() == 1 => "1 named field".to_owned(),
+        Contents::Struct(fields) => format!("{} named fields", fields.len()),
+        Contents::Opaque(_) => "opaque".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
-use super::{Field, Node, NodeId, Payload, Shape, Variant};
+use super::{Contents, Field, Node, NodeId, Shape, Variant};
 
 /// Text is cut here, in bytes: a few shared nodes can unfold to more than memory holds.
 const MAX_TEXT: usize = 256 * 1024;
@@ -146,7 +146,7 @@ impl Taken {
 fn as_result(node: &Node) -> Option<(NodeId, NodeId)> {
     match node {
         Node::Enum(name, variants) if name == "Result" => match &variants[..] {
-            [Variant { name: a, payload: Payload::Newtype(ok) }, Variant { name: b, payload: Payload::Newtype(err) }]
+            [Variant { name: a, payload: Contents::Newtype(ok) }, Variant { name: b, payload: Contents::Newtype(err) }]
                 if a == "Ok" && b == "Err" =>
             {
                 Some((*ok, *err))
@@ -211,7 +211,7 @@ impl Text<'_> {
         }
         match node {
             Node::Leaf(leaf) => self.push(leaf.name()),
-            Node::Option(inner) => self.around("Option<", &[*inner], ">"),
+            Node::Optional(inner) => self.around("Option<", &[*inner], ">"),
             Node::Seq(element) => self.around("Vec<", &[*element], ">"),
             Node::Map(key, value) => self.around("HashMap<", &[*key, *value], ">"),
             Node::Array(part, 2) => self.around("(", &[*part, *part], ")"),
@@ -284,13 +284,13 @@ impl Text<'_> {
         self.push("    ");
         self.push(&printable(&variant.name));
         match &variant.payload {
-            Payload::Unit => {}
-            Payload::Newtype(inner) => self.around("(", &[*inner], ")"),
+            Contents::Unit => {}
+            Contents::Newtype(inner) => self.around("(", &[*inner], ")"),
             // A comma tells the tuple of one from the newtype.
-            Payload::Tuple(parts) if parts.len() == 1 => self.around("(", parts, ",)"),
-            Payload::Tuple(parts) => self.around("(", parts, ")"),
-            Payload::Struct(fields) if fields.is_empty() => self.push(" {}"),
-            Payload::Struct(fields) => {
+            Contents::Tuple(parts) if parts.len() == 1 => self.around("(", parts, ",)"),
+            Contents::Tuple(parts) => self.around("(", parts, ")"),
+            Contents::Struct(fields) if fields.is_empty() => self.push(" {}"),
+            Contents::Struct(fields) => {
                 self.push(" { ");
                 for (index, field) in fields.iter().enumerate() {
                     if index > 0 {
@@ -300,7 +300,7 @@ impl Text<'_> {
                 }
                 self.push(" }");
             }
-            Payload::Opaque(why) => {
+            Contents::Opaque(why) => {
                 self.push(" ");
                 self.opaque(why);
             }

@@ -391,7 +391,7 @@ impl<'de> de::Deserializer<'de> for Driven<'_> {
         deserialize_i8 I8 deserialize_i16 I16 deserialize_i32 I32 deserialize_i64 I64 deserialize_i128 I128
         deserialize_u8 U8 deserialize_u16 U16 deserialize_u32 U32 deserialize_u64 U64 deserialize_u128 U128
         deserialize_f32 F32 deserialize_f64 F64
-        deserialize_char Char deserialize_str String deserialize_string String
+        deserialize_char Char deserialize_str Text deserialize_string Text
         deserialize_bytes Bytes deserialize_byte_buf Bytes
         deserialize_unit Unit
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::codec;
 use super::normal::normalise;
-use super::{Leaf, Node, NodeId, Payload, Shape};
+use super::{Contents, Leaf, Node, NodeId, Shape};
 
 /// The hash of a shape, or of several; never 0, which means "not stated" on the wire.
 ///
@@ -74,7 +74,7 @@ fn erase(shape: &Shape, node: &Node) -> Node {
         Node::Opaque(_) => Node::Opaque(String::new()),
         Node::Enum(_, mut variants) => {
             for variant in &mut variants {
-                if let Payload::Opaque(why) = &mut variant.payload {
+                if let Contents::Opaque(why) = &mut variant.payload {
                     why.clear();
                 }
             }

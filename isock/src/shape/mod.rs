@@ -59,6 +59,9 @@ pub use trace::{Learnt, Refusal, Tracer};
 
 use serde::de::DeserializeOwned;
 
+// No public item here is called as one of the prelude's or one at the root of the crate: the
+// compiler would write `std::string::String` in every message of a program that uses isock.
+
 /// What a type looks like on the wire.
 ///
 /// A table of [`Node`]s that name each other by [`NodeId`], so that recursion is
@@ -95,7 +98,7 @@ pub enum Node {
     /// A value without parts.
     Leaf(Leaf),
     /// One byte, then the content if it is 1.
-    Option(NodeId),
+    Optional(NodeId),
     /// A length, then the elements. Sets look the same.
     Seq(NodeId),
     /// A length, then keys and values in turn.
@@ -134,13 +137,13 @@ pub struct Variant {
     /// As serde reads it, so after `rename`.
     pub name: String,
     /// What follows the number.
-    pub payload: Payload,
+    pub payload: Contents,
 }
 
 /// What a variant carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Payload {
+pub enum Contents {
     /// `Ping`
     Unit,
     /// `Moved(Place)`
@@ -207,7 +210,7 @@ leaves! {
     /// A length, then UTF-8.
     Char "char" 2
     /// A length, then UTF-8.
-    String "String" 1
+    Text "String" 1
     /// A length, then bytes; what `serde_bytes` makes of a `Vec<u8>`.
     Bytes "Bytes" 1
     /// No bytes.
@@ -249,7 +252,7 @@ impl Shape {
         self.nodes.iter().all(|node| match node {
             Node::Opaque(_) => false,
             Node::Enum(_, variants) => {
-                !variants.iter().any(|v| matches!(v.payload, Payload::Opaque(_)))
+                !variants.iter().any(|v| matches!(v.payload, Contents::Opaque(_)))
             }
             _ => true,
         })
@@ -280,7 +283,7 @@ impl Node {
     pub(crate) fn children(&self) -> Vec<NodeId> {
         match self {
             Node::Leaf(_) | Node::UnitStruct(_) | Node::Opaque(_) => Vec::new(),
-            Node::Option(a) | Node::Seq(a) | Node::Array(a, _) | Node::Newtype(_, a) => vec![*a],
+            Node::Optional(a) | Node::Seq(a) | Node::Array(a, _) | Node::Newtype(_, a) => vec![*a],
             Node::Map(key, value) => vec![*key, *value],
             Node::Tuple(parts) | Node::TupleStruct(_, parts) => parts.clone(),
             Node::Struct(_, fields) => fields.iter().map(|field| field.node).collect(),
@@ -291,7 +294,7 @@ impl Node {
     /// The nodes that every value of this one holds: a cycle of these has no end.
     pub(crate) fn always_holds(&self) -> Vec<NodeId> {
         match self {
-            Node::Option(_) | Node::Seq(_) | Node::Map(..) | Node::Enum(..) => Vec::new(),
+            Node::Optional(_) | Node::Seq(_) | Node::Map(..) | Node::Enum(..) => Vec::new(),
             _ => self.children(),
         }
     }
@@ -302,17 +305,19 @@ impl Node {
         let parts = |parts: &mut Vec<NodeId>| parts.iter_mut().for_each(|p| *p = to(*p));
         match self {
             Node::Leaf(_) | Node::UnitStruct(_) | Node::Opaque(_) => {}
-            Node::Option(a) | Node::Seq(a) | Node::Array(a, _) | Node::Newtype(_, a) => *a = to(*a),
+            Node::Optional(a) | Node::Seq(a) | Node::Array(a, _) | Node::Newtype(_, a) => {
+                *a = to(*a)
+            }
             Node::Map(key, value) => (*key, *value) = (to(*key), to(*value)),
             Node::Tuple(list) | Node::TupleStruct(_, list) => parts(list),
             Node::Struct(_, list) => fields(list),
             Node::Enum(_, variants) => {
                 for variant in variants {
                     match &mut variant.payload {
-                        Payload::Unit | Payload::Opaque(_) => {}
-                        Payload::Newtype(a) => *a = to(*a),
-                        Payload::Tuple(list) => parts(list),
-                        Payload::Struct(list) => fields(list),
+                        Contents::Unit | Contents::Opaque(_) => {}
+                        Contents::Newtype(a) => *a = to(*a),
+                        Contents::Tuple(list) => parts(list),
+                        Contents::Struct(list) => fields(list),
                     }
                 }
             }
@@ -320,13 +325,13 @@ impl Node {
     }
 }
 
-impl Payload {
+impl Contents {
     pub(crate) fn children(&self) -> Vec<NodeId> {
         match self {
-            Payload::Unit | Payload::Opaque(_) => Vec::new(),
-            Payload::Newtype(a) => vec![*a],
-            Payload::Tuple(parts) => parts.clone(),
-            Payload::Struct(fields) => fields.iter().map(|field| field.node).collect(),
+            Contents::Unit | Contents::Opaque(_) => Vec::new(),
+            Contents::Newtype(a) => vec![*a],
+            Contents::Tuple(parts) => parts.clone(),
+            Contents::Struct(fields) => fields.iter().map(|field| field.node).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::display::printable;
-use super::{Node, NodeId, Payload, Shape};
+use super::{Contents, Node, NodeId, Shape};
 
 /// Lists of paths stop here.
 pub(super) const MAX_LISTED: usize = 64;
@@ -95,7 +95,7 @@ pub(super) fn shorten(text: String) -> String {
 pub(super) fn steps(node: &Node) -> Vec<(Option<Step<'_>>, Step<'_>, NodeId)> {
     let mut out = Vec::new();
     match node {
-        Node::Option(inner) => out.push((None, Step::Some, *inner)),
+        Node::Optional(inner) => out.push((None, Step::Some, *inner)),
         Node::Seq(element) | Node::Array(element, _) => out.push((None, Step::Element, *element)),
         Node::Map(key, value) => {
             out.push((None, Step::Key, *key));
@@ -114,9 +114,9 @@ pub(super) fn steps(node: &Node) -> Vec<(Option<Step<'_>>, Step<'_>, NodeId)> {
             for variant in variants {
                 let first = Some(Step::Variant(&variant.name));
                 match &variant.payload {
-                    Payload::Unit | Payload::Opaque(_) => {}
-                    Payload::Newtype(inner) => out.push((first, Step::Inside, *inner)),
-                    Payload::Tuple(parts) => {
+                    Contents::Unit | Contents::Opaque(_) => {}
+                    Contents::Newtype(inner) => out.push((first, Step::Inside, *inner)),
+                    Contents::Tuple(parts) => {
                         out.extend(
                             parts
                                 .iter()
@@ -124,7 +124,7 @@ pub(super) fn steps(node: &Node) -> Vec<(Option<Step<'_>>, Step<'_>, NodeId)> {
                                 .map(|(i, part)| (first, Step::Index(i), *part)),
                         );
                     }
-                    Payload::Struct(fields) => {
+                    Contents::Struct(fields) => {
                         out.extend(
                             fields
                                 .iter()
@@ -159,7 +159,7 @@ pub(super) fn opaque(shape: &Shape) -> Vec<String> {
             continue;
         }
         if let Node::Enum(_, variants) = node {
-            for variant in variants.iter().filter(|v| matches!(v.payload, Payload::Opaque(_))) {
+            for variant in variants.iter().filter(|v| matches!(v.payload, Contents::Opaque(_))) {
                 let at = trail.step(at, Step::Variant(&variant.name));
                 found.push(trail.path(at));
             }

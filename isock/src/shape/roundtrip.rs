@@ -17,7 +17,7 @@ use serde::ser::{self, Serialize};
 use super::display::printable;
 use super::error::ShapeError;
 use super::path::{shorten, Step};
-use super::{Field, Leaf, Learnt, Node, NodeId, Payload, Shape, Tracer, Variant};
+use super::{Contents, Field, Leaf, Learnt, Node, NodeId, Shape, Tracer, Variant};
 
 /// What a round trip found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +195,7 @@ impl<'l> Agree<'l> {
             // Nothing is nothing.
             Some(Node::UnitStruct(_)) if written == Leaf::Unit => Ok(()),
             // Bytes read what text writes.
-            Some(Node::Leaf(Leaf::Bytes)) if written == Leaf::String => Ok(()),
+            Some(Node::Leaf(Leaf::Bytes)) if written == Leaf::Text => Ok(()),
             Some(Node::Seq(element)) if written == Leaf::Bytes && self.is_u8(*element) => Ok(()),
             Some(_) => self.differs(written.name()),
         }
@@ -248,10 +248,10 @@ impl<'l> Agree<'l> {
         written: &str,
     ) -> Result<Parts<'l>, Disagreement> {
         let expected = match variant.map(|variant| &variant.payload) {
-            None | Some(Payload::Opaque(_)) => Expected::Anything,
-            Some(Payload::Tuple(parts)) => Expected::List(parts),
-            Some(Payload::Struct(fields)) => Expected::Fields(fields),
-            Some(Payload::Unit | Payload::Newtype(_)) => {
+            None | Some(Contents::Opaque(_)) => Expected::Anything,
+            Some(Contents::Tuple(parts)) => Expected::List(parts),
+            Some(Contents::Struct(fields)) => Expected::Fields(fields),
+            Some(Contents::Unit | Contents::Newtype(_)) => {
                 return Err(self.link.disagreement(format!(
                     "it writes a variant with {written} and reads another form"
                 )))
@@ -269,7 +269,7 @@ impl<'l> Agree<'l> {
 fn kind(node: &Node) -> String {
     match node {
         Node::Leaf(leaf) => leaf.name().to_owned(),
-        Node::Option(_) => "an option".to_owned(),
+        Node::Optional(_) => "an option".to_owned(),
         Node::Seq(_) => "a sequence".to_owned(),
         Node::Map(..) => "a map".to_owned(),
         Node::Tuple(_) | Node::Array(..) => "a tuple".to_owned(),
@@ -304,7 +304,7 @@ impl<'l> ser::Serializer for Agree<'l> {
         serialize_u8 u8, U8  serialize_u16 u16, U16  serialize_u32 u32, U32
         serialize_u64 u64, U64  serialize_u128 u128, U128
         serialize_f32 f32, F32  serialize_f64 f64, F64
-        serialize_char char, Char  serialize_str &str, String  serialize_bytes &[u8], Bytes
+        serialize_char char, Char  serialize_str &str, Text  serialize_bytes &[u8], Bytes
     }
 
     fn is_human_readable(&self) -> bool {
@@ -321,7 +321,7 @@ impl<'l> ser::Serializer for Agree<'l> {
 
     fn serialize_none(self) -> Outcome {
         match self.expected() {
-            None | Some(Node::Option(_)) => Ok(()),
+            None | Some(Node::Optional(_)) => Ok(()),
             Some(_) => self.differs("an option"),
         }
     }
@@ -329,7 +329,7 @@ impl<'l> ser::Serializer for Agree<'l> {
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Outcome {
         let at = match self.expected() {
             None => None,
-            Some(Node::Option(content)) => Some(*content),
+            Some(Node::Optional(content)) => Some(*content),
             Some(_) => return self.differs("an option"),
         };
         value.serialize(self.at(at, &self.link.to(Step::Some)))
@@ -345,7 +345,7 @@ impl<'l> ser::Serializer for Agree<'l> {
 
     fn serialize_unit_variant(self, _: &'static str, number: u32, name: &'static str) -> Outcome {
         match self.variant(number, name)?.map(|variant| &variant.payload) {
-            None | Some(Payload::Unit | Payload::Opaque(_)) => Ok(()),
+            None | Some(Contents::Unit | Contents::Opaque(_)) => Ok(()),
             Some(_) => self.differs(&format!("variant {name} without a payload")),
         }
     }
@@ -358,8 +358,8 @@ impl<'l> ser::Serializer for Agree<'l> {
         value: &T,
     ) -> Outcome {
         let at = match self.variant(number, name)?.map(|variant| &variant.payload) {
-            None | Some(Payload::Opaque(_)) => None,
-            Some(Payload::Newtype(content)) => Some(*content),
+            None | Some(Contents::Opaque(_)) => None,
+            Some(Contents::Newtype(content)) => Some(*content),
             Some(_) => return self.differs(&format!("variant {name} with one value")),
         };
         value.serialize(self.at(at, &self.link.to(Step::Variant(name))))

@@ -142,7 +142,7 @@ pub(super) fn made_up(leaf: Leaf, choice: usize) -> Answer {
         Leaf::F32 => Answer::F32(float as f32),
         Leaf::F64 => Answer::F64(float),
         Leaf::Char => Answer::Char(['a', ' ', '0', 'A', '\u{e9}'][choice % 5]),
-        Leaf::String => Answer::Str(TEXTS[choice % TEXTS.len()].to_owned()),
+        Leaf::Text => Answer::Str(TEXTS[choice % TEXTS.len()].to_owned()),
         Leaf::Bytes => Answer::Bytes(vec![1; LENGTHS[choice % LENGTHS.len()]]),
         Leaf::Unit => Answer::Unit,
     }
@@ -180,7 +180,7 @@ impl Replay {
             Leaf::F32 => Answer::F32(self.take()?),
             Leaf::F64 => Answer::F64(self.take()?),
             Leaf::Char => Answer::Char(self.take()?),
-            Leaf::String => Answer::Str(self.take()?),
+            Leaf::Text => Answer::Str(self.take()?),
             // A sequence of u8 and bytes are the same on the wire.
             Leaf::Bytes => Answer::Bytes(self.take()?),
             Leaf::Unit => Answer::Unit,

@@ -30,11 +30,11 @@ fn nodes(count: usize) -> impl Strategy<Value = Node> {
     };
     let payload = move || {
         prop_oneof![
-            3 => Just(Payload::Unit),
-            1 => id().prop_map(Payload::Newtype),
-            1 => ids().prop_map(Payload::Tuple),
-            1 => fields().prop_map(Payload::Struct),
-            1 => Just(Payload::Opaque("why".to_owned())),
+            3 => Just(Contents::Unit),
+            1 => id().prop_map(Contents::Newtype),
+            1 => ids().prop_map(Contents::Tuple),
+            1 => fields().prop_map(Contents::Struct),
+            1 => Just(Contents::Opaque("why".to_owned())),
         ]
     };
     let variants = move || {
@@ -45,7 +45,7 @@ fn nodes(count: usize) -> impl Strategy<Value = Node> {
     };
     prop_oneof![
         4 => prop::sample::select(Leaf::ALL).prop_map(Node::Leaf),
-        2 => id().prop_map(Node::Option),
+        2 => id().prop_map(Node::Optional),
         2 => id().prop_map(Node::Seq),
         1 => (id(), id()).prop_map(|(key, value)| Node::Map(key, value)),
         1 => ids().prop_map(Node::Tuple),
@@ -84,7 +84,7 @@ fn tangles() -> impl Strategy<Value = Vec<Node>> {
         let id = move || (0..count).prop_map(NodeId::new);
         let node = prop_oneof![
             1 => Just(Node::Leaf(Leaf::U8)),
-            3 => id().prop_map(Node::Option),
+            3 => id().prop_map(Node::Optional),
             3 => (id(), id()).prop_map(|(key, value)| Node::Map(key, value)),
         ];
         vec(node, count)
@@ -231,11 +231,11 @@ mod hostile {
         assert_eq!(refused(&[1, 1, 9, 0]), "malformed shape");
         assert_eq!(refused(&vec![0; MAX_ENCODED + 1]), "shape too large: at most 64 KiB encoded");
         assert_eq!(
-            refused(&encoded(&[Node::Option(id(1))])),
+            refused(&encoded(&[Node::Optional(id(1))])),
             "shape points at a node that is not there"
         );
         assert_eq!(
-            refused(&encoded(&[Node::Option(id(u32::MAX as usize))])),
+            refused(&encoded(&[Node::Optional(id(u32::MAX as usize))])),
             "shape points at a node that is not there"
         );
         assert_eq!(refused(&encoded(&[leaf(), leaf()])), "shape is not in normal form");
@@ -266,14 +266,14 @@ mod hostile {
             vec![Node::Array(id(0), 3)],
             vec![Node::Tuple(vec![id(1), id(0)]), leaf()],
             vec![
-                Node::Option(id(1)),
+                Node::Optional(id(1)),
                 Node::Newtype("A".into(), id(2)),
                 Node::Newtype("B".into(), id(1)),
             ],
         ] {
             assert_eq!(refused(&encoded(&endless)), "shape contains itself in every value");
         }
-        assert!(Shape::decode(&encoded(&[Node::Option(id(0))])).is_ok());
+        assert!(Shape::decode(&encoded(&[Node::Optional(id(0))])).is_ok());
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod hostile {
         let last = MAX_NODES - 1;
         let to_next = |i: usize| id((i + 1) % MAX_NODES);
         let chain = |end: Node| {
-            (0..last).map(|i| Node::Option(to_next(i))).chain([end]).collect::<Vec<_>>()
+            (0..last).map(|i| Node::Optional(to_next(i))).chain([end]).collect::<Vec<_>>()
         };
         let wide = |names: usize| {
             let fields = (0..names).map(|i| Field { name: format!("{i:x}"), node: id(1) });

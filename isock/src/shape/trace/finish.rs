@@ -6,7 +6,7 @@ use super::super::classify;
 use super::super::codec::{ShapeDecodeError, MAX_NAME};
 use super::super::driver::Request;
 use super::super::error::ShapeError;
-use super::super::{Field, Node, NodeId, Payload, Shape, Variant};
+use super::super::{Contents, Field, Node, NodeId, Shape, Variant};
 use super::table::{Carries, Case, Fields, Form, PartId, SlotId, Table};
 use super::{words, Learnt, Refusal};
 
@@ -109,7 +109,7 @@ impl Writing<'_> {
         let name = declared_name(known.ask.request);
         match &known.form {
             Form::Leaf(leaf) => Node::Leaf(*leaf),
-            Form::Option(content) => Node::Option(id(content)),
+            Form::Option(content) => Node::Optional(id(content)),
             Form::Seq(element) => {
                 self.sizes.insert(NodeId::new(part), table.slots[*element].size);
                 Node::Seq(id(element))
@@ -127,13 +127,15 @@ impl Writing<'_> {
                 let variant = |(index, case): (usize, &Case)| Variant {
                     name: cases.name(index),
                     payload: match &case.carries {
-                        Carries::Unknown => Payload::Opaque(reason(cause(table, part))),
-                        Carries::Refused(why) => Payload::Opaque(limited(why)),
-                        Carries::Unit => Payload::Unit,
-                        Carries::Newtype(slot) => Payload::Newtype(id(slot)),
+                        Carries::Unknown => Contents::Opaque(reason(cause(table, part))),
+                        Carries::Refused(why) => Contents::Opaque(limited(why)),
+                        Carries::Unit => Contents::Unit,
+                        Carries::Newtype(slot) => Contents::Newtype(id(slot)),
                         Carries::Parts(payload) => match &table.parts[*payload].form {
-                            Form::Struct(fields) => Payload::Struct(named(fields, &mut id)),
-                            other => Payload::Tuple(other.elements().iter().map(&mut id).collect()),
+                            Form::Struct(fields) => Contents::Struct(named(fields, &mut id)),
+                            other => {
+                                Contents::Tuple(other.elements().iter().map(&mut id).collect())
+                            }
                         },
                     },
                 };
