@@ -168,6 +168,7 @@ mod pace;
 pub mod proto;
 mod router;
 mod server;
+pub mod shape;
 #[cfg(unix)]
 mod sys;
 #[doc(hidden)]

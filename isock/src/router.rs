@@ -3,7 +3,7 @@
 //! Knows registrations. Does not know connections or threads.
 
 use crate::{
-    action::{Info, Registration},
+    action::{Info, Registration, Uncarried, RESERVED},
     error::RegisterError,
     pace::Pace,
     wire::name_hash,
@@ -12,9 +12,6 @@ use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
-
-/// The prefix of the names that are the library's own.
-pub(crate) const RESERVED: &str = "isock.";
 
 /// A table that can grow while it is used.
 #[derive(Debug, Default)]
@@ -31,11 +28,14 @@ impl Router {
     /// Adds an action of the user's.
     ///
     /// # Errors
-    /// If its name, or the number of its name, is taken.
+    /// If its name, or the number of its name, is taken, or a type of it cannot travel.
     pub(crate) fn add(&self, registration: Registration) -> Result<(), RegisterError> {
         let name = registration.info().name;
         if name.starts_with(RESERVED) {
             return Err(RegisterError::Reserved { name });
+        }
+        if let Err(Uncarried { part, why }) = registration.shapes() {
+            return Err(RegisterError::Uncarried { name, part, why: why.clone() });
         }
         self.insert(registration)
     }

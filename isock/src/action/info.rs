@@ -1,5 +1,8 @@
 //! What tools and messages say about an action.
 
+/// The prefix of the names that are the library's own.
+pub(crate) const RESERVED: &str = "isock.";
+
 /// Name, documentation and kind of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -13,6 +13,7 @@ mod never;
 mod payload;
 mod registration;
 mod send_as;
+mod shapes;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
@@ -20,6 +21,7 @@ pub(crate) use context::Decoding;
 pub use context::{CallInfo, Context, Peer};
 pub use failure::Failure;
 pub use handle::Handle;
+pub(crate) use info::RESERVED;
 pub use info::{ActionKind, Info};
 pub use kind::{
     Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streams, Unary,
@@ -29,6 +31,7 @@ pub use payload::Payload;
 pub(crate) use registration::Handled;
 pub use registration::Registration;
 pub use send_as::SendAs;
+pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
 
 use std::fmt::{Debug, Display};
 

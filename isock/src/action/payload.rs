@@ -1,6 +1,9 @@
 //! What can travel.
 
-use crate::wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder};
+use crate::{
+    shape::{Learnt, RoundtripError, Tracer},
+    wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder},
+};
 use serde::{de::DeserializeOwned, Serialize};
 
 /// A type that can be sent and received: every owned type with serde's two derives.
@@ -15,6 +18,8 @@ pub trait Payload: Sized + Send + 'static {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError>;
+    #[doc(hidden)]
+    fn learn() -> Result<Learnt, RoundtripError>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -25,5 +30,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
 
     fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<T, DecodeError> {
         guard::decode(bytes, limits)
+    }
+
+    fn learn() -> Result<Learnt, RoundtripError> {
+        // What `Serialize` writes is checked where tests run; shipped programs start sooner.
+        if cfg!(debug_assertions) {
+            Tracer::new().check_roundtrip::<T>()
+        } else {
+            Ok(Tracer::new().trace::<T>()?)
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The registration stub: an action bound to its handler.
 
-use super::{Action, CallInfo, Context, Failure, Info, Payload};
+use super::{shapes_of, Action, CallInfo, Context, Failure, Info, Payload, Shapes, Uncarried};
 use crate::wire::{DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
 
@@ -10,6 +10,7 @@ use std::{any::Any, fmt, sync::Arc};
 #[must_use = "a registration does nothing until a server takes it"]
 pub struct Registration {
     info: Info,
+    shapes: Result<&'static Shapes, &'static Uncarried>,
     handler: Arc<Handler>,
 }
 
@@ -45,12 +46,21 @@ impl Registration {
                 Err(error) => failed(error, call, out),
             }
         };
-        Registration { info: A::INFO.kind::<A::Kind>(), handler: Arc::new(handler) }
+        Registration {
+            info: A::INFO.kind::<A::Kind>(),
+            shapes: shapes_of::<A>(),
+            handler: Arc::new(handler),
+        }
     }
 
     /// Name and documentation of the action.
     pub fn info(&self) -> Info {
         self.info
+    }
+
+    /// What its types look like on the wire, or why one of them cannot travel.
+    pub(crate) fn shapes(&self) -> Result<&'static Shapes, &'static Uncarried> {
+        self.shapes
     }
 
     pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {

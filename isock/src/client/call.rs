@@ -1,9 +1,6 @@
 //! A call under way, with its types.
 
-use super::{
-    raw::{RawCall, RawReply},
-    CallResult,
-};
+use super::{mismatch::Explained, raw::RawReply, CallResult};
 use crate::{
     action::{Action, Decoding, Payload},
     error::{CallError, Problem, ProblemKind},
@@ -22,12 +19,12 @@ use std::{
 #[must_use = "dropping a call cancels it; use `.wait()`, `.await` or `.detach()`"]
 pub struct Call<A: Action> {
     /// What failed before anything was sent, until it has been told.
-    state: Result<RawCall, Option<Problem>>,
+    state: Result<Explained, Option<Problem>>,
     action: PhantomData<fn() -> A>,
 }
 
 impl<A: Action> Call<A> {
-    pub(super) fn new(state: Result<RawCall, Problem>) -> Call<A> {
+    pub(super) fn new(state: Result<Explained, Problem>) -> Call<A> {
         Call { state: state.map_err(Some), action: PhantomData }
     }
 
@@ -46,8 +43,9 @@ impl<A: Action> Call<A> {
     }
 
     /// Whether [`wait`](Call::wait) would return at once, as far as has been read. Does not read.
+    /// After a mismatch `wait` asks the server for its types first.
     pub fn is_finished(&self) -> bool {
-        self.state.as_ref().map_or(true, RawCall::has_ended)
+        self.state.as_ref().map_or(true, Explained::has_ended)
     }
 
     /// Lets the call go on by itself; its outcome is dropped.

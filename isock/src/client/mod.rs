@@ -5,6 +5,7 @@ mod backoff;
 mod builder;
 mod call;
 mod channel;
+mod mismatch;
 mod raw;
 mod request;
 

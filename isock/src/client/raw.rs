@@ -9,7 +9,7 @@ use super::{
     channel::{Channel, NoLink},
 };
 use crate::{
-    action::{ActionKind, Decoding},
+    action::{ActionKind, Decoding, Shapes},
     error::{Problem, ProblemKind},
     net::{Ended, Link, Refused, Started},
     proto::{Closed, NewCall, NotStarted, SharedBody},
@@ -27,7 +27,7 @@ use std::{
 pub(super) struct Order {
     pub(super) action: &'static str,
     pub(super) name: u32,
-    pub(super) shape: u64,
+    pub(super) shapes: &'static Shapes,
     pub(super) kind: ActionKind,
     pub(super) body: SharedBody,
     pub(super) deadline: Instant,
@@ -41,7 +41,7 @@ pub(super) enum RawReply {
     Error(Vec<u8>),
 }
 
-type RawResult = Result<RawReply, Problem>;
+pub(super) type RawResult = Result<RawReply, Problem>;
 
 /// A call under way.
 #[derive(Debug)]
@@ -73,6 +73,15 @@ impl RawCall {
         RawCall { channel, order, made: 0, ran: Ran::No, state, timer: None }
     }
 
+    /// Another call on the same channel, to learn about this one.
+    pub(super) fn about(&self, order: impl FnOnce(&Order) -> Order) -> RawCall {
+        RawCall::new(Arc::clone(&self.channel), order(&self.order))
+    }
+
+    pub(super) fn order(&self) -> &Order {
+        &self.order
+    }
+
     /// What decoding the reply may cost.
     pub(super) fn decoding(&self) -> Decoding {
         let limits = &self.channel.settings.limits;
@@ -88,7 +97,7 @@ impl RawCall {
     }
 
     /// Blocks until the call has ended.
-    pub(super) fn wait(mut self) -> RawResult {
+    pub(super) fn wait(&mut self) -> RawResult {
         loop {
             match &self.state {
                 State::Waiting(at) => {
@@ -195,7 +204,7 @@ impl RawCall {
         let now = Instant::now();
         let head = CallHead {
             name: self.order.name,
-            shape: self.order.shape,
+            shape: self.order.shapes.hash(),
             remaining: Some(self.order.deadline.saturating_duration_since(now)),
             metadata: 0,
         };

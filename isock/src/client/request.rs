@@ -2,11 +2,12 @@
 
 use super::{
     channel::Channel,
+    mismatch::Explained,
     raw::{Order, RawCall},
     Call, CallResult,
 };
 use crate::{
-    action::{Action, Kind, OneReply, Repeatable, SendAs},
+    action::{shapes_of, Action, Kind, OneReply, Repeatable, SendAs, Uncarried},
     error::{Problem, ProblemKind},
     wire::{name_hash, EncodeError, Encoder, Ran},
 };
@@ -70,13 +71,14 @@ impl<A: Action> Request<A> {
         Call::new(self.begin())
     }
 
-    fn begin(self) -> Result<RawCall, Problem> {
+    fn begin(self) -> Result<Explained, Problem> {
         let action = A::INFO.name;
+        let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
         let body = self.input.map_err(|error| unencodable(&error).action(action))?;
         let order = Order {
             action,
             name: name_hash(action),
-            shape: 0,
+            shapes,
             kind: <A::Kind as Kind>::VALUE,
             body: Arc::new(body),
             deadline: after(self.timeout),
@@ -84,7 +86,7 @@ impl<A: Action> Request<A> {
         };
         let mut call = RawCall::new(self.channel, order);
         call.begin()?;
-        Ok(call)
+        Ok(Explained::new(call))
     }
 }
 
@@ -92,6 +94,11 @@ impl<A: Action> Request<A> {
 fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
+}
+
+/// Told before a byte moves, on this side too.
+fn uncarried(Uncarried { part, why }: &Uncarried) -> Problem {
+    Problem::new(ProblemKind::InputUnencodable, Ran::No, format!("because of its {part}: {why}"))
 }
 
 fn unencodable(error: &EncodeError) -> Problem {

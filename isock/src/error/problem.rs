@@ -113,6 +113,16 @@ impl Problem {
         self
     }
 
+    /// What was said about it.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Problem {
+        self.0.detail = detail.into();
+        self
+    }
+
     /// An earlier attempt of the same call may have run: the last one cannot take that back.
     pub(crate) fn at_least(mut self, ran: Ran) -> Problem {
         if self.0.ran == Ran::No {

@@ -1,7 +1,10 @@
 //! Errors for whoever starts a program.
 
 use super::Problem;
-use crate::address::{Address, BadAddress};
+use crate::{
+    address::{Address, BadAddress},
+    shape::RoundtripError,
+};
 use std::{fmt, io, sync::Arc};
 
 /// Why an action was not registered.
@@ -27,6 +30,17 @@ pub enum RegisterError {
     Reserved {
         /// The name.
         name: &'static str,
+    },
+    /// A type of the action cannot travel: postcard cannot carry it, or, found in debug builds,
+    /// it is not read as it is written.
+    #[error("`{name}` cannot be registered because of its {part}: {why}")]
+    Uncarried {
+        /// The name.
+        name: &'static str,
+        /// Which of its types: `input`, `output`, `error`, `item` or `upload`.
+        part: &'static str,
+        /// Where in the type, because of what, and what to do.
+        why: Box<RoundtripError>,
     },
     /// The server has stopped.
     #[error("`{name}` was not registered: the server has stopped")]

@@ -6,7 +6,7 @@ use super::{
     Log, ServerBuilder,
 };
 use crate::{
-    action::{Action, Context, Decoding, Registration},
+    action::{Action, Bytes, Context, Decoding, Registration},
     address::Address,
     builtin,
     client::Client,
@@ -15,6 +15,7 @@ use crate::{
     net::{bind, random_id, serve, Account, Command, EventLoop, Remote},
     proto::Config,
     router::Router,
+    shape::Shape,
 };
 use std::{
     fmt,
@@ -149,6 +150,13 @@ fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
     router.insert(builtin::Actions::with(move |(), _| {
         let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
         Ok(infos.into_iter().map(|info| info.name.to_owned()).collect())
+    }))?;
+    let table = Arc::downgrade(router);
+    router.insert(builtin::ShapesOf::with(move |name, _| {
+        let entry = table.upgrade().and_then(|router| router.find(name));
+        let shapes = entry.and_then(|entry| entry.registration.shapes().ok());
+        let encoded = |shape: Option<&Shape>| shape.map(|shape| Bytes::from(shape.encode()));
+        Ok(shapes.map(|shapes| shapes.parts().map(encoded).to_vec()).unwrap_or_default())
     }))
 }
 
@@ -195,7 +203,7 @@ impl ServerHandle {
     /// Adds an action while the server runs; connections that exist can call it at once.
     ///
     /// # Errors
-    /// If its name is taken.
+    /// If its name is taken, or a type of it cannot travel.
     pub fn add(&self, registration: Registration) -> Result<(), RegisterError> {
         let name = registration.info().name;
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
@@ -207,7 +215,7 @@ impl ServerHandle {
     /// The same with a closure or a function.
     ///
     /// # Errors
-    /// If its name is taken.
+    /// If its name is taken, or a type of it cannot travel.
     pub fn on<A: Action>(
         &self,
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,

@@ -2,7 +2,7 @@
 
 use super::{panics::contained, workers::Workers, Log};
 use crate::{
-    action::{CallInfo, Decoding, Handled, Info, Peer, Registration},
+    action::{CallInfo, Decoding, Handled, Info, Peer, Registration, Shapes},
     net::{self, Account, Charge, Command, ConnId, Done, Incoming, Origin, Remote, Service},
     pace::Pace,
     proto::{Answer, Closed, ServedKey},
@@ -90,6 +90,12 @@ impl Service for Dispatch {
         let Some(entry) = self.router.find(call.head.name) else {
             return refuse(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
         };
+        // Unlike at equal hashes, what comes next would read one type's bytes as another's.
+        let ours = entry.registration.shapes().map_or(0, Shapes::hash);
+        if ours != 0 && call.head.shape != 0 && ours != call.head.shape {
+            let text = format!("{ours:016x}");
+            return refuse(Refusal::new(RefusalCode::MISMATCH, Ran::No, text));
+        }
         let input = call.body.len() - call.head.metadata as usize;
         if let Some(limit) = entry.registration.info().max_input.filter(|limit| input > *limit) {
             let text = format!("{input} bytes, and the action takes {limit}");

@@ -1,0 +1,260 @@
+//! A mismatch in words: the server's shapes, asked for and compared with this program's.
+//!
+//! Wraps every call. One that ends otherwise costs nothing here.
+
+use super::raw::{Order, RawCall, RawReply, RawResult};
+use crate::{
+    action::{Action, ActionKind, Decoding, Payload, Shapes, PARTS},
+    builtin::ShapesOf,
+    error::{Problem, ProblemKind},
+    shape::{diff, Shape, ShapeHash},
+    wire::{name_hash, Encoder, Ran},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+/// Pairs of builds that are remembered in words; one more empties the table.
+const MAX_REMEMBERED: usize = 128;
+
+/// A call whose mismatch is told in words.
+#[derive(Debug)]
+pub(super) struct Explained {
+    call: RawCall,
+    /// Set once the server has refused the call for its types.
+    asked: Option<Box<Asked>>,
+}
+
+/// The server is being asked for its types.
+#[derive(Debug)]
+struct Asked {
+    question: RawCall,
+    /// What the call ends with when the answer is there, or does not come.
+    problem: Problem,
+    pair: Pair,
+}
+
+/// An action and the hashes of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    name: u32,
+    here: u64,
+    there: u64,
+}
+
+impl Explained {
+    pub(super) fn new(call: RawCall) -> Explained {
+        Explained { call, asked: None }
+    }
+
+    pub(super) fn decoding(&self) -> Decoding {
+        self.call.decoding()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        match &self.asked {
+            Some(asked) => asked.question.has_ended(),
+            None => self.call.has_ended(),
+        }
+    }
+
+    /// Blocks until the call has ended.
+    pub(super) fn wait(self) -> RawResult {
+        let Explained { mut call, asked } = self;
+        let asked = match asked {
+            Some(asked) => asked,
+            None => match call.wait() {
+                Err(problem) => ask(&call, problem)?,
+                reply => return reply,
+            },
+        };
+        let Asked { mut question, problem, pair } = *asked;
+        let answer = question.wait();
+        Err(told(&call, problem, pair, answer))
+    }
+
+    /// Goes on as far as it can without blocking.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RawResult> {
+        let asked = match &mut self.asked {
+            Some(asked) => asked,
+            None => match self.call.poll(cx) {
+                Poll::Ready(Err(problem)) => match ask(&self.call, problem) {
+                    Ok(asked) => self.asked.insert(asked),
+                    Err(problem) => return Poll::Ready(Err(problem)),
+                },
+                other => return other,
+            },
+        };
+        let Poll::Ready(answer) = asked.question.poll(cx) else { return Poll::Pending };
+        let (problem, pair) = (asked.problem.clone(), asked.pair);
+        // Polled again, the call says that it has ended.
+        self.asked = None;
+        Poll::Ready(Err(told(&self.call, problem, pair, answer)))
+    }
+
+    pub(super) fn detach(self) {
+        // Nobody would hear what the server answers.
+        if self.asked.is_none() {
+            self.call.detach();
+        }
+    }
+
+    pub(super) fn cancel(&mut self) -> Ran {
+        self.call.cancel()
+    }
+}
+
+/// Asks the server what its types are.
+///
+/// # Errors
+/// The problem as the call's end, if it is no mismatch or is in words already.
+fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
+    if problem.kind() != ProblemKind::Mismatch {
+        return Err(problem);
+    }
+    let order = call.order();
+    // What a server of another make says instead is kept as it is.
+    let Ok(there) = u64::from_str_radix(problem.detail(), 16) else { return Err(problem) };
+    let pair = Pair { name: order.name, here: order.shapes.hash(), there };
+    let known = remembered().get(&pair).cloned();
+    if let Some(words) = known {
+        return Err(problem.with_detail(&*words));
+    }
+    let mut encoder = Encoder::new(u32::MAX as usize);
+    if Payload::encode(&order.name, &mut encoder).is_err() {
+        return Err(problem);
+    }
+    let mut question = call.about(|order| Order {
+        action: ShapesOf::INFO.name,
+        name: name_hash(ShapesOf::INFO.name),
+        shapes: &Shapes::UNSTATED,
+        kind: ActionKind::Read,
+        body: Arc::new(encoder.into_bytes()),
+        deadline: order.deadline,
+        attempts: order.attempts,
+    });
+    match question.begin() {
+        Ok(()) => Ok(Box::new(Asked { question, problem, pair })),
+        Err(_) => Err(problem),
+    }
+}
+
+/// The problem in words, as far as the answer gives them.
+fn told(call: &RawCall, problem: Problem, pair: Pair, answer: RawResult) -> Problem {
+    let theirs = match answer {
+        Ok(RawReply::Value(bytes)) => shapes_in(&bytes, call.decoding()),
+        _ => None,
+    };
+    let Some(theirs) = theirs else {
+        return problem.with_detail("the server did not say what its types are");
+    };
+    let theirs = theirs.each_ref().map(Option::as_ref);
+    let words: Arc<str> = differences(call.order().shapes.parts(), theirs).into();
+    // Whoever answers for another pair must not put words into its place.
+    if ShapeHash::of_parts(&theirs).get() == pair.there {
+        remember(pair, Arc::clone(&words));
+    }
+    problem.with_detail(&*words)
+}
+
+fn shapes_in(answer: &[u8], decoding: Decoding) -> Option<[Option<Shape>; PARTS.len()]> {
+    let limits = decoding.limits(&ShapesOf::INFO, answer.len());
+    let parts = <ShapesOf as Action>::Output::decode(answer, limits).ok()?;
+    let decoded = |part: Option<crate::action::Bytes>| match part {
+        Some(bytes) => Shape::decode(&bytes).ok().map(Some),
+        None => Some(None),
+    };
+    let shapes: Option<Vec<Option<Shape>>> = parts.into_iter().map(decoded).collect();
+    shapes?.try_into().ok()
+}
+
+fn differences(
+    here: [Option<&Shape>; PARTS.len()],
+    there: [Option<&Shape>; PARTS.len()],
+) -> String {
+    let mut words = Vec::new();
+    for ((part, here), there) in PARTS.into_iter().zip(here).zip(there) {
+        match (here, there) {
+            (Some(here), Some(there)) => {
+                words.extend(diff(here, there).iter().map(|found| format!("{part}: {found}")));
+            }
+            (None, None) => {}
+            (Some(_), None) => words.push(format!("{part}: one here, none there")),
+            (None, Some(_)) => words.push(format!("{part}: none here, one there")),
+        }
+    }
+    words.join("; ")
+}
+
+type Remembered = BTreeMap<Pair, Arc<str>>;
+
+/// Words of mismatches that this program has met.
+fn remembered() -> MutexGuard<'static, Remembered> {
+    static REMEMBERED: Mutex<Remembered> = Mutex::new(BTreeMap::new());
+    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember(pair: Pair, words: Arc<str>) {
+    let mut table = remembered();
+    if table.len() >= MAX_REMEMBERED {
+        table.clear();
+    }
+    table.insert(pair, words);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        action::{shapes_of, Failure, Info, Never, Once, Unary},
+        CallError, Client, Server,
+    };
+
+    macro_rules! build {
+        ($build:ident, $input:ty) => {
+            struct $build;
+
+            impl Action for $build {
+                type Input = $input;
+                type Output = ();
+                type Error = Failure;
+                type Item = Never;
+                type Upload = Never;
+                type Kind = Once;
+                type Pattern = Unary;
+                const INFO: Info = Info::new("asked-once");
+            }
+        };
+    }
+    build!(Here, u32);
+    build!(There, String);
+
+    fn told(client: &Client) -> String {
+        match client.run::<Here>(1) {
+            Err(CallError::Call(problem)) => problem.detail().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pair_is_asked_for_once_and_the_memory_of_it_is_bounded() {
+        let server = Server::in_memory().on::<There>(|_, _| Ok(())).spawn().expect("a server");
+        let client = server.client();
+        assert_eq!(told(&client), "input: value: u32 here, String there");
+        let hash = |shapes: Result<&Shapes, _>| shapes.map_or(0, Shapes::hash);
+        let (here, there) = (hash(shapes_of::<Here>()), hash(shapes_of::<There>()));
+        let pair = Pair { name: name_hash("asked-once"), here, there };
+        // What is told from now on can come from nowhere else.
+        remember(pair, "as remembered".into());
+        assert_eq!(told(&client), "as remembered");
+
+        // In the same test: the table is the program's.
+        let pairs = (1..=3 * MAX_REMEMBERED as u64).map(|here| Pair { name: 0, here, there: 0 });
+        for pair in pairs {
+            remember(pair, "".into());
+            assert!(remembered().len() <= MAX_REMEMBERED);
+        }
+    }
+}
