@@ -63,7 +63,8 @@ fn large_values_both_ways_and_small_ones_between_them() {
         for thread in 0..3u8 {
             let client = &client;
             scope.spawn(move || {
-                let large = Bytes(vec![thread; 3_000_000]);
+                // Together less than a client queues.
+                let large = Bytes(vec![thread; 1_300_000]);
                 for _ in 0..4 {
                     let calls: Vec<_> = (0..2).map(|_| client.start::<Blob>(&large)).collect();
                     for call in calls {

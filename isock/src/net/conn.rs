@@ -19,6 +19,8 @@ use std::{
 const LINGER: Duration = Duration::from_secs(1);
 /// How much is read then, in bytes.
 const LINGER_BYTES: usize = 8 << 20;
+/// How long a connection is read in one turn: many small frames are more work than their bytes say.
+const TURN_TIME: Duration = Duration::from_millis(1);
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
 
@@ -86,7 +88,7 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Reads for at most `turn` bytes and hands the calls over. `spare` is memory for input, lent
+    /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over. `spare` is memory for input, lent
     /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
     pub(super) fn read(
         &mut self,
@@ -100,6 +102,7 @@ impl<S: Service> Conn<S> {
         }
         self.input.grow_into(spare);
         let mut taken = 0;
+        let mut began = None;
         while taken < turn && self.readable && self.proto.wants_input() {
             let space = self.input.space();
             let room = space.len();
@@ -111,7 +114,10 @@ impl<S: Service> Conn<S> {
                     self.readable = n == room || self.read_closed;
                     self.input.filled(n);
                     taken += n;
-                    self.dispatch(service, jobs);
+                    let now = self.dispatch(service, jobs);
+                    if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
@@ -126,12 +132,12 @@ impl<S: Service> Conn<S> {
         self.input.shrink_into(spare);
     }
 
-    /// Hands over what the connection has understood.
-    pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) {
+    /// Hands over what the connection has understood; says when it began to.
+    pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) -> Instant {
         let now = Instant::now();
         while self.may_dispatch() {
-            let Some(event) = self.proto.read(now, &mut self.input) else { return };
-            let Some(session) = &mut self.session else { return };
+            let Some(event) = self.proto.read(now, &mut self.input) else { return now };
+            let Some(session) = &mut self.session else { return now };
             let (key, head, body) = match event {
                 Event::Call { key, head, body } => (Some(key), head, body),
                 Event::Send { head, body } => (None, head, body),
@@ -153,6 +159,7 @@ impl<S: Service> Conn<S> {
             let job = service.call(session, call, &mut |key, answer| proto.answer(key, answer));
             jobs.extend(job);
         }
+        now
     }
 
     /// A peer that leaves its replies unread gets no further calls run; its end is always heard.
