@@ -103,7 +103,8 @@ use syn::{parse_macro_input, DeriveInput};
 ///
 /// ## `stream`
 ///
-/// The handler sends items of this type before it returns the output.
+/// The handler sends items of this type before it returns the output. A streaming action can be
+/// declared; this version does not serve or call one yet.
 ///
 /// ```
 /// # use isock::{Action, Streams};

@@ -28,7 +28,7 @@ impl<A: Action> Call<A> {
         Call { state: state.map_err(Some), action: PhantomData }
     }
 
-    /// Blocks until the call has ended, at the latest by its deadline.
+    /// Blocks until the call has ended, at the latest some 50 ms after its deadline.
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.

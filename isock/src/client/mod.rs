@@ -21,7 +21,7 @@ use crate::{
     net::Remote,
 };
 use channel::{Channel, Settings, Target};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 /// What [`run`](Client::run) gives for the action `A`.
 pub type CallResult<A> = Result<<A as Action>::Output, CallError<<A as Action>::Error>>;
@@ -62,6 +62,13 @@ impl Client {
         Client::with(Target::Memory(server), Settings::default())
     }
 
+    /// Connects if that is possible now, so that calls which are started next leave at once.
+    pub(crate) fn connect_now(&self) {
+        let deadline = Instant::now() + self.channel.settings.limits.handshake;
+        // Why it is not possible is told by the first call.
+        let _ = self.channel.link(deadline);
+    }
+
     fn with(target: Target, settings: Settings) -> Client {
         Client { channel: Channel::new(target, settings) }
     }
@@ -97,7 +104,8 @@ impl Client {
         self.run::<A>(action)
     }
 
-    /// Starts a call and returns at once; wait for it with [`Call::wait`] or `.await`. Calls that
+    /// Starts a call and returns at once. Without a connection, before the first call of a lazy
+    /// client or after the server has gone, the call is sent when somebody waits for it; wait for it with [`Call::wait`] or `.await`. Calls that
     /// overlap share the connection and have no order among themselves.
     pub fn start<A: Action>(&self, input: impl SendAs<A::Input>) -> Call<A>
     where

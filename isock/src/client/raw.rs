@@ -147,7 +147,7 @@ impl RawCall {
             State::Ended => {
                 panic!("a call was polled after it had ended");
             }
-            _ if self.order.deadline <= now && !self.has_ended() => {
+            _ if self.order.deadline <= now && !self.has_ended_after_all() => {
                 return Err(Stop::Problem(self.late()));
             }
             State::Waiting(Some(at)) if *at > now => {
@@ -186,6 +186,16 @@ impl RawCall {
             }
         }
         Ok(None)
+    }
+
+    /// The same after a look at what lies there unread.
+    fn has_ended_after_all(&self) -> bool {
+        if let State::Sent(link, started) = &self.state {
+            if !started.pending.is_ended() {
+                link.glance();
+            }
+        }
+        self.has_ended()
     }
 
     /// Whether the answer of the attempt under way is there.

@@ -26,7 +26,8 @@ struct Parts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// No server could be reached: start one, or check the address. It did not run.
+    /// No server could be reached: start one, or check the address. It did not run, unless an
+    /// earlier attempt may have.
     NotConnected,
     /// What answers at the address is no isock server, or one of another version: check the
     /// address and both builds. It did not run.
@@ -44,7 +45,8 @@ pub enum ProblemKind {
     InputTooLarge,
     /// The input's own `Serialize` failed, or asks for what postcard cannot carry. It did not run.
     InputUnencodable,
-    /// The server is past a bound: try again later. It did not run.
+    /// The server is past a bound: try again later. It did not run, unless it was the answer that
+    /// was past a bound: `ran()` tells.
     Overloaded,
     /// The server is stopping: call another one. It did not run.
     Stopping,

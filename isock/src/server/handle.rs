@@ -191,12 +191,20 @@ impl ServerHandle {
         self.addresses().first().cloned().unwrap_or_else(Address::memory)
     }
 
-    /// A client of this server: over its first address, or in memory if it has none. It connects
-    /// with its first call.
+    /// A client of this server: over its first address, or in memory if it has none. A server that
+    /// has stopped is noticed by its first call.
     pub fn client(&self) -> Client {
         match self.addresses().first() {
-            Some(address) => Client::of_address(address.clone()),
-            None => Client::in_memory(self.stopper.remote.clone()),
+            Some(address) => {
+                let client = Client::of_address(address.clone());
+                client.connect_now();
+                client
+            }
+            None => {
+                let client = Client::in_memory(self.stopper.remote.clone());
+                client.connect_now();
+                client
+            }
         }
     }
 
