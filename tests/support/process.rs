@@ -58,6 +58,11 @@ impl Process {
         usage::of(self.child.id())
     }
 
+    /// Ends its input, which it takes as the sign to end.
+    pub fn tell(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// Stops it for a while; [`resume`](Process::resume) lets it go on.
     pub fn pause(&self) {
         self.signal("-STOP");
