@@ -60,7 +60,7 @@ pub(crate) fn forget_paths() {
 /// All is as before by then.
 const SETTLED: Duration = Duration::from_secs(5);
 /// What may stay, in bytes: tables of the loop, which grow with the calls in flight.
-const STAYS: usize = 256 * 1024;
+const STAYS: usize = 512 * 1024;
 /// How long a server is watched that has nothing to do, and what it may spend on that.
 const WATCHED: Duration = ms(50);
 const IDLE: Duration = ms(15);

@@ -8,7 +8,7 @@ use isock_tests::{
 };
 use std::{
     env,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read, Write},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["server", file] => serve(file.to_owned()),
         ["client", address] => call(address),
         ["churn", address] => churn(address),
-        ["echo", address] => echo(address),
+        ["hoarder", address] => echo_with_few_descriptors(address),
         ["interrupted", address] => echo_while_interrupted(address),
-        _ => Err("usage: peer server FILE | peer client|churn|echo|interrupted ADDRESS".into()),
+        _ => Err("usage: peer server FILE | peer client|churn|hoarder|interrupted ADDRESS".into()),
     }
 }
 
@@ -66,10 +66,16 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Serves [`Echo`] at an address that it prints.
-fn echo(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// Serves [`Echo`] at an address that it prints. All descriptors but a few are taken, until it
+/// reads a line.
+fn echo_with_few_descriptors(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    const LEFT: usize = 16;
     let server = Server::builder().on::<Echo>(|text, _| Ok(text)).bind(address)?.spawn()?;
+    let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    hoard.truncate(hoard.len() - LEFT);
     say(&server.address().to_string());
+    io::stdin().read_line(&mut String::new())?;
+    drop(hoard);
     until_told();
     Ok(())
 }

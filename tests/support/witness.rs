@@ -93,7 +93,8 @@ fn watch(client: &Client, server: Usage, enough: &AtomicBool) -> Seen {
 
 /// A machine that is busy with other programs lets threads wait for a processor. That is not the
 /// server's doing, and the kernel tells it apart.
-struct Machine {
+#[derive(Debug)]
+pub struct Machine {
     server: Usage,
     caller: u64,
     seen: (Instant, Waits),
@@ -103,7 +104,8 @@ struct Machine {
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Machine {
-    fn new(server: Usage) -> Machine {
+    /// Looks at this thread and at a server.
+    pub fn new(server: Usage) -> Machine {
         let caller = usage::thread_id();
         Machine { server, caller, seen: (Instant::now(), Machine::look(server, caller)) }
     }
@@ -122,8 +124,8 @@ impl Machine {
         }
     }
 
-    /// Since the last look.
-    fn kept_us_waiting(&self) -> Duration {
+    /// How long it was busy with others since the last look, while we were ready to run.
+    pub fn kept_us_waiting(&self) -> Duration {
         Machine::look(self.server, self.caller).since(&self.seen.1)
     }
 }

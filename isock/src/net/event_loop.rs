@@ -508,6 +508,8 @@ impl<S: Service> EventLoop<S> {
             self.service.closed(session, &Closed::Eof);
         }
         conn.stream.deregister(self.poll.registry());
+        drop(conn);
+        self.listeners.iter_mut().for_each(Accepting::room);
     }
 
     // Time.
