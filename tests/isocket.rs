@@ -175,7 +175,7 @@ fn frame_of_length(len: u32) -> Vec<u8> {
 fn scenario_6_broken_lengths_end_their_own_connection_only() {
     let server = echo_server();
     for (what, len) in [("too short", 3), ("huge", u32::MAX), ("a gigabyte", 1 << 30)] {
-        let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+        let mut raw = Raw::new(raw::connect(server.address()).unwrap());
         raw.shake_hands();
         raw.send(&frame_of_length(len));
         assert_eq!(raw.closed(), Ok(CloseCode::BAD_LENGTH), "{what}");
@@ -190,7 +190,7 @@ fn scenario_6_a_close_in_the_middle_of_a_body_costs_nothing() {
     let whole = raw::call::<Echo>(0, 1, &raw::text(&"x".repeat(100_000)));
     let parts = [&whole[..7], &whole[..20], &whole[..50_000]];
     for part in parts {
-        let mut raw = Raw::new(raw::tcp(&address).unwrap());
+        let mut raw = Raw::new(raw::connect(&address).unwrap());
         raw.shake_hands();
         raw.send(part);
         drop(raw);
@@ -203,7 +203,7 @@ fn scenario_6_a_close_in_the_middle_of_a_body_costs_nothing() {
 fn scenario_6_a_peer_that_stays_after_it_was_closed_costs_nothing() {
     let mut process = Process::start(PEER, &["server", "/dev/null"]);
     let address = process.line();
-    let mut raw = Raw::new(raw::tcp(&address).unwrap());
+    let mut raw = Raw::new(raw::connect(&address).unwrap());
     raw.shake_hands();
     raw.send(&frame_of_length(u32::MAX));
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_LENGTH));

@@ -8,7 +8,7 @@ use isock::{
 use isock_tests::{
     actions::*,
     gate::Gate,
-    raw,
+    raw::{self, Then},
     waiting::{eventually, in_time, ms},
 };
 use std::{
@@ -51,7 +51,7 @@ fn what_answers_and_is_no_isock_server_is_called_by_its_name() {
         (refusal_of_versions_7_to_9(), "versions 7 to 9, this client speaks 1"),
     ];
     for (bytes, said) in peers {
-        let address = raw::answering(bytes.clone());
+        let address = raw::answering(bytes.clone(), Then::Stay);
         match Client::connect(&address) {
             Err(ConnectError::WrongPeer { address: named, why }) => {
                 assert_eq!(named, address);
@@ -59,7 +59,7 @@ fn what_answers_and_is_no_isock_server_is_called_by_its_name() {
             }
             other => panic!("{other:?}"),
         }
-        let lazy = Client::builder().connect_lazy(raw::answering(bytes)).unwrap();
+        let lazy = Client::builder().connect_lazy(raw::answering(bytes, Then::Stay)).unwrap();
         let error = lazy.run::<Echo>("hi").unwrap_err();
         assert_eq!((error.kind(), error.ran()), (Some(ProblemKind::WrongPeer), Ran::No));
         assert!(error.to_string().contains(said), "{error}");

@@ -30,7 +30,7 @@ fn an_idle_server_and_an_idle_client_use_no_cpu() {
     let address = server.line();
     let mut client = Process::start(PEER, &["client", &address]);
     assert_eq!(client.line(), "idle");
-    let silent = Raw::new(raw::tcp(&address).unwrap());
+    let silent = Raw::new(raw::connect(&address).unwrap());
     // A watcher looks around for a second after the last work, and strangers go after three.
     pass(ms(3500));
     let before = (server.usage().cpu(), client.usage().cpu());
@@ -47,7 +47,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
     let usage = server.usage();
     let hundreds = |hundreds: usize| {
         for _ in 0..hundreds * 100 {
-            let mut raw = Raw::new(raw::tcp(&address).unwrap());
+            let mut raw = Raw::new(raw::connect(&address).unwrap());
             raw.shake_hands();
             raw.send(&raw::call::<Echo>(0, 1, &raw::text("a")));
             raw.answer();
@@ -66,7 +66,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
 
 /// Sends `bytes` again and again until it is told to stop, and reads nothing.
 fn flood(server: &isock::ServerHandle, bytes: &[u8], until: &AtomicBool) {
-    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
     raw.shake_hands();
     while !until.load(Ordering::SeqCst) {
         raw.send(bytes);
@@ -91,7 +91,7 @@ fn calls_that_had_to_wait_for_room_in_the_output_are_answered() {
     let server = spawn(
         Server::builder().limits(Limits::default().output_soft(1)).on::<Echo>(|text, _| Ok(text)),
     );
-    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
     raw.shake_hands();
     let calls: Vec<u8> =
         (0..100).flat_map(|slot| raw::named_call("nobody knows it", slot, 1, &[])).collect();
@@ -114,7 +114,7 @@ fn a_handler_learns_that_its_callers_connection_was_reset() {
         saw.lock().unwrap().send(number).unwrap();
         Ok(number)
     }));
-    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
     raw.shake_hands();
     raw.send(&raw::call::<Hold>(0, 1, &[7]));
     came.wait_for(1);
@@ -151,7 +151,7 @@ fn a_flood_of_connections_delays_no_connected_client() {
             scope.spawn(|| {
                 while !enough.load(Ordering::SeqCst) {
                     // One that is refused was one too many; that is what this is about.
-                    drop(raw::tcp(server.address()));
+                    drop(raw::connect(server.address()));
                 }
             });
         }

@@ -105,7 +105,7 @@ fn dropping_the_handle_is_prompt_with_idle_clients() {
 fn dropping_the_handle_is_prompt_with_silent_strangers() {
     let server = spawn(holding(&Gate::new()));
     let mut strangers: Vec<_> =
-        (0..10).map(|_| Raw::new(raw::tcp(server.address()).unwrap())).collect();
+        (0..10).map(|_| Raw::new(raw::connect(server.address()).unwrap())).collect();
     strangers[0].send(b"\xf5is");
     connect(&server).run::<Echo>("they have been accepted").unwrap();
     let before = Instant::now();
@@ -147,7 +147,7 @@ fn a_reply_is_delivered_to_a_peer_that_has_finished_sending() {
     let gate = Gate::new();
     let server = spawn(holding(&gate));
     let _end = gate.opened_at_the_end();
-    let mut raw = Raw::new(raw::tcp(server.address()).unwrap());
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
     raw.shake_hands();
     raw.send(&raw::call::<Hold>(0, 1, &[7]));
     raw.send(&raw::call::<Echo>(1, 1, &raw::text("quick")));

@@ -1,6 +1,6 @@
 //! Peers that begin well and go wrong later.
 
-use crate::Arena;
+use crate::arena::Arena;
 use isock::{
     proto::FRAGMENT,
     wire::{
@@ -92,8 +92,8 @@ fn assert_linear(arena: &Arena) {
     const EIGHTH: usize = 20_000;
     let others = usage::own().tasks();
     let server = Server::builder().on::<Echo>(|text, _| Ok(text));
-    let server = server.bind(arena.transport.listen).and_then(Server::spawn).expect("a server");
-    let mut raw = Raw::new((arena.transport.connect)(&server).expect("a connection"));
+    let server = server.bind((arena.transport.listen)()).and_then(Server::spawn).expect("a server");
+    let mut raw = Raw::new(raw::connect(server.address()).expect("a connection"));
     raw.shake_hands();
     let new = |task: &Task| others.iter().all(|other| other.id != task.id);
     let cpu =

@@ -8,8 +8,12 @@ use isock_tests::{
 };
 use std::{
     env,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read, Write},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
     thread,
 };
 
@@ -19,7 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["server", file] => serve(file.to_owned()),
         ["client", address] => call(address),
         ["churn", address] => churn(address),
-        _ => Err("usage: peer server FILE | peer client ADDRESS | peer churn ADDRESS".into()),
+        ["hoarder", address] => echo_with_few_descriptors(address),
+        ["interrupted", address] => echo_while_interrupted(address),
+        _ => Err("usage: peer server FILE | peer client|churn|hoarder|interrupted ADDRESS".into()),
     }
 }
 
@@ -57,6 +63,49 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     }
     say("idle");
     until_told();
+    Ok(())
+}
+
+/// Serves [`Echo`] at an address that it prints. All descriptors but a few are taken, until it
+/// reads a line.
+fn echo_with_few_descriptors(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    const LEFT: usize = 16;
+    let server = Server::builder().on::<Echo>(|text, _| Ok(text)).bind(address)?.spawn()?;
+    let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    hoard.truncate(hoard.len() - LEFT);
+    say(&server.address().to_string());
+    io::stdin().read_line(&mut String::new())?;
+    drop(hoard);
+    until_told();
+    Ok(())
+}
+
+/// The same, and calls it too, while its threads are interrupted: counts its calls and those
+/// during which a signal came, and says what went wrong.
+fn echo_while_interrupted(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let (alarm, told) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    signal_hook::flag::register(signal_hook::consts::SIGALRM, Arc::clone(&alarm))?;
+    let server = Server::builder().on::<Echo>(|text, _| Ok(text)).bind(address)?.spawn()?;
+    let client = Client::connect(server.address())?;
+    say(&server.address().to_string());
+    let end = Arc::clone(&told);
+    let calls = thread::spawn(move || {
+        let (mut calls, mut interrupted) = (0, 0);
+        while !end.load(Ordering::Relaxed) {
+            let echo = client.run::<Echo>("blocking").map_err(|error| error.to_string())?;
+            let later = block_on(client.start::<Echo>(&echo)).map_err(|error| error.to_string())?;
+            assert_eq!(later, "blocking");
+            calls += 2;
+            interrupted += u32::from(alarm.swap(false, Ordering::Relaxed));
+        }
+        Ok::<_, String>((calls, interrupted))
+    });
+    until_told();
+    told.store(true, Ordering::Relaxed);
+    match calls.join().map_err(|_| "the caller panicked")? {
+        Ok((calls, interrupted)) => say(&format!("{calls} calls, {interrupted} interrupted")),
+        Err(error) => say(&format!("failed: {error}")),
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     waiting::{eventually, ms},
 };
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -56,6 +56,20 @@ impl Process {
     /// What it uses.
     pub fn usage(&self) -> Usage {
         usage::of(self.child.id())
+    }
+
+    /// Gives it a line to read.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn say(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input has not been ended");
+        writeln!(input, "{line}").expect("the process reads");
+    }
+
+    /// Ends its input, which it takes as the sign to end.
+    pub fn tell(&mut self) {
+        self.child.stdin = None;
     }
 
     /// Stops it for a while; [`resume`](Process::resume) lets it go on.

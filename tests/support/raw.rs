@@ -1,15 +1,20 @@
 //! Peers that speak in raw bytes: right ones, wrong ones, and in whatever pieces a test wants.
 
 use isock::{
+    proto::FRAGMENT,
     wire::{
         name_hash, CallHead, Close, CloseCode, Features, Flags, FrameKind, Header, Hello,
         InstanceId, Refusal, Total, Welcome, HEADER_LEN, MAX_CLOSE_TEXT, VERSION, WELCOME_LEN,
     },
-    Action, IntoAddresses,
+    Action, Address, IntoAddresses,
 };
+use socket2::{Domain, SockRef, Type};
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    mem::MaybeUninit,
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
     thread,
     time::Duration,
 };
@@ -24,6 +29,13 @@ pub trait Socket: Read + Write + Send {
     /// # Errors
     /// If it has ended already.
     fn finish(&self) -> io::Result<()>;
+
+    /// Closes with a reset, where the transport has one.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    fn reset(self: Box<Self>) -> io::Result<()>;
+
     /// Whether something lies there to be read.
     fn has_more(&self) -> bool;
 }
@@ -33,21 +45,70 @@ impl Socket for TcpStream {
         self.shutdown(Shutdown::Write)
     }
 
+    fn reset(self: Box<Self>) -> io::Result<()> {
+        SockRef::from(&*self).set_linger(Some(Duration::ZERO))
+    }
+
     fn has_more(&self) -> bool {
-        self.peek(&mut [0]).is_ok_and(|n| n > 0)
+        has_more(self.into())
     }
 }
 
-/// A TCP stream to a server's address.
+impl Socket for UnixStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn reset(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_more(&self) -> bool {
+        has_more(self.into())
+    }
+}
+
+fn has_more(stream: SockRef<'_>) -> bool {
+    stream.peek(&mut [MaybeUninit::uninit()]).is_ok_and(|n| n > 0)
+}
+
+/// A stream to a server's address.
+///
+/// # Errors
+/// If nobody listens there.
+///
+/// # Panics
+/// If it is no address of a socket.
+pub fn connect(address: impl IntoAddresses) -> io::Result<Box<dyn Socket>> {
+    let address = address.into_addresses().expect("an address").remove(0);
+    if let Some(path) = address.path() {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        return Ok(Box::new(stream));
+    }
+    patient(TcpStream::connect(tcp_address(&address))?)
+}
+
+/// A TCP stream from another of this machine's addresses.
 ///
 /// # Errors
 /// If nobody listens there.
 ///
 /// # Panics
 /// If it is no TCP address.
-pub fn tcp(address: impl IntoAddresses) -> io::Result<Box<dyn Socket>> {
-    let address = address.into_addresses().expect("an address").remove(0);
-    let stream = TcpStream::connect(address.socket().expect("a TCP address"))?;
+pub fn connect_from(host: Ipv4Addr, address: &Address) -> io::Result<Box<dyn Socket>> {
+    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((host, 0)).into())?;
+    socket.connect(&tcp_address(address).into())?;
+    patient(socket.into())
+}
+
+fn tcp_address(address: &Address) -> SocketAddr {
+    address.socket().expect("a TCP address")
+}
+
+fn patient(stream: TcpStream) -> io::Result<Box<dyn Socket>> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -93,6 +154,11 @@ impl Raw {
     /// Sends nothing more.
     pub fn finish(&self) {
         let _ = self.stream.finish();
+    }
+
+    /// Goes away with a reset, where the transport has one.
+    pub fn reset(self) {
+        let _ = self.stream.reset();
     }
 
     /// Whether something lies there to be read.
@@ -218,22 +284,45 @@ pub fn hello(min_version: u8, max_version: u8) -> Vec<u8> {
     bytes
 }
 
-/// The address of a listener that answers one client with these bytes, and then is no more.
-pub fn answering(bytes: Vec<u8>) -> String {
+/// What a peer does once it has said what it has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It listens until the other side has gone.
+    Stay,
+    /// It closes.
+    Leave,
+}
+
+/// The address of a TCP listener that answers one client with these bytes, and then is no more.
+pub fn answering(bytes: Vec<u8>, then: Then) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket").to_string();
     thread::spawn(move || {
         let client = listener.accept();
         drop(listener);
-        client.map(|(stream, _)| answer(stream, &bytes))
+        client.map(|(stream, _)| answer(stream, &bytes, then))
+    });
+    address
+}
+
+/// The same at the path of a Unix socket.
+pub fn answering_at(path: &Path, bytes: Vec<u8>, then: Then) -> String {
+    let listener = UnixListener::bind(path).expect("a free path");
+    let address = format!("unix:{}", path.display());
+    thread::spawn(move || {
+        let client = listener.accept();
+        drop(listener);
+        client.map(|(stream, _)| answer(stream, &bytes, then))
     });
     address
 }
 
 /// Neither a client that goes away early nor one that resets is this side's concern.
-fn answer(mut stream: TcpStream, bytes: &[u8]) {
+fn answer(mut stream: impl Read + Write, bytes: &[u8], then: Then) {
     let _ = stream.write_all(bytes);
-    let _ = io::copy(&mut stream, &mut io::sink());
+    if then == Then::Stay {
+        let _ = io::copy(&mut stream, &mut io::sink());
+    }
 }
 
 /// A server's preface.
@@ -282,6 +371,30 @@ pub fn begun_call<A: Action>(slot: u16, seq: u32, first: &[u8], total: u32) -> V
     bytes
 }
 
+/// A call in as many frames as its input needs.
+pub fn whole_call<A: Action>(slot: u16, seq: u32, input: &[u8]) -> Vec<u8> {
+    if input.len() <= FRAGMENT {
+        return call::<A>(slot, seq, input);
+    }
+    let (first, rest) = input.split_at(FRAGMENT);
+    let mut bytes = begun_call::<A>(slot, seq, first, input.len() as u32);
+    let last = rest.len().div_ceil(FRAGMENT) - 1;
+    for (at, piece) in rest.chunks(FRAGMENT).enumerate() {
+        let flags = if at == last { Flags::default() } else { Flags::MORE };
+        bytes.extend(more(slot, seq, flags, piece));
+    }
+    bytes
+}
+
+/// A further fragment of a call.
+pub fn more(slot: u16, seq: u32, flags: Flags, piece: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::MORE, flags.with(Flags::INITIATOR), 0, piece.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    bytes.extend_from_slice(piece);
+    bytes
+}
+
 /// A frame without words.
 pub fn frame(kind: FrameKind, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -294,5 +407,12 @@ pub fn frame(kind: FrameKind, flags: Flags, payload: &[u8]) -> Vec<u8> {
 pub fn text(text: &str) -> Vec<u8> {
     let mut encoder = isock::wire::Encoder::new(usize::MAX);
     encoder.push(text).expect("a text can be encoded");
+    encoder.into_bytes()
+}
+
+/// The encoded form of bytes: their length, then they themselves.
+pub fn bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = isock::wire::Encoder::new(usize::MAX);
+    encoder.push(&isock::Bytes(bytes.to_vec())).expect("bytes can be encoded");
     encoder.into_bytes()
 }

@@ -1,9 +1,9 @@
 //! What a process uses, as the kernel counts it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 /// A process in `/proc`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage(u32);
 
 /// This process.
@@ -28,6 +28,13 @@ impl Usage {
     /// Open descriptors.
     pub fn descriptors(self) -> usize {
         self.entries("fd")
+    }
+
+    /// Open descriptors with numbers below this, which is what a limit of the system counts.
+    pub fn descriptors_below(self, limit: u32) -> usize {
+        let Ok(entries) = fs::read_dir(self.path("fd")) else { return 0 };
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+        entries.flatten().filter_map(number).filter(|number| *number < limit).count()
     }
 
     /// Threads.
@@ -57,12 +64,52 @@ impl Usage {
         })
     }
 
+    /// How long threads of this library and of `caller` were ready and did not run: for each name
+    /// the thread that waited longest, since threads of one name work side by side.
+    pub fn kept_waiting(self, caller: u64) -> Waits {
+        let ours = |task: &Task| task.id == caller || task.name.starts_with("isock");
+        Waits(self.tasks().into_iter().filter(ours).collect())
+    }
+
     /// Bytes of memory that are resident.
     pub fn memory(self) -> usize {
         let statm = fs::read_to_string(self.path("statm")).unwrap_or_default();
         let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
         pages.unwrap_or(0usize) * 4096
     }
+}
+
+/// See [`Usage::kept_waiting`].
+#[derive(Clone, Debug)]
+pub struct Waits(Vec<Task>);
+
+impl Waits {
+    /// Counts the threads of another process too.
+    pub fn add(&mut self, other: Waits) {
+        self.0.extend(other.0);
+    }
+
+    /// What has been added since `before`.
+    pub fn since(&self, before: &Waits) -> Duration {
+        let mut longest = BTreeMap::<&str, Duration>::new();
+        for task in &self.0 {
+            let old = before.0.iter().find(|old| old.id == task.id);
+            let waited = task.waited.saturating_sub(old.map_or(Duration::ZERO, |old| old.waited));
+            let most = longest.entry(&task.name).or_default();
+            *most = waited.max(*most);
+        }
+        longest.into_values().sum()
+    }
+}
+
+/// The number of this thread.
+///
+/// # Panics
+/// If the kernel does not tell.
+pub fn thread_id() -> u64 {
+    let path = fs::read_link("/proc/thread-self").expect("Linux");
+    let id = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+    id.expect("the last part is a number")
 }
 
 /// What this thread has spent on the processor.
@@ -86,6 +133,8 @@ pub struct Task {
     pub name: String,
     /// The time that it has run.
     pub cpu: Duration,
+    /// The time that it was ready to run and did not.
+    pub waited: Duration,
 }
 
 impl Task {
@@ -94,7 +143,8 @@ impl Task {
         let id = path.file_name()?.to_str()?.parse().ok()?;
         let name = fs::read_to_string(path.join("comm")).ok()?.trim().to_owned();
         let times = fs::read_to_string(path.join("schedstat")).ok()?;
-        let cpu = Duration::from_nanos(times.split(' ').next()?.parse().ok()?);
-        Some(Task { id, name, cpu })
+        let mut times = times.split(' ').map(|nanos| nanos.parse().ok().map(Duration::from_nanos));
+        let (cpu, waited) = (times.next()??, times.next()??);
+        Some(Task { id, name, cpu, waited })
     }
 }

@@ -18,12 +18,20 @@ pub const fn ms(n: u64) -> Duration {
 ///
 /// # Panics
 /// If it does not come about in time.
-pub fn eventually(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+pub fn eventually(what: &str, patience: Duration, done: impl FnMut() -> bool) {
+    assert!(within(patience, done), "after {patience:?} still not: {what}");
+}
+
+/// The same for who wants to say more than that it did not come about.
+pub fn within(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     while !done() {
-        assert!(Instant::now() < deadline, "after {patience:?} still not: {what}");
+        if deadline <= Instant::now() {
+            return false;
+        }
         thread::park_timeout(ms(2));
     }
+    true
 }
 
 /// Runs a claim about time. A busy machine may hold a thread up at any place, so one of three runs

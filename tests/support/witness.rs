@@ -1,6 +1,9 @@
 //! A well-behaved client that calls while others misbehave.
 
-use crate::actions::Echo;
+use crate::{
+    actions::Echo,
+    usage::{self, Usage, Waits},
+};
 use isock::Client;
 use std::{
     sync::{
@@ -32,11 +35,16 @@ pub struct Seen {
 }
 
 impl Witness {
-    /// Begins to call.
+    /// Begins to call a server in this process.
     pub fn start(client: Client) -> Witness {
+        Witness::start_at(client, usage::own())
+    }
+
+    /// Begins to call a server in that process.
+    pub fn start_at(client: Client, server: Usage) -> Witness {
         let enough = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&enough);
-        let thread = thread::spawn(move || watch(&client, &until));
+        let thread = thread::spawn(move || watch(&client, server, &until));
         Witness { enough, thread }
     }
 
@@ -75,9 +83,11 @@ impl Witness {
     }
 }
 
-fn watch(client: &Client, enough: &AtomicBool) -> Seen {
+fn watch(client: &Client, server: Usage, enough: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
+    let mut machine = Machine::new(server);
     while seen.calls < CALLS || !enough.load(Ordering::Relaxed) {
+        machine.look_again();
         let before = Instant::now();
         let text = format!("call {}", seen.calls);
         match client.run::<Echo>(&text) {
@@ -85,11 +95,54 @@ fn watch(client: &Client, enough: &AtomicBool) -> Seen {
             Ok(echo) => seen.error = Some(format!("{echo:?} for {text:?}")),
             Err(error) => seen.error = Some(error.to_string()),
         }
-        seen.took.push(before.elapsed());
+        let mut waited = before.elapsed();
+        if waited > STALL {
+            waited = waited.saturating_sub(machine.kept_us_waiting());
+        }
+        seen.took.push(waited);
         seen.calls += 1;
         if seen.error.is_some() {
             break;
         }
     }
     seen
+}
+
+/// A machine that is busy with other programs lets threads wait for a processor. That is not the
+/// server's doing, and the kernel tells it apart.
+#[derive(Debug)]
+pub struct Machine {
+    server: Usage,
+    caller: u64,
+    seen: (Instant, Waits),
+}
+
+/// The machine is looked at this often: it costs as much as a few calls.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Machine {
+    /// Looks at this thread and at a server.
+    pub fn new(server: Usage) -> Machine {
+        let caller = usage::thread_id();
+        Machine { server, caller, seen: (Instant::now(), Machine::look(server, caller)) }
+    }
+
+    fn look(server: Usage, caller: u64) -> Waits {
+        let mut waits = usage::own().kept_waiting(caller);
+        if server != usage::own() {
+            waits.add(server.kept_waiting(caller));
+        }
+        waits
+    }
+
+    fn look_again(&mut self) {
+        if self.seen.0.elapsed() >= LOOK {
+            self.seen = (Instant::now(), Machine::look(self.server, self.caller));
+        }
+    }
+
+    /// How long it was busy with others since the last look, while we were ready to run.
+    pub fn kept_us_waiting(&self) -> Duration {
+        Machine::look(self.server, self.caller).since(&self.seen.1)
+    }
 }

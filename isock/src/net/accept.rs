@@ -80,6 +80,13 @@ impl Accepting {
         self.retry = Some((Instant::now(), Duration::ZERO));
     }
 
+    /// A descriptor has come free: somebody who waits for one need not wait any longer.
+    pub(super) fn room(&mut self) {
+        if let Some((at, _)) = &mut self.retry {
+            *at = Instant::now();
+        }
+    }
+
     /// When to try again, if the system had no room.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry.map(|(at, _)| at)

@@ -35,6 +35,8 @@ const TURN: usize = 512 * 1024;
 const ACCEPTS: usize = 64;
 /// Events of one poll.
 const EVENTS: usize = 1024;
+/// Timers whose memory is kept.
+const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
 
@@ -133,7 +135,8 @@ pub(crate) struct EventLoop<S: Service> {
     service: S,
     listeners: Vec<Accepting>,
     lobby: Lobby,
-    connections: Slab<Conn<S>>,
+    /// Boxed: the table stays as large as it ever was, and a connection takes a kilobyte.
+    connections: Slab<Box<Conn<S>>>,
     generation: u64,
     /// Connections that may have more to read although no event will say so.
     ready: Vec<ConnId>,
@@ -286,7 +289,7 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn get(&mut self, id: ConnId) -> Option<&mut Conn<S>> {
-        self.connections.get_mut(id.index).filter(|conn| conn.id == id)
+        self.connections.get_mut(id.index).map(Box::as_mut).filter(|conn| conn.id == id)
     }
 
     fn all(&self) -> Vec<ConnId> {
@@ -361,7 +364,7 @@ impl<S: Service> EventLoop<S> {
         let charge = self.account.charge(0);
         let entry = self.connections.vacant_entry();
         let id = ConnId { index: entry.key(), generation: self.generation };
-        entry.insert(Conn::new(id, stream, proto, session, charge));
+        entry.insert(Box::new(Conn::new(id, stream, proto, session, charge)));
         self.touch(id);
         id
     }
@@ -505,6 +508,8 @@ impl<S: Service> EventLoop<S> {
             self.service.closed(session, &Closed::Eof);
         }
         conn.stream.deregister(self.poll.registry());
+        drop(conn);
+        self.listeners.iter_mut().for_each(Accepting::room);
     }
 
     // Time.
@@ -531,6 +536,10 @@ impl<S: Service> EventLoop<S> {
                 conn.proto.handle_timeout(now);
                 self.flush(id);
             }
+        }
+        // Every connection leaves its last timer behind, and a crowd a large heap.
+        if self.timers.capacity() > TIMERS && self.timers.len() < TIMERS / 4 {
+            self.timers.shrink_to(TIMERS);
         }
         for at in 0..self.listeners.len() {
             if self.listeners[at].retry_at().is_some_and(|when| when <= now) {

@@ -1,0 +1,206 @@
+//! The server under attack, and what must be as before when an attack is over.
+
+use crate::{handlers, payloads};
+use isock::{Address, Client, Limits, Server, ServerHandle};
+use isock_tests::{
+    actions::{Echo, Hold},
+    gate::{Gate, OpensAtTheEnd},
+    memory,
+    raw::{self, Raw, Then},
+    usage,
+    waiting::{eventually, ms, pass, within},
+    witness::Witness,
+};
+use std::{
+    env, fs,
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+
+/// A kind of socket.
+pub(crate) struct Transport {
+    pub(crate) name: &'static str,
+    /// Where a server can listen.
+    pub(crate) listen: fn() -> String,
+    /// The address of a listener that answers one client with these bytes, and then stays or leaves.
+    pub(crate) answering: fn(Vec<u8>, Then) -> String,
+}
+
+pub(crate) const TRANSPORTS: &[Transport] = &[
+    Transport { name: "tcp", listen: || "127.0.0.1:0".to_owned(), answering: raw::answering },
+    Transport {
+        name: "unix",
+        listen: || format!("unix:{}", path().display()),
+        answering: |bytes, then| raw::answering_at(&path(), bytes, then),
+    },
+];
+
+/// A fresh path, in a folder that [`forget_paths`] removes.
+fn path() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    fs::create_dir_all(folder()).expect("a folder for sockets");
+    folder().join(COUNT.fetch_add(1, Ordering::Relaxed).to_string())
+}
+
+fn folder() -> PathBuf {
+    env::temp_dir().join(format!("isock-sockets-{}", std::process::id()))
+}
+
+/// Removes the folder of the sockets.
+pub(crate) fn forget_paths() {
+    // What is left in it was left by a test that failed, which has been told already.
+    let _ = fs::remove_dir_all(folder());
+}
+
+/// All is as before by then.
+const SETTLED: Duration = Duration::from_secs(5);
+/// What may stay, in bytes: tables of the loop, which grow with the calls in flight.
+const STAYS: usize = 512 * 1024;
+/// How long a server is watched that has nothing to do, and what it may spend on that.
+const WATCHED: Duration = ms(50);
+const IDLE: Duration = ms(15);
+
+/// How often handlers have run that an attack must not reach, or not more often than it says.
+#[derive(Clone, Default)]
+pub(crate) struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Runs since this was asked last. What is left at the end is an error.
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// The server under attack.
+pub(crate) struct Arena {
+    pub(crate) transport: &'static Transport,
+    pub(crate) server: ServerHandle,
+    pub(crate) runs: Runs,
+    /// Holds the handler of `Peek`.
+    pub(crate) gate: Gate,
+    /// Lines that the operator got.
+    pub(crate) logged: Arc<AtomicUsize>,
+    _opens: OpensAtTheEnd,
+}
+
+/// Handlers run on so many threads: few, so that they all exist soon.
+pub(crate) const WORKERS: usize = 8;
+
+impl Arena {
+    pub(crate) fn new(transport: &'static Transport, limits: Limits) -> Arena {
+        let (runs, gate, logged) = (Runs::default(), Gate::new(), Arc::<AtomicUsize>::default());
+        let (held, lines) = (runs.clone(), Arc::clone(&logged));
+        let server = Server::builder()
+            .limits(limits)
+            .workers(WORKERS)
+            .log(move |_| {
+                lines.fetch_add(1, Ordering::Relaxed);
+            })
+            .on::<Echo>(|text, _| Ok(text))
+            .on::<Hold>(move |number, _| {
+                held.add();
+                Ok(number)
+            });
+        let server = handlers::serve(payloads::serve(server, &runs), &runs, &gate);
+        let server = server.bind((transport.listen)()).and_then(Server::spawn).expect("a server");
+        let _opens = gate.opened_at_the_end();
+        let arena = Arena { transport, server, runs, gate, logged, _opens };
+        arena.warm_up();
+        arena
+    }
+
+    /// Has the server take what it keeps: its buffer for the longest frame, and tables that grow
+    /// with the calls in flight.
+    fn warm_up(&self) {
+        let client = self.client();
+        for text in ["x".repeat(200_000), "x".repeat(600_000)] {
+            client.run::<Echo>(&text).expect("an echo");
+        }
+        let mut raw = self.peer();
+        for seq in 1..=10 {
+            let call = |slot| raw::call::<Echo>(slot, seq, &raw::text("x"));
+            raw.send(&(0..512).flat_map(call).collect::<Vec<u8>>());
+            (0..512).for_each(|_| drop(raw.answer()));
+        }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.server.address()
+    }
+
+    /// A peer that has said nothing yet.
+    pub(crate) fn stranger(&self) -> Raw {
+        Raw::new(raw::connect(self.address()).expect("a connection"))
+    }
+
+    /// A peer that has exchanged prefaces.
+    pub(crate) fn peer(&self) -> Raw {
+        let mut raw = self.stranger();
+        raw.shake_hands();
+        raw
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address()).expect("a client")
+    }
+
+    /// Runs an attack, with the witness beside it.
+    pub(crate) fn withstands(&self, attack: fn(&Arena)) -> Result<(), String> {
+        let before = Before::now();
+        let witness = Witness::start(self.client());
+        let attacked = survives(|| attack(self));
+        witness.finish()?;
+        attacked?;
+        survives(|| {
+            assert_eq!(self.runs.take(), 0, "an attack reached a handler once more");
+            before.is_back();
+            is_idle();
+        })
+    }
+}
+
+/// What a server and its clients used before an attack.
+struct Before {
+    descriptors: usize,
+    memory: usize,
+}
+
+impl Before {
+    fn now() -> Before {
+        Before { descriptors: usage::own().descriptors(), memory: memory::held() }
+    }
+
+    fn is_back(&self) {
+        let more = || usage::own().descriptors().saturating_sub(self.descriptors);
+        assert!(within(SETTLED, || more() == 0), "{} descriptors have stayed", more());
+        let more = || memory::held().saturating_sub(self.memory);
+        assert!(within(SETTLED, || more() <= STAYS), "{} bytes of memory have stayed", more());
+    }
+}
+
+/// A server without calls sleeps.
+fn is_idle() {
+    let spent = || -> Duration { usage::own().tasks().iter().map(|task| task.cpu).sum() };
+    eventually("the server rests", SETTLED, || {
+        let before = spent();
+        pass(WATCHED);
+        spent().saturating_sub(before) <= IDLE
+    });
+}
+
+/// What a failed assertion said.
+pub(crate) fn survives(claim: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(claim)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    })
+}
