@@ -279,6 +279,7 @@ pub fn hello(min_version: u8, max_version: u8) -> Vec<u8> {
         max_fragment: 256 * 1024,
         slots: 16,
         instance: InstanceId(*b"a raw test peer!"),
+        connection: None,
     };
     hello.write(&mut bytes);
     bytes

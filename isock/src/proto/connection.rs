@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     limits::Limits,
-    wire::{Features, Hello, InstanceId, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION},
+    wire::{ConnectionToken, Features, Hello, InstanceId, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION},
 };
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
@@ -54,6 +54,8 @@ pub struct Connection {
     pub(super) events: VecDeque<Event<'static>>,
     /// What the other side accepts.
     pub(super) peer: PeerLimits,
+    /// Names the connection to both sides, where the server does so.
+    pub(super) token: Option<ConnectionToken>,
     /// Call frames read, of which a drain tells.
     pub(super) calls_read: u64,
     /// This side accepts no further calls.
@@ -133,6 +135,18 @@ impl Connection {
         Connection::new(Role::Server, config, now, 0)
     }
 
+    /// Gives the connection a name that its client learns. Before the first byte is read.
+    #[must_use]
+    pub fn named(mut self, token: ConnectionToken) -> Connection {
+        self.token = Some(token);
+        self
+    }
+
+    /// The name that the server gave the connection; `None` if it did not, or not yet.
+    pub fn token(&self) -> Option<ConnectionToken> {
+        self.token
+    }
+
     fn new(role: Role, config: Config, now: Instant, grant: u16) -> Connection {
         let slots = config.limits.in_flight;
         Connection {
@@ -145,6 +159,7 @@ impl Connection {
             early: VecDeque::new(),
             events: VecDeque::new(),
             peer: PeerLimits { message: INITIAL_MESSAGE, fragment: FRAGMENT },
+            token: None,
             calls_read: 0,
             draining: false,
             drained: false,

@@ -32,7 +32,8 @@ impl Connection {
 
     /// A welcome in version 0, which says that a close follows and which versions would do.
     fn refuse_handshake(&mut self) {
-        let welcome = Welcome { version: 0, instance: InstanceId::default(), ..self.welcome(0) };
+        let strange = self.welcome(0);
+        let welcome = Welcome { instance: InstanceId::default(), connection: None, ..strange };
         self.output.copy(|out| welcome.write(out));
     }
 

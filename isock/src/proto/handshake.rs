@@ -55,6 +55,7 @@ impl Connection {
             self.close(CloseCode::BAD_FRAME);
             return Step::On;
         }
+        self.token = welcome.connection;
         self.open(welcome.max_message, welcome.max_fragment, welcome.slots)
     }
 
@@ -68,6 +69,7 @@ impl Connection {
             max_fragment: self.config.fragment() as u32,
             slots: self.config.limits.in_flight,
             instance: self.config.instance,
+            connection: self.token,
         }
     }
 

@@ -85,11 +85,21 @@ fn golden_welcome() {
         max_fragment: hello().max_fragment,
         slots: hello().slots,
         instance: hello().instance,
+        connection: None,
     };
     let mut bytes = Vec::new();
     welcome.write(&mut bytes);
     assert_eq!(bytes, hex(WELCOME));
     assert_eq!(Welcome::parse(&hex(WELCOME)), Ok(Some((welcome, 48))));
+
+    let named = Welcome { connection: Some(ConnectionToken(*b"a token of the c")), ..welcome };
+    let mut bytes = Vec::new();
+    named.write(&mut bytes);
+    let mut vector = hex(WELCOME);
+    vector[10] = 2;
+    vector.extend_from_slice(b"a token of the c");
+    assert_eq!(bytes, vector);
+    assert_eq!(Welcome::parse(&vector), Ok(Some((named, 64))));
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, 
 pub use guard::{DecodeError, DecodeLimits};
 pub use hash::name_hash;
 pub use preface::{
-    BadPreface, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC, MAX_PREFACE_LEN,
-    VERSION, WELCOME_LEN,
+    BadPreface, ConnectionToken, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC,
+    MAX_PREFACE_LEN, VERSION, WELCOME_LEN,
 };
 pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
 

@@ -23,6 +23,10 @@ pub struct Features(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub [u8; 16]);
 
+/// Names one connection: random, chosen by the server, known to both ends and to nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionToken(pub [u8; 16]);
+
 /// What a client says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -61,6 +65,8 @@ pub struct Welcome {
     pub slots: u16,
     /// Names the server process.
     pub instance: InstanceId,
+    /// Names the connection, if the server says so: the first two extension words.
+    pub connection: Option<ConnectionToken>,
 }
 
 /// What speaks at the other end, when it is not isock.
@@ -82,6 +88,9 @@ pub enum BadPreface {
     /// The stated length is above [`MAX_PREFACE_LEN`], or a version range is empty.
     Fields,
 }
+
+/// Extension words that a connection's token takes.
+const TOKEN_WORDS: u8 = 2;
 
 /// Where the fields that both prefaces share begin.
 const FEATURES_AT: usize = 12;
@@ -121,9 +130,13 @@ impl Welcome {
     /// Appends the preface.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[self.version, self.min_version, 0, self.max_version]);
+        let words = if self.connection.is_some() { TOKEN_WORDS } else { 0 };
+        out.extend_from_slice(&[self.version, self.min_version, words, self.max_version]);
         let (slots, instance) = (self.slots, self.instance);
         write_limits(self.features, self.max_message, self.max_fragment, slots, instance, out);
+        if let Some(token) = self.connection {
+            out.extend_from_slice(&token.0);
+        }
     }
 
     /// Reads a preface at the front of `bytes` and says how long it was; `None` if more must come.
@@ -141,6 +154,7 @@ impl Welcome {
             max_fragment: u32_at(bytes, 20),
             slots: u16_at(bytes, 24),
             instance: instance_at(bytes),
+            connection: bytes[..len].get(WELCOME_LEN..).and_then(token),
         };
         Ok(Some((welcome, len)))
     }
@@ -160,6 +174,10 @@ fn write_limits(
     out.extend_from_slice(&slots.to_le_bytes());
     out.extend_from_slice(&[0; 6]);
     out.extend_from_slice(&instance.0);
+}
+
+fn token(extension: &[u8]) -> Option<ConnectionToken> {
+    extension.first_chunk().map(|bytes| ConnectionToken(*bytes))
 }
 
 fn instance_at(bytes: &[u8]) -> InstanceId {

@@ -8,8 +8,8 @@ use crate::{
     limits::Limits,
     proto::{Closed, Config, Connection, NotStarted},
     wire::{
-        Close, CloseCode, Features, FrameKind, Hello, PeerKind, Ran, Welcome, HELLO_LEN,
-        INITIAL_MESSAGE, MAGIC, WELCOME_LEN,
+        Close, CloseCode, ConnectionToken, Features, FrameKind, Hello, PeerKind, Ran, Welcome,
+        HELLO_LEN, INITIAL_MESSAGE, MAGIC, WELCOME_LEN,
     },
 };
 
@@ -157,6 +157,18 @@ fn p005_a_server_says_nothing_before_the_whole_hello() {
     let kinds: Vec<_> = kinds.iter().map(|sent| sent.header.kind).collect();
     assert_eq!(kinds, [FrameKind::CALL, FrameKind::CALL, FrameKind::DRAIN]);
     assert_eq!(server.conn.ran(early), Ran::Unknown);
+}
+
+#[test]
+fn p150_the_token_of_a_connection_reaches_its_client() {
+    let token = ConnectionToken([9; 16]);
+    let mut server = Lone::server();
+    server.conn = server.conn.named(token);
+    server.feed(&preface(&hello()));
+    let mut client = Lone::client();
+    client.feed(&server.output());
+    assert_eq!(client.conn.token(), Some(token));
+    assert_eq!(Lone::open_client().conn.token(), None, "a server that names nothing");
 }
 
 #[test]

@@ -143,6 +143,7 @@ pub(super) fn welcome() -> Welcome {
         max_fragment: 256 << 10,
         slots: 512,
         instance: InstanceId([2; 16]),
+        connection: None,
     }
 }
 
