@@ -47,7 +47,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "shape", may_use: &["wire"], absent: PURE },
     Layer {
         name: "action",
-        may_use: &["wire", "address", "credentials", "shape"],
+        // `peer` for one thing: a handler's context names who called.
+        may_use: &["wire", "address", "credentials", "shape", "peer"],
         absent: SOCKETS,
     },
     Layer { name: "error", may_use: &["wire", "address", "shape"], absent: SOCKETS },
@@ -59,17 +60,30 @@ const LAYERS: &[Layer] = &[
         absent: SOCKETS,
     },
     Layer {
+        name: "peer",
+        may_use: &[
+            "action", "address", "builtin", "credentials", "error", "limits", "net", "proto",
+            "router", "shape", "wire",
+        ],
+        absent: &["mio::", "socket2::", "TcpStream", "Header::"],
+    },
+    Layer {
+        name: "serving",
+        may_use: &["action", "pace", "peer", "proto", "router", "wire"],
+        absent: SOCKETS,
+    },
+    Layer {
         name: "server",
         may_use: &[
-            "action", "address", "builtin", "client", "error", "limits", "net", "pace", "proto",
-            "router", "shape", "wire",
+            "action", "address", "builtin", "client", "error", "limits", "net", "pace", "peer",
+            "proto", "router", "serving", "shape", "wire",
         ],
         absent: &["mio::", "socket2::", "TcpStream", "Header::"],
     },
     Layer {
         name: "client",
         may_use: &[
-            "action", "address", "builtin", "error", "limits", "net", "proto", "router", "shape",
+            "action", "address", "error", "limits", "net", "peer", "proto", "router", "serving",
             "wire",
         ],
         absent: &["mio::", "socket2::", "TcpStream", "Header::"],

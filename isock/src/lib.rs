@@ -129,8 +129,8 @@
 //!
 //! # Many calls at once
 //!
-//! A [`Client`] is cheap to clone and shared by threads as it is. [`start`](Client::start) returns
-//! at once; its [`Call`] is waited for, or awaited in any executor. [`request`](Client::request)
+//! A [`Client`] is cheap to clone and shared by threads as it is. [`start`](Peer::start) returns
+//! at once; its [`Call`] is waited for, or awaited in any executor. [`request`](Peer::request)
 //! takes options.
 //!
 //! ```
@@ -164,10 +164,12 @@ mod error;
 mod limits;
 mod net;
 mod pace;
+mod peer;
 #[doc(hidden)]
 pub mod proto;
 mod router;
 mod server;
+mod serving;
 pub mod shape;
 #[cfg(unix)]
 mod sys;
@@ -176,7 +178,7 @@ pub mod wire;
 
 pub use action::*;
 pub use address::{Address, BadAddress, IntoAddresses};
-pub use client::{Call, CallResult, Client, ClientBuilder, Request};
+pub use client::{Client, ClientBuilder};
 #[cfg(unix)]
 pub use credentials::Credentials;
 pub use error::{
@@ -185,6 +187,10 @@ pub use error::{
 #[cfg(feature = "derive")]
 pub use isock_derive::Action;
 pub use limits::Limits;
+pub use peer::{
+    BadConnectionId, Call, CallResult, Connection, ConnectionId, Connections, Peer, Request,
+    Session,
+};
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;
 

@@ -11,6 +11,8 @@ const QUICK: Duration = Duration::from_micros(200);
 const HELD_UP: Duration = Duration::from_millis(100);
 /// Nothing is known yet.
 const UNKNOWN: u64 = u64::MAX;
+/// It makes calls of its own: however quick they are, the loop must not wait for them.
+const BLOCKS: u64 = u64::MAX - 1;
 
 /// A running mean, in nanoseconds.
 #[derive(Debug)]
@@ -32,16 +34,24 @@ impl Pace {
     pub(crate) fn note(&self, took: Duration) {
         let took = took.as_nanos() as u64;
         let mean = match self.0.load(Ordering::Relaxed) {
+            BLOCKS => return,
             UNKNOWN => took,
             mean => mean - mean / 8 + took / 8,
         };
         self.0.store(mean, Ordering::Relaxed);
     }
 
+    /// It waits for connections, and is never quick again.
+    pub(crate) fn blocks(&self) {
+        self.0.store(BLOCKS, Ordering::Relaxed);
+    }
+
     /// A run has held others up. It is slow at once and not by and by: else a convoy behind one
     /// lock holds them up call by call.
     pub(crate) fn held_up(&self) {
-        self.0.store(HELD_UP.as_nanos() as u64, Ordering::Relaxed);
+        if self.0.load(Ordering::Relaxed) != BLOCKS {
+            self.0.store(HELD_UP.as_nanos() as u64, Ordering::Relaxed);
+        }
     }
 }
 
@@ -55,6 +65,14 @@ mod tests {
         assert!(!pace.is_quick());
         pace.note(Duration::from_micros(10));
         assert!(pace.is_quick());
+    }
+
+    #[test]
+    fn what_waits_for_connections_is_never_quick_again() {
+        let pace = Pace::default();
+        pace.blocks();
+        (0..1000).for_each(|_| pace.note(Duration::ZERO));
+        assert!(!pace.is_quick());
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl Router {
         self.read().get(&hash).cloned()
     }
 
+    /// Whether nothing is registered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
     /// What is registered, by name.
     pub(crate) fn infos(&self) -> Vec<Info> {
         let mut infos: Vec<Info> =

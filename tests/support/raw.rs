@@ -279,7 +279,6 @@ pub fn hello(min_version: u8, max_version: u8) -> Vec<u8> {
         max_fragment: 256 * 1024,
         slots: 16,
         instance: InstanceId(*b"a raw test peer!"),
-        connection: None,
     };
     hello.write(&mut bytes);
     bytes
@@ -338,6 +337,7 @@ pub fn welcome(version: u8, (min_version, max_version): (u8, u8)) -> Vec<u8> {
         max_fragment: 256 * 1024,
         slots: 512,
         instance: InstanceId(*b"a raw test peer!"),
+        connection: None,
     };
     welcome.write(&mut bytes);
     bytes

@@ -21,7 +21,7 @@ pub trait ServedBy<H>: Api {
 ///
 /// A server that takes the set with [`serve`](crate::ServerBuilder::serve) is complete when it
 /// compiles; one that registers closures says [`require`](crate::ServerBuilder::require) and is
-/// checked when it binds; a client says [`expect`](crate::Client::expect).
+/// checked when it binds; a client says [`expect`](crate::Peer::expect).
 ///
 /// ```
 /// # use isock::Action;

@@ -1,9 +1,10 @@
 //! What a handler knows about the call it serves.
 
 use super::Info;
-#[cfg(unix)]
-use crate::credentials::Credentials;
-use crate::{address::Address, wire::DecodeLimits};
+use crate::{
+    peer::{Connection, Connections, Peer, Session},
+    wire::DecodeLimits,
+};
 use std::{
     fmt,
     marker::PhantomData,
@@ -58,9 +59,27 @@ impl CallInfo {
         self.action
     }
 
-    /// Who called.
+    /// Who called: its address, and calls to it in return.
+    ///
+    /// A handler that blocks in such a call does not hold up others.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// On a server, the connection that the call came over; `None` on a client.
+    pub fn connection(&self) -> Option<Connection> {
+        self.peer.connection()
+    }
+
+    /// All connections of the server that serves the call; none on a client.
+    pub fn connections(&self) -> Connections {
+        self.peer.connections()
+    }
+
+    /// What is kept for the connection that the call came over: values of your own types, dropped
+    /// with it. On a client, for the client.
+    pub fn session(&self) -> &Session {
+        self.peer.session()
     }
 
     /// When the caller stops waiting; `None` if it waits without end.
@@ -96,28 +115,5 @@ impl Decoding {
     pub(crate) fn limits(self, info: &Info, encoded: usize) -> DecodeLimits {
         let by_len = DecodeLimits::for_len(encoded).budget.min(self.budget);
         DecodeLimits { depth: self.depth, budget: info.decode_budget.unwrap_or(by_len) }
-    }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    pub(crate) address: Address,
-    #[cfg(unix)]
-    pub(crate) credentials: Option<Credentials>,
-}
-
-impl Peer {
-    /// Where the other end is. A caller over a Unix socket has no address of its own: it goes by
-    /// the path that it connected to.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// The process at the other end, over a Unix socket where the system tells; `None` over TCP
-    /// and in memory.
-    #[cfg(unix)]
-    pub fn credentials(&self) -> Option<Credentials> {
-        self.credentials
     }
 }

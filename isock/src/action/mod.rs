@@ -18,7 +18,7 @@ mod shapes;
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
 pub(crate) use context::Decoding;
-pub use context::{CallInfo, Context, Peer};
+pub use context::{CallInfo, Context};
 pub use failure::Failure;
 pub use handle::Handle;
 pub(crate) use info::RESERVED;
@@ -78,7 +78,7 @@ pub trait Action: Sized + 'static {
     }
 }
 
-/// An action whose input is the action itself: what [`Client::call`](crate::Client::call) takes.
+/// An action whose input is the action itself: what [`Client::call`](crate::Peer::call) takes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not its own input",
     note = "pass the input: `client.run::<{Self}>(…)`"

@@ -1,79 +1,189 @@
 //! How a client is put together.
 
-use super::{
-    backoff,
-    channel::{Channel, NoLink, Settings, Target},
-    Client,
-};
+use super::{host::Handlers, Client};
 use crate::{
+    action::{Action, Api, Context, Decoding, Handle, Registration, ServedBy},
     address::{BadAddress, IntoAddresses},
-    error::ConnectError,
+    error::{ConnectError, RegisterError},
     limits::Limits,
+    peer::{pause, Channel, NoLink, Options, Target},
+    router::Router,
+    serving::{contained, standard_log, Log, Settings},
 };
 use std::{
+    fmt,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-/// Settings of a client, each with a default that is meant to be shipped.
-#[derive(Clone, Debug)]
+/// Threads that run a client's handlers at most.
+const WORKERS: usize = 256;
+
+/// Settings of a client, each with a default that is meant to be shipped, and the actions that it
+/// serves to its server.
 #[must_use = "a builder connects to nothing until `connect` or `connect_lazy`"]
 pub struct ClientBuilder {
-    settings: Settings,
+    options: Options,
+    router: Router,
+    error: Option<RegisterError>,
+    log: Log,
 }
 
 impl ClientBuilder {
     pub(super) fn new() -> ClientBuilder {
-        ClientBuilder { settings: Settings::default() }
+        ClientBuilder {
+            options: Options::default(),
+            router: Router::default(),
+            error: None,
+            log: standard_log(),
+        }
     }
 
-    /// How long a call may take, all its attempts together; 30 s unless set. A call that has not
-    /// ended by then fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline).
+    /// How long a call may take, all its attempts together, and how long
+    /// [`connect`](ClientBuilder::connect) may; 30 s unless set. A call that has not ended by then
+    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
+        self.options.timeout = timeout;
         self
     }
 
     /// How often a call is tried in all; 3 unless set, at least 1. A call is tried again only
     /// where it provably did not run, or may be repeated by its kind.
     pub fn attempts(mut self, attempts: u32) -> Self {
-        self.settings.attempts = attempts.max(1);
+        self.options.attempts = attempts.max(1);
         self
     }
 
     /// Bounds of the connection; [`Limits::default`] unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.settings.limits = limits.in_range();
+        self.options.limits = limits.in_range();
+        self
+    }
+
+    /// Serves the action `A` to the server, with a closure or a function. It runs on a thread of
+    /// its own, never inside a call of this client, and may call the server in turn.
+    ///
+    /// A client that serves any action keeps its connection, and makes it again when it has ended.
+    ///
+    /// ```
+    /// # use isock::{Action, Client, Server};
+    /// /// What is your name?
+    /// #[derive(Action)]
+    /// #[action(output = String, kind = read)]
+    /// struct Name;
+    ///
+    /// /// Greets whoever calls.
+    /// #[derive(Action)]
+    /// #[action(output = String)]
+    /// struct Greet;
+    ///
+    /// let server = Server::builder()
+    ///     .on::<Greet>(|(), cx| Ok(format!("hello {}", cx.peer().run::<Name>(())?)))
+    ///     .bind("127.0.0.1:0")?
+    ///     .spawn()?;
+    /// let client = Client::builder().on::<Name>(|(), _| Ok("Ada".into())).connect(server.address())?;
+    /// assert_eq!(client.run::<Greet>(())?, "hello Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on<A: Action>(
+        self,
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` to the server with a value that implements [`Handle`].
+    pub fn handler<A: Action>(self, handler: impl Handle<A>) -> Self {
+        self.add(A::with(move |input, cx| handler.handle(input, cx)))
+    }
+
+    /// Serves every action of a set to the server with one value.
+    pub fn serve<S: ServedBy<H> + Api, H>(self, set: S, handler: H) -> Self {
+        let _ = set;
+        S::stubs(Arc::new(handler)).into_iter().fold(self, ClientBuilder::add)
+    }
+
+    /// Serves a registration stub to the server. What is wrong with it is said when the client
+    /// connects.
+    // The name is the one that iSocket's users know; a builder is no number.
+    #[allow(clippy::should_implement_trait)]
+    pub fn add(mut self, registration: Registration) -> Self {
+        if let Err(error) = self.router.add(registration) {
+            self.error.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Where panics and hidden failures of this client's handlers are told; standard error unless
+    /// set.
+    pub fn log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.log = Arc::new(move |line| drop(contained(|| log(line))));
         self
     }
 
     /// Connects, as [`Client::connect`].
     ///
     /// # Errors
-    /// If no server answers, or what answers is no isock server of this version.
+    /// If no server answers, what answers is no isock server of this version, or an action cannot
+    /// be served.
     pub fn connect(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let client = self.connect_lazy(address)?;
-        reach(&client.channel)?;
+        reach(client.channel())?;
         Ok(client)
     }
 
-    /// Connects with the first call, so that a client can exist before its server does.
+    /// Connects with the first call, so that a client can exist before its server does. One that
+    /// serves actions connects by itself, as soon as there is a server.
     ///
     /// # Errors
-    /// If the address cannot be read.
+    /// If the address cannot be read, or an action cannot be served.
     pub fn connect_lazy(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let addresses = address.into_addresses()?;
         if let Some(memory) = addresses.iter().find(|address| address.is_memory()) {
             let why = "a server in memory has no address; take `server.client()`";
             return Err(BadAddress { text: memory.to_string(), why }.into());
         }
-        Ok(Client::with(Target::Addresses(addresses), self.settings))
+        self.reaching(Target::Addresses(addresses))
+    }
+
+    /// The same with a server of this program.
+    pub(crate) fn connect_to(self, target: Target) -> Result<Client, ConnectError> {
+        let client = self.reaching(target)?;
+        reach(client.channel())?;
+        Ok(client)
+    }
+
+    fn reaching(self, target: Target) -> Result<Client, ConnectError> {
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        let (options, handlers) = self.parts();
+        Ok(Client::with(target, options, handlers))
+    }
+
+    pub(super) fn parts(self) -> (Options, Handlers) {
+        let limits = &self.options.limits;
+        let settings = Settings {
+            log: self.log,
+            hide_failures: false,
+            max_output: limits.message,
+            decoding: Decoding { depth: limits.decode_depth, budget: limits.decode_budget },
+        };
+        let handlers = Handlers::new(self.router, WORKERS, settings);
+        (self.options, handlers)
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 /// The first connection, in as many attempts as a call has.
 fn reach(channel: &Channel) -> Result<(), ConnectError> {
-    let deadline = Instant::now() + channel.settings.timeout;
+    let deadline = Instant::now() + channel.options.timeout;
     let mut made = 0;
     loop {
         made += 1;
@@ -81,10 +191,10 @@ fn reach(channel: &Channel) -> Result<(), ConnectError> {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        let again = matches!(error, NoLink::Unreachable(_)) && made < channel.settings.attempts;
+        let again = matches!(error, NoLink::Unreachable(_)) && made < channel.options.attempts;
         if !again || deadline <= Instant::now() {
             return Err(error.into_connect_error(channel.name(), made));
         }
-        thread::sleep(backoff::pause(made).min(deadline - Instant::now()));
+        thread::sleep(pause(made).min(deadline - Instant::now()));
     }
 }

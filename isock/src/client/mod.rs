@@ -1,32 +1,23 @@
-//! The calling side: typed calls over a connection that is shared, and made again when it ends.
+//! The calling side: a connection that is shared by all clones and made again when it ends, and
+//! what it serves to its server in return.
 
-mod background;
-mod backoff;
 mod builder;
-mod call;
-mod channel;
-mod mismatch;
-mod raw;
-mod request;
+mod host;
 
 pub use builder::ClientBuilder;
-pub use call::Call;
-pub use request::Request;
 
 use crate::{
-    action::{Action, Api, ItsOwnInput, OneReply, SendAs},
-    address::{Address, IntoAddresses},
-    builtin,
-    error::{CallError, ConnectError, ExpectError},
-    net::Remote,
+    action::{Action, Context, Registration},
+    address::IntoAddresses,
+    error::{ConnectError, RegisterError},
+    net::Host,
+    peer::{Channel, Options, Peer, Target},
 };
-use channel::{Channel, Settings, Target};
-use std::{fmt, sync::Arc, time::Instant};
+use host::Handlers;
+use std::{fmt, ops::Deref, sync::Arc, time::Instant};
 
-/// What [`run`](Client::run) gives for the action `A`.
-pub type CallResult<A> = Result<<A as Action>::Output, CallError<<A as Action>::Error>>;
-
-/// Calls the actions of a server.
+/// Calls the actions of a server. Derefs to [`Peer`], which has the calls:
+/// [`run`](Peer::run), [`start`](Peer::start), [`request`](Peer::request).
 ///
 /// Cheap to clone, usable from any number of threads at once: all clones share one connection,
 /// which is made again when it has ended. Every call ends by its deadline, 30 s unless set, and
@@ -35,7 +26,8 @@ pub type CallResult<A> = Result<<A as Action>::Output, CallError<<A as Action>::
 /// `run` and `wait` block the thread: inside async code use `start(…).await`.
 #[derive(Clone)]
 pub struct Client {
-    channel: Arc<Channel>,
+    peer: Peer,
+    handlers: Arc<Handlers>,
 }
 
 impl Client {
@@ -54,100 +46,69 @@ impl Client {
         ClientBuilder::new()
     }
 
-    pub(crate) fn of_address(address: Address) -> Client {
-        Client::with(Target::Addresses(vec![address]), Settings::default())
-    }
-
-    pub(crate) fn in_memory(server: Remote) -> Client {
-        Client::with(Target::Memory(server), Settings::default())
-    }
-
     /// Connects if that is possible now, so that calls which are started next leave at once.
     pub(crate) fn connect_now(&self) {
-        let deadline = Instant::now() + self.channel.settings.limits.handshake;
+        let deadline = Instant::now() + self.channel().options.limits.handshake;
         // Why it is not possible is told by the first call.
-        let _ = self.channel.link(deadline);
+        let _ = self.channel().link(deadline);
     }
 
-    fn with(target: Target, settings: Settings) -> Client {
-        Client { channel: Channel::new(target, settings) }
+    /// A client with every setting as it comes.
+    pub(crate) fn new(target: Target) -> Client {
+        let parts = ClientBuilder::new().parts();
+        Client::with(target, parts.0, parts.1)
     }
 
-    /// Calls the action `A` and waits for its output.
-    ///
-    /// # Errors
-    /// The action's own error as a value, or the problem that kept it from answering.
-    ///
-    /// ```
-    /// # use isock::{Action, Server};
-    /// # #[derive(Action)] #[action(input = String, output = usize)] struct Length;
-    /// # let server = Server::in_memory().on::<Length>(|text, _| Ok(text.len())).spawn()?;
-    /// # let client = server.client();
-    /// assert_eq!(client.run::<Length>("four")?, 4);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn run<A: Action>(&self, input: impl SendAs<A::Input>) -> CallResult<A>
-    where
-        A::Pattern: OneReply,
-    {
-        self.request::<A>(input).run()
-    }
-
-    /// Calls an action whose struct is its own input.
-    ///
-    /// # Errors
-    /// As [`run`](Client::run).
-    pub fn call<A: ItsOwnInput>(&self, action: A) -> CallResult<A>
-    where
-        A::Pattern: OneReply,
-    {
-        self.run::<A>(action)
-    }
-
-    /// Starts a call and returns at once. Without a connection, before the first call of a lazy
-    /// client or after the server has gone, the call is sent when somebody waits for it; wait for it with [`Call::wait`] or `.await`. Calls that
-    /// overlap share the connection and have no order among themselves.
-    pub fn start<A: Action>(&self, input: impl SendAs<A::Input>) -> Call<A>
-    where
-        A::Pattern: OneReply,
-    {
-        self.request::<A>(input).start()
-    }
-
-    /// A call with options of its own.
-    pub fn request<A: Action>(&self, input: impl SendAs<A::Input>) -> Request<A> {
-        Request::new(Arc::clone(&self.channel), &input)
-    }
-
-    /// Checks that the server has every action of a set.
-    ///
-    /// # Errors
-    /// With the names that it lacks; or if it could not be asked.
-    pub fn expect<S: Api>(&self, set: S) -> Result<(), ExpectError> {
-        let _ = set;
-        let names = match self.run::<builtin::Actions>(()) {
-            Ok(names) => names,
-            Err(CallError::Call(problem)) => return Err(problem.into()),
-            Err(CallError::Action(never)) => match never {},
-        };
-        let lacks = |name: &&str| !names.iter().any(|has| has == name);
-        let missing: Vec<_> = S::ACTIONS.iter().map(|info| info.name).filter(lacks).collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(ExpectError::Missing(missing))
+    fn with(target: Target, options: Options, handlers: Handlers) -> Client {
+        let handlers = Arc::new(handlers);
+        let host = Arc::clone(&handlers) as Arc<dyn Host>;
+        let channel = Channel::new(target, options, host);
+        handlers.belong_to(&channel);
+        if !handlers.router().is_empty() {
+            channel.attend();
         }
+        Client { peer: Peer::of_channel(channel), handlers }
+    }
+
+    /// Serves an action to the server from now on. A client that serves any keeps its connection,
+    /// and makes it again when it has ended.
+    ///
+    /// # Errors
+    /// If its name is taken, or a type of it cannot travel.
+    pub fn add(&self, registration: Registration) -> Result<(), RegisterError> {
+        self.handlers.router().add(registration)?;
+        self.channel().attend();
+        Ok(())
+    }
+
+    /// The same with a closure or a function.
+    ///
+    /// # Errors
+    /// As [`add`](Client::add).
+    pub fn on<A: Action>(
+        &self,
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Result<(), RegisterError> {
+        self.add(A::with(handler))
     }
 
     /// Ends the connection. Calls under way end with it, and later ones are refused, on every
     /// clone.
     pub fn close(&self) {
-        self.channel.close();
+        self.channel().close();
+    }
+}
+
+impl Deref for Client {
+    type Target = Peer;
+
+    fn deref(&self) -> &Peer {
+        &self.peer
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("server", &self.channel.name()).finish()
+        f.debug_struct("Client").field("server", &self.channel().name()).finish()
     }
 }

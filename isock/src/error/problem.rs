@@ -18,6 +18,8 @@ struct Parts {
     address: Option<Address>,
     attempts: u32,
     detail: String,
+    /// A server called its client, and not the other way round.
+    of_client: bool,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -68,6 +70,9 @@ pub enum ProblemKind {
     Busy,
     /// The client has been closed. It did not run.
     Closed,
+    /// It was made where nothing may block, in a hook or a waker, and would have waited for itself:
+    /// use `start`, `send` or a thread.
+    WouldDeadlock,
     /// The call came too late or twice on its slot.
     Stale,
     /// The action streams, or does not, in one of the two builds. It did not run.
@@ -85,6 +90,7 @@ impl Problem {
             address: None,
             attempts: 1,
             detail: detail.into(),
+            of_client: false,
             retry_after: None,
             source: None,
         }))
@@ -107,6 +113,12 @@ impl Problem {
     pub(crate) fn at(mut self, address: Option<Address>, attempts: u32) -> Problem {
         self.0.address = self.0.address.or(address);
         self.0.attempts = attempts;
+        self
+    }
+
+    /// It was a client that was called, by its server.
+    pub(crate) fn of_client(mut self, of_client: bool) -> Problem {
+        self.0.of_client = of_client;
         self
     }
 
@@ -205,6 +217,9 @@ impl ProblemKind {
             ProblemKind::OutputUndecodable => "the answer could not be decoded",
             ProblemKind::Busy => "too much waits to be sent; wait for earlier calls first",
             ProblemKind::Closed => "this client has been closed",
+            ProblemKind::WouldDeadlock => {
+                "a hook or a waker may not block; use `start` or `send`, or another thread"
+            }
             ProblemKind::Stale => "the call came too late or twice",
             ProblemKind::WrongPattern => "the two builds disagree whether it streams",
             ProblemKind::Other(_) => "refused for a reason that this version does not know",
@@ -230,7 +245,10 @@ impl fmt::Display for Problem {
         if !parts.action.is_empty() || parts.address.is_some() {
             f.write_str(": ")?;
         }
-        f.write_str(parts.kind.words())?;
+        match parts.of_client {
+            false => f.write_str(parts.kind.words())?,
+            true => f.write_str(&parts.kind.words().replace("server", "client"))?,
+        }
         if parts.attempts > 1 {
             write!(f, " after {} attempts", parts.attempts)?;
         }
@@ -269,6 +287,13 @@ mod tests {
             .at(Some(address), 3);
         let text = "`Echo` at 127.0.0.1:1: no server after 3 attempts: connection refused \
                     (it did not run)";
+        assert_eq!(problem.to_string(), text);
+    }
+
+    #[test]
+    fn a_server_that_calls_reads_of_its_client() {
+        let problem = Problem::new(ProblemKind::UnknownAction, Ran::No, "").of_client(true);
+        let text = "the client has no such action; register it there (it did not run)";
         assert_eq!(problem.to_string(), text);
     }
 

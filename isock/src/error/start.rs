@@ -104,6 +104,9 @@ pub enum ConnectError {
     /// An address cannot be read.
     #[error(transparent)]
     Address(#[from] BadAddress),
+    /// An action cannot be served to the server.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// No server answers.
     #[error("no server at {address} after {attempts} {}: {source}", plural(*.attempts))]
     Unreachable {

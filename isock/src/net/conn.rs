@@ -3,15 +3,17 @@
 use super::{
     account::Charge,
     event_loop::{ConnId, Incoming, Service},
+    far::{Far, Outgoing, Ticket},
     stream::LoopStream,
 };
 use crate::{
-    proto::{Buffer, Connection, Event},
+    proto::{Buffer, Closed, Connection, Event, NewCall},
     wire::CloseCode,
 };
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -46,6 +48,10 @@ pub(super) struct Conn<S: Service> {
     pub(super) queued: bool,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
+    /// The same connection as other threads see it.
+    pub(super) far: Arc<Far>,
+    /// Calls of this side; most connections have none.
+    pub(super) outgoing: Option<Box<Outgoing>>,
     /// What it holds in memory.
     pub(super) charge: Charge,
     /// Set once it has ended: read on until then.
@@ -67,6 +73,7 @@ impl<S: Service> Conn<S> {
         stream: LoopStream,
         proto: Connection,
         session: S::Session,
+        far: Arc<Far>,
         charge: Charge,
     ) -> Conn<S> {
         Conn {
@@ -83,6 +90,8 @@ impl<S: Service> Conn<S> {
             touched: false,
             queued: false,
             timer: None,
+            far,
+            outgoing: None,
             charge,
             linger: None,
         }
@@ -103,7 +112,7 @@ impl<S: Service> Conn<S> {
         self.input.grow_into(spare);
         let mut taken = 0;
         let mut began = None;
-        while taken < turn && self.readable && self.proto.wants_input() {
+        while taken < turn && self.readable && self.wants_input(service) {
             let space = self.input.space();
             let room = space.len();
             match self.stream.read(space) {
@@ -135,7 +144,7 @@ impl<S: Service> Conn<S> {
     /// Hands over what the connection has understood; says when it began to.
     pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) -> Instant {
         let now = Instant::now();
-        while self.may_dispatch() {
+        while self.may_dispatch(service) {
             let Some(event) = self.proto.read(now, &mut self.input) else { return now };
             let Some(session) = &mut self.session else { return now };
             let (key, head, body) = match event {
@@ -145,14 +154,22 @@ impl<S: Service> Conn<S> {
                     service.cancelled(session, key);
                     continue;
                 }
-                Event::Closed(why) => {
-                    if let Some(session) = self.session.take() {
-                        service.closed(session, &why);
+                Event::Reply { call, outcome } => {
+                    if let Some(outgoing) = &mut self.outgoing {
+                        outgoing.ended(call, outcome);
                     }
+                    continue;
+                }
+                Event::Ready => {
+                    service.ready(session);
+                    continue;
+                }
+                Event::Closed(why) => {
+                    self.over(service, &why);
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
-                Event::Ready | Event::Reply { .. } | Event::Pong(_) | Event::Draining => continue,
+                Event::Pong(_) | Event::Draining => continue,
             };
             let call = Incoming { connection: self.id, key, head, body, arrived: now };
             let proto = &mut self.proto;
@@ -162,14 +179,56 @@ impl<S: Service> Conn<S> {
         now
     }
 
-    /// A peer that leaves its replies unread gets no further calls run; its end is always heard.
-    pub(super) fn may_dispatch(&self) -> bool {
+    /// Makes a call of this side.
+    pub(super) fn call(&mut self, call: NewCall, ticket: Arc<Ticket>) {
+        self.outgoing.get_or_insert_default().start(&mut self.proto, &self.far, call, ticket);
+    }
+
+    /// Sends an input that wants no answer. One that the connection does not take any more is lost,
+    /// as every send can be.
+    pub(super) fn send(&mut self, call: &NewCall) {
+        self.far.taken(call);
+        let _ = self.proto.send(call);
+    }
+
+    /// Nobody waits for a call of this side any more.
+    pub(super) fn cancel_call(&mut self, ticket: &Arc<Ticket>) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.cancel(&mut self.proto, ticket);
+        }
+    }
+
+    /// The connection has ended: whoever holds something of it learns so.
+    pub(super) fn over(&mut self, service: &mut S, why: &Closed) {
+        self.far.leave();
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.lost(&mut self.proto, why);
+        }
+        if let Some(session) = self.session.take() {
+            service.closed(session, why);
+        }
+    }
+
+    /// A peer that leaves its replies unread gets no further calls run.
+    pub(super) fn may_answer(&self) -> bool {
         self.proto.wants_input() || self.proto.is_closed()
     }
 
+    /// Nor does one that sends more than is run, unless an answer of it is waited for. Its end is
+    /// always heard.
+    fn may_dispatch(&self, service: &S) -> bool {
+        self.proto.is_closed() || self.wants_input(service)
+    }
+
+    /// Whether more should be read.
+    fn wants_input(&self, service: &S) -> bool {
+        let fed = self.session.as_ref().is_some_and(|session| service.is_full(session));
+        self.proto.wants_input() && (!fed || self.proto.in_flight() > 0)
+    }
+
     /// Whether there may be more to do without any further event.
-    pub(super) fn is_ready(&self) -> bool {
-        self.readable && self.proto.wants_input()
+    pub(super) fn is_ready(&self, service: &S) -> bool {
+        self.readable && self.wants_input(service)
     }
 
     /// Writes what waits; false if the other side is gone.
@@ -203,11 +262,11 @@ impl<S: Service> Conn<S> {
             if !self.write(now) {
                 return false;
             }
-            if self.may_dispatch() {
+            if self.may_answer() {
                 jobs.append(&mut self.held);
             }
             self.dispatch(service, jobs);
-            if self.may_dispatch() || !self.writable || self.proto.output_len() == 0 {
+            if self.may_answer() || !self.writable || self.proto.output_len() == 0 {
                 return true;
             }
         }

@@ -7,17 +7,19 @@ use super::{
     accept::{Accepted, Accepting},
     account::Account,
     conn::Conn,
+    far::Far,
     listen::Listener,
     lobby::Lobby,
     origin::{Origin, Source},
     pipe::LoopEnd,
+    random_id,
     remote::{Command, Remote},
     stream::LoopStream,
 };
 use crate::{
     address::Address,
     proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
-    wire::{CallHead, CloseCode},
+    wire::{CallHead, CloseCode, ConnectionToken},
 };
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -51,9 +53,14 @@ pub(crate) struct ConnId {
     generation: u64,
 }
 
-#[cfg(test)]
 impl ConnId {
-    pub(crate) fn for_tests(index: usize) -> ConnId {
+    /// A number of its own.
+    pub(crate) fn number(self) -> u64 {
+        self.generation
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(index: usize) -> ConnId {
         ConnId { index, generation: 0 }
     }
 }
@@ -78,7 +85,9 @@ pub(crate) trait Service: Send + 'static {
     type Job: Job;
 
     /// A connection has been accepted.
-    fn opened(&mut self, origin: Origin) -> Self::Session;
+    fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Self::Session;
+    /// The prefaces have been exchanged.
+    fn ready(&mut self, session: &mut Self::Session);
     /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
     /// from the job that is returned: one that is expected to be quick.
     fn call(
@@ -87,6 +96,8 @@ pub(crate) trait Service: Send + 'static {
         call: Incoming<'_>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) -> Option<Self::Job>;
+    /// Whether no more should be read for now, unless an answer is waited for.
+    fn is_full(&self, session: &Self::Session) -> bool;
     /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
     /// all.
     fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
@@ -116,14 +127,16 @@ pub(crate) trait Job: Send {
 pub(crate) trait Pace: Send + Sync {
     /// A run of it has held the loop up.
     fn held_up(&self);
+    /// A run of it waits for a connection, and so may every other one.
+    fn blocks(&self);
 }
 
 /// An answer, and where it goes.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) connection: ConnId,
-    /// `None` if nobody wants it.
-    pub(crate) answer: Option<(ServedKey, Answer)>,
+    pub(crate) key: ServedKey,
+    pub(crate) answer: Answer,
 }
 
 /// The loop, before and while it runs.
@@ -216,7 +229,7 @@ impl<S: Service> EventLoop<S> {
         loop {
             let job = self.jobs.pop_front()?;
             match self.get(job.connection()) {
-                Some(conn) if !conn.may_dispatch() => conn.held.push_back(job),
+                Some(conn) if !conn.may_answer() => conn.held.push_back(job),
                 _ if job.is_quick() => return Some(job),
                 _ => self.run_elsewhere(job),
             }
@@ -232,9 +245,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes the answer of a call.
     pub(super) fn finish(&mut self, done: Done) {
-        if let Some((key, answer)) = done.answer {
-            self.answer(done.connection, key, answer);
-        }
+        self.answer(done.connection, done.key, done.answer);
     }
 
     /// Writes what has become due, and ends what has taken too long.
@@ -319,11 +330,21 @@ impl<S: Service> EventLoop<S> {
     fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
         let token = Token(self.connections.vacant_key());
         // The peer can have gone between the two; its address is all that there was.
-        if stream.register(self.poll.registry(), token).is_ok() {
-            let id = self.insert(stream, origin);
+        let registered = stream.register(self.poll.registry(), token);
+        if let (Ok(()), Some(name)) = (registered, self.token()) {
+            let id = self.insert(stream, origin, name);
             self.lobby.enter(id, source);
             self.make_room();
         }
+    }
+
+    /// A name for a connection. Without random numbers there is none that nobody can guess.
+    fn token(&mut self) -> Option<ConnectionToken> {
+        let token = random_id();
+        if let Err(error) = &token {
+            self.service.log(&format!("a connection was dropped, no random number: {error}"));
+        }
+        token.ok().map(|id| ConnectionToken(id.0))
     }
 
     /// One too many has not shown its preface. It may lie there unread: look before closing.
@@ -348,7 +369,8 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn accept_pipe(&mut self, pipe: LoopEnd) {
-        let id = self.insert(LoopStream::Pipe(pipe), Origin::memory());
+        let Some(token) = self.token() else { return };
+        let id = self.insert(LoopStream::Pipe(pipe), Origin::memory(), token);
         let remote = self.remote.clone();
         if let Some(LoopStream::Pipe(pipe)) = self.get(id).map(|conn| &conn.stream) {
             // A loop that has returned has closed the pipe as well.
@@ -357,14 +379,15 @@ impl<S: Service> EventLoop<S> {
         self.pipe_changed(id);
     }
 
-    fn insert(&mut self, stream: LoopStream, origin: Origin) -> ConnId {
+    fn insert(&mut self, stream: LoopStream, origin: Origin, token: ConnectionToken) -> ConnId {
         self.generation += 1;
-        let session = self.service.opened(origin);
-        let proto = Connection::server(self.config.clone(), Instant::now());
         let charge = self.account.charge(0);
         let entry = self.connections.vacant_entry();
         let id = ConnId { index: entry.key(), generation: self.generation };
-        entry.insert(Box::new(Conn::new(id, stream, proto, session, charge)));
+        let far = Arc::new(Far::new(id, token, self.remote.clone()));
+        let session = self.service.opened(origin, &far);
+        let proto = Connection::server(self.config.clone(), Instant::now()).named(token);
+        entry.insert(Box::new(Conn::new(id, stream, proto, session, far, charge)));
         self.touch(id);
         id
     }
@@ -379,9 +402,38 @@ impl<S: Service> EventLoop<S> {
                 Command::Answer { connection, key, answer } => {
                     self.answer(connection, key, answer);
                 }
+                Command::Call { connection, call, ticket } => {
+                    match self.get(connection) {
+                        Some(conn) => conn.call(call, ticket),
+                        None => ticket.never_sent(Closed::Eof),
+                    }
+                    self.touch(connection);
+                }
+                Command::Send { connection, call } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.send(&call);
+                    }
+                    self.touch(connection);
+                }
+                Command::CancelCall { connection, ticket } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.cancel_call(&ticket);
+                    }
+                    self.touch(connection);
+                }
+                Command::Close { connection, close } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.proto.close_saying(close);
+                    }
+                    self.touch(connection);
+                }
                 Command::Accept(pipe) if self.stopping.is_none() => self.accept_pipe(pipe),
                 Command::Accept(pipe) => drop(pipe),
                 Command::PipeChanged(id) => self.pipe_changed(id),
+                Command::Look(id) => {
+                    self.queue(id);
+                    self.touch(id);
+                }
                 Command::Drain { until } => self.drain(until),
             }
         }
@@ -449,7 +501,7 @@ impl<S: Service> EventLoop<S> {
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
         conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
-        let ready = conn.is_ready();
+        let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
             self.lobby.leave(id);
         }
@@ -491,7 +543,7 @@ impl<S: Service> EventLoop<S> {
         }
         conn.dispatch(&mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
-        let ready = conn.is_ready();
+        let ready = conn.is_ready(&self.service);
         if !alive || conn.is_over(now, stopping) {
             return self.drop_connection(id);
         }
@@ -504,9 +556,8 @@ impl<S: Service> EventLoop<S> {
     fn drop_connection(&mut self, id: ConnId) {
         self.lobby.leave(id);
         let Some(mut conn) = self.connections.try_remove(id.index) else { return };
-        if let Some(session) = conn.session.take() {
-            self.service.closed(session, &Closed::Eof);
-        }
+        conn.proto.handle_eof();
+        conn.over(&mut self.service, &Closed::Eof);
         conn.stream.deregister(self.poll.registry());
         drop(conn);
         self.listeners.iter_mut().for_each(Accepting::room);

@@ -7,6 +7,7 @@
 //! by surprise costs the others a few milliseconds, and a quick one costs no change of thread.
 
 use super::{
+    blocking::{GiveAway, Standing},
     event_loop::{Done, EventLoop, Job, Pace, Service},
     remote::{Command, Remote},
 };
@@ -65,6 +66,34 @@ struct Parked<S: Service> {
 struct Watch {
     done: bool,
     woken: bool,
+    /// A handler is about to block: its loop is to be taken now.
+    urgent: bool,
+}
+
+/// What the watcher is to do after a rest.
+enum Rested {
+    Done,
+    Looking { urgent: bool },
+}
+
+impl Watch {
+    fn rested(&mut self) -> Rested {
+        match self.done {
+            true => Rested::Done,
+            false => Rested::Looking { urgent: std::mem::take(&mut self.urgent) },
+        }
+    }
+}
+
+/// A handler on the loop's thread that is about to wait for a connection: the loop may be what
+/// carries the answer.
+impl<S: Service> GiveAway for Shared<S> {
+    fn give_away(&self) {
+        let mut watch = lock(&self.watch);
+        (watch.urgent, watch.woken) = (true, true);
+        drop(watch);
+        self.changed.notify_all();
+    }
 }
 
 /// Lets those who wait for the end know of it, also when the loop itself panics.
@@ -85,27 +114,29 @@ impl<S: Service> Shared<S> {
         // Kept here until the thread has it, since a thread that cannot be had takes it along.
         let (give, take) = mpsc::sync_channel::<Box<EventLoop<S>>>(1);
         let thread = thread::Builder::new().name("isock-loop".into());
-        let spawned = thread.spawn(move || take.recv().into_iter().for_each(|l| leader.lead(l)));
+        let spawned =
+            thread.spawn(move || take.recv().into_iter().for_each(|l| Shared::lead(&leader, l)));
         match spawned {
             // It waits to receive, so it takes it.
             Ok(_) => drop(give.send(event_loop)),
-            Err(_) => shared.lead(event_loop),
+            Err(_) => Shared::lead(shared, event_loop),
         }
     }
 
     /// Goes round with the loop until it has been drained, or has been taken away.
-    fn lead(&self, mut event_loop: Box<EventLoop<S>>) {
-        let _leading = Leading(self);
+    fn lead(shared: &Arc<Self>, mut event_loop: Box<EventLoop<S>>) {
+        let _leading = Leading(shared);
+        let _standing = Standing::holding(Arc::clone(shared) as Arc<dyn GiveAway>);
         while !event_loop.is_done() {
             event_loop.gather();
-            match self.run_jobs(event_loop) {
+            match shared.run_jobs(event_loop) {
                 Some(back) => event_loop = back,
                 None => return,
             }
             event_loop.scatter();
         }
         drop(event_loop);
-        self.end();
+        shared.end();
     }
 
     /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken.
@@ -155,11 +186,9 @@ impl<S: Service> Shared<S> {
     }
 
     fn answer_late(&self, done: Done) {
-        let Done { connection, answer } = done;
-        if let Some((key, answer)) = answer {
-            // A loop that has returned has no connection left that could carry the answer.
-            let _ = self.remote.send(Command::Answer { connection, key, answer });
-        }
+        let Done { connection, key, answer } = done;
+        // A loop that has returned has no connection left that could carry the answer.
+        let _ = self.remote.send(Command::Answer { connection, key, answer });
     }
 
     /// A thread that watches, and leads when it has taken the loop.
@@ -170,7 +199,7 @@ impl<S: Service> Shared<S> {
         let _ = thread.spawn(move || {
             if let Some(event_loop) = watcher.watch() {
                 Shared::spawn_watcher(&watcher);
-                watcher.lead(event_loop);
+                Shared::lead(&watcher, event_loop);
             }
         });
     }
@@ -181,17 +210,21 @@ impl<S: Service> Shared<S> {
         let mut last = self.beat.load(Ordering::Acquire);
         let mut quiet = 0;
         loop {
-            if self.rest(last, quiet >= QUIET) {
-                return None;
-            }
+            let urgent = match self.rest(last, quiet >= QUIET) {
+                Rested::Done => return None,
+                Rested::Looking { urgent } => urgent,
+            };
             let beat = self.beat.load(Ordering::Acquire);
             quiet = if beat == last { quiet + 1 } else { 0 };
             let running = beat % 2 == 1;
-            if running && beat == last {
+            if running && (urgent || beat == last) {
                 // Not before the loop is here: its thread may be taking it back just now.
                 if let Some(parked) = lock(&self.parked).take() {
                     self.watched.store(false, Ordering::Release);
-                    parked.pace.held_up();
+                    match urgent {
+                        true => parked.pace.blocks(),
+                        false => parked.pace.held_up(),
+                    }
                     return Some(parked.event_loop);
                 }
             }
@@ -199,16 +232,16 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    /// Waits for the next look, or for work if it has been quiet; true at the end. `last` is the
-    /// beat of the last look.
-    fn rest(&self, last: u64, quiet: bool) -> bool {
+    /// Waits for the next look, or for work if it has been quiet. `last` is the beat of the last
+    /// look.
+    fn rest(&self, last: u64, quiet: bool) -> Rested {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
-            if !watch.done {
+            if !watch.done && !watch.urgent {
                 watch = wait(&self.changed, watch, TICK);
             }
-            return watch.done;
+            return watch.rested();
         }
         self.asleep.store(true, Ordering::SeqCst);
         // A handler that has begun since the last look wakes nobody: it saw no sleeper.
@@ -217,7 +250,7 @@ impl<S: Service> Shared<S> {
             watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
         }
         self.asleep.store(false, Ordering::SeqCst);
-        watch.done
+        watch.rested()
     }
 
     fn end(&self) {

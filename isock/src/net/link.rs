@@ -11,14 +11,18 @@ use super::{
 use crate::{
     address::Address,
     proto::{
-        Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Outcome,
+        Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, ServedKey,
     },
-    wire::{CloseCode, Ran, Refusal, RefusalCode},
+    wire::{CallHead, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 use std::{
     collections::HashMap,
+    fmt::Debug,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+    },
     thread::{self, Thread},
     time::{Duration, Instant},
 };
@@ -28,6 +32,8 @@ const IDLE: Duration = Duration::from_millis(10);
 /// Calls that overlap leave together: at this many calls or bytes, or as soon as anybody waits.
 const CORK_CALLS: u32 = 32;
 const CORK_BYTES: usize = 16 * 1024;
+/// A send this soon after other traffic waits for more of its kind.
+const BURST: Duration = Duration::from_millis(1);
 /// Bytes that may wait to be written before new calls are turned away.
 const QUEUE: usize = 8 << 20;
 /// Pieces of one vectored write.
@@ -63,6 +69,8 @@ struct State {
     write_failed: bool,
     /// The socket takes nothing at the moment: the reader writes, and never waits for it.
     full: bool,
+    /// What the other side calls, if this side serves anything.
+    hosting: Option<Hosting>,
 }
 
 /// A call on its way.
@@ -72,6 +80,40 @@ pub(crate) struct Started {
     pub(crate) key: CallKey,
     /// It has not been written: see [`Link::uncork`].
     pub(crate) corked: bool,
+}
+
+/// A call of the other side.
+#[derive(Debug)]
+pub(crate) struct Called {
+    /// Names it in [`Link::answer`]; `None` if no answer is wanted.
+    pub(crate) key: Option<ServedKey>,
+    pub(crate) head: CallHead,
+    /// Metadata, then the encoded input.
+    pub(crate) body: Vec<u8>,
+    /// When it was read.
+    pub(crate) at: Instant,
+    /// Set once nobody waits for the answer any more.
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+/// Whoever serves the calls of the other side. It is told by a thread that others wait for: it
+/// takes the call and returns.
+pub(crate) trait Host: Send + Sync + Debug {
+    /// Takes a call; the answer comes through [`Link::answer`].
+    ///
+    /// # Errors
+    /// What the other side is told instead.
+    fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal>;
+    /// Whether no more should be read for now, unless somebody waits for an answer.
+    fn is_full(&self) -> bool;
+}
+
+/// The calls of the other side on one connection.
+#[derive(Debug)]
+struct Hosting {
+    host: Arc<dyn Host>,
+    me: Weak<Link>,
+    running: Vec<(ServedKey, Arc<AtomicBool>)>,
 }
 
 /// Why a call was not taken.
@@ -106,7 +148,24 @@ impl Drop for Role<'_> {
 
 impl Link {
     /// A connection over a connected stream; [`handshake`](Link::handshake) comes next.
-    pub(crate) fn new(stream: CallerStream, address: Address, config: Config) -> Link {
+    pub(crate) fn new(
+        stream: CallerStream,
+        address: Address,
+        config: Config,
+        host: Option<Arc<dyn Host>>,
+    ) -> Arc<Link> {
+        Arc::new_cyclic(|me| {
+            let hosting = |host| Hosting { host, me: me.clone(), running: Vec::new() };
+            Link::with(stream, address, config, host.map(hosting))
+        })
+    }
+
+    fn with(
+        stream: CallerStream,
+        address: Address,
+        config: Config,
+        hosting: Option<Hosting>,
+    ) -> Link {
         let now = Instant::now();
         let state = State {
             proto: Connection::client(config, now),
@@ -118,6 +177,7 @@ impl Link {
             last_traffic: now,
             write_failed: false,
             full: false,
+            hosting,
         };
         Link {
             stream,
@@ -191,6 +251,33 @@ impl Link {
         }
         let corked = state.corked > 0;
         Ok(Started { pending, key, corked })
+    }
+
+    /// Sends an input that wants no answer: at once, or with those that follow in a burst.
+    pub(crate) fn send(self: &Arc<Self>, call: &NewCall) -> Result<(), Refused> {
+        self.look_around();
+        let mut state = self.lock();
+        if state.proto.output_len() > QUEUE {
+            return Err(Refused::Busy);
+        }
+        state.proto.send(call).map_err(Refused::Protocol)?;
+        state.corked += 1;
+        let burst = state.last_traffic.elapsed() < BURST;
+        let full = state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES;
+        if full || !burst {
+            self.flush_unless_full(&mut state);
+        }
+        let corked = state.corked > 0;
+        drop(state);
+        if corked {
+            self.watch_cork();
+        }
+        Ok(())
+    }
+
+    /// The name that the server gave the connection.
+    pub(crate) fn token(&self) -> Option<ConnectionToken> {
+        self.lock().proto.token()
     }
 
     /// Makes sure that what stayed behind is sent within about a millisecond.
@@ -302,7 +389,13 @@ impl Link {
 
     /// Moves bytes, or waits for a moment if there are none. Only with the role.
     fn pump_or_wait(&self) {
-        if !self.lock().full {
+        let state = self.lock();
+        let (full, fed) = (state.full, state.is_fed());
+        drop(state);
+        if fed {
+            // What the other side sends is not even run as fast as it comes.
+            thread::sleep(FULL);
+        } else if !full {
             self.pump(CallerStream::read);
         } else if !self.pump(CallerStream::read_now) {
             // The other side reads slowly, or not at all. Waiting in a write would keep the lock
@@ -390,6 +483,16 @@ impl Link {
         state.full = false;
     }
 
+    /// Answers a call of the other side.
+    pub(crate) fn answer(&self, key: ServedKey, answer: Answer) {
+        let mut state = self.lock();
+        if let Some(hosting) = &mut state.hosting {
+            hosting.running.retain(|(known, _)| *known != key);
+        }
+        state.proto.answer(key, answer);
+        self.flush_unless_full(&mut state);
+    }
+
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, key: CallKey) -> Ran {
         let mut state = self.lock();
@@ -436,28 +539,53 @@ impl State {
         while let Some(event) = self.proto.read(now, input) {
             match event {
                 Event::Reply { call, outcome } => {
-                    let ended = match outcome {
-                        Outcome::Value(body) => Ended::Value(body.into_vec()),
-                        Outcome::Error(body) => Ended::Error(body.into_vec()),
-                        Outcome::Refused(refusal) => Ended::Refused(refusal),
-                    };
                     if let Some(pending) = self.pending.remove(&call) {
-                        woken.extend(pending.end(ended));
+                        woken.extend(pending.end(Ended::of(outcome)));
                     }
                 }
-                Event::Call { key, .. } => {
-                    let text = "this client serves no actions";
-                    let refusal = Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text);
-                    self.proto.answer(key, Answer::Refusal(refusal));
+                Event::Call { key, head, body } => {
+                    let body = body.into_vec();
+                    self.called(Some(key), head, body, now);
+                }
+                Event::Send { head, body } => {
+                    let body = body.into_vec();
+                    self.called(None, head, body, now);
+                }
+                Event::Cancel(key) => {
+                    let running = self.hosting.iter().flat_map(|hosting| &hosting.running);
+                    running.filter(|(known, _)| *known == key).for_each(|(_, flag)| set(flag));
                 }
                 Event::Closed(closed) => return self.closed(closed, woken),
-                Event::Ready
-                | Event::Send { .. }
-                | Event::Cancel(_)
-                | Event::Pong(_)
-                | Event::Draining => {}
+                Event::Ready | Event::Pong(_) | Event::Draining => {}
             }
         }
+    }
+
+    /// The other side calls.
+    fn called(&mut self, key: Option<ServedKey>, head: CallHead, body: Vec<u8>, at: Instant) {
+        let taken = match &mut self.hosting {
+            None => {
+                let text = "this client serves no actions";
+                Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text))
+            }
+            Some(Hosting { host, me, running }) => {
+                let cancelled = Arc::new(AtomicBool::new(false));
+                running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
+                host.call(me, Called { key, head, body, at, cancelled })
+            }
+        };
+        if let (Err(refusal), Some(key)) = (taken, key) {
+            if let Some(hosting) = &mut self.hosting {
+                hosting.running.retain(|(known, _)| *known != key);
+            }
+            self.proto.answer(key, Answer::Refusal(refusal));
+        }
+    }
+
+    /// Whether more has come than its host can take, and nobody waits for what may come next.
+    fn is_fed(&self) -> bool {
+        let full = self.hosting.as_ref().is_some_and(|hosting| hosting.host.is_full());
+        full && self.proto.in_flight() == 0
     }
 
     fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {
@@ -466,6 +594,13 @@ impl State {
                 woken.extend(pending.end(Ended::Lost(ran, closed.clone())));
             }
         }
+        if let Some(hosting) = &mut self.hosting {
+            hosting.running.drain(..).for_each(|(_, flag)| set(&flag));
+        }
         self.closed = Some(closed);
     }
+}
+
+fn set(flag: &AtomicBool) {
+    flag.store(true, Ordering::Relaxed);
 }

@@ -6,11 +6,14 @@
 
 mod accept;
 mod account;
+mod blocking;
 mod conn;
 mod corker;
 mod dial;
 mod event_loop;
+mod far;
 mod handover;
+mod line;
 mod link;
 mod listen;
 mod lobby;
@@ -23,10 +26,13 @@ mod stream;
 mod unix;
 
 pub(crate) use account::{Account, Charge};
+pub(crate) use blocking::{about_to_block, hook};
 pub(crate) use dial::{dial, Dialled};
 pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
+pub(crate) use far::Far;
 pub(crate) use handover::serve;
-pub(crate) use link::{Link, Refused, Started};
+pub(crate) use line::{Flight, Line};
+pub(crate) use link::{Called, Host, Link, Refused};
 pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;

@@ -1,7 +1,8 @@
 //! A call that somebody waits for: a blocked thread, a future, or nobody yet.
 
+use super::blocking::hook;
 use crate::{
-    proto::Closed,
+    proto::{Closed, Outcome},
     wire::{Ran, Refusal},
 };
 use std::{
@@ -23,6 +24,17 @@ pub(crate) enum Ended {
     Lost(Ran, Closed),
 }
 
+impl Ended {
+    /// What the other side answered.
+    pub(super) fn of(outcome: Outcome<'_>) -> Ended {
+        match outcome {
+            Outcome::Value(body) => Ended::Value(body.into_vec()),
+            Outcome::Error(body) => Ended::Error(body.into_vec()),
+            Outcome::Refused(refusal) => Ended::Refused(refusal),
+        }
+    }
+}
+
 /// Where the end of a call is put.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(Mutex<State>);
@@ -41,11 +53,12 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
-    /// Wakes. Never while a lock is held: a waker is the user's code.
+    /// Wakes. Never while a lock is held: a waker is the user's code, and others wait for the
+    /// thread that it runs on.
     pub(super) fn wake(self) {
         match self {
             Waiter::Thread(thread) => thread.unpark(),
-            Waiter::Future(waker) => waker.wake(),
+            Waiter::Future(waker) => hook(|| waker.wake()),
         }
     }
 }

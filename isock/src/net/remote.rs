@@ -1,7 +1,10 @@
 //! How other threads reach an event loop: a queue and a waker.
 
-use super::{event_loop::ConnId, pipe::LoopEnd};
-use crate::proto::{Answer, ServedKey};
+use super::{event_loop::ConnId, far::Ticket, pipe::LoopEnd};
+use crate::{
+    proto::{Answer, Closed, NewCall, ServedKey},
+    wire::Close,
+};
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,12 +16,31 @@ use std::{
 pub(crate) enum Command {
     /// A call has its answer.
     Answer { connection: ConnId, key: ServedKey, answer: Answer },
+    /// Make a call.
+    Call { connection: ConnId, call: NewCall, ticket: Arc<Ticket> },
+    /// Send an input that wants no answer.
+    Send { connection: ConnId, call: NewCall },
+    /// Nobody waits for this call any more.
+    CancelCall { connection: ConnId, ticket: Arc<Ticket> },
+    /// End a connection.
+    Close { connection: ConnId, close: Close },
     /// Serve this pipe.
     Accept(LoopEnd),
     /// The other end of a pipe did something.
     PipeChanged(ConnId),
+    /// A connection may be read again.
+    Look(ConnId),
     /// Accept nothing more, answer what is under way, and return; by `until` in any case.
     Drain { until: Instant },
+}
+
+impl Command {
+    /// The loop has returned, or its connection has ended.
+    pub(super) fn comes_too_late(self) {
+        if let Command::Call { ticket, .. } = self {
+            ticket.never_sent(Closed::Eof);
+        }
+    }
 }
 
 /// A handle to a running event loop.
@@ -71,7 +93,9 @@ impl Remote {
         queue.closed = true;
         let dropped = std::mem::take(&mut queue.commands);
         drop(queue);
-        drop(dropped);
+        for command in dropped {
+            command.comes_too_late();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -18,7 +18,8 @@ impl Connection {
         self.close_saying(close);
     }
 
-    fn close_saying(&mut self, close: Close) {
+    /// The same in other words.
+    pub fn close_saying(&mut self, close: Close) {
         if self.phase == Phase::Closed {
             return;
         }

@@ -2,21 +2,19 @@
 
 use super::{
     handle::{Parts, Server},
-    panics::contained,
-    Log, ServerHandle,
+    service::Hook,
+    ServerHandle,
 };
 use crate::{
     action::{Action, Api, Context, Handle, Info, Registration, ServedBy},
     address::{Address, IntoAddresses},
     error::ServeError,
     limits::Limits,
+    peer::Connection,
     router::Router,
+    serving::{contained, standard_log, Log},
 };
-use std::{
-    fmt,
-    io::{self, Write},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 /// Threads that run handlers at most, unless said otherwise.
 const WORKERS: usize = 256;
@@ -34,6 +32,8 @@ pub struct ServerBuilder {
     hide_failures: bool,
     workers: usize,
     in_memory: bool,
+    on_connect: Option<Hook>,
+    on_disconnect: Option<Hook>,
 }
 
 impl ServerBuilder {
@@ -44,11 +44,12 @@ impl ServerBuilder {
             addresses: Vec::new(),
             error: None,
             limits: Limits::default(),
-            // Not `eprintln`, which panics when standard error is closed.
-            log: Arc::new(|line| drop(writeln!(io::stderr(), "isock: {line}"))),
+            log: standard_log(),
             hide_failures: false,
             workers: WORKERS,
             in_memory: false,
+            on_connect: None,
+            on_disconnect: None,
         }
     }
 
@@ -138,6 +139,43 @@ impl ServerBuilder {
         self
     }
 
+    /// Is told of every client that has connected, before its first call runs. A hook holds up all
+    /// connections, so it must not block: a blocking call in it fails with
+    /// [`ProblemKind::WouldDeadlock`](crate::ProblemKind::WouldDeadlock); `start`, `send` and
+    /// channels are fine.
+    ///
+    /// ```
+    /// # use isock::Server;
+    /// # let (sent, seen) = std::sync::mpsc::channel();
+    /// # let came = sent.clone();
+    /// let server = Server::in_memory()
+    ///     .on_connect(move |connection| drop(came.send(format!("came {}", connection.id()))))
+    ///     .on_disconnect(move |connection, why| {
+    ///         drop(sent.send(format!("went {}: {why}", connection.id())))
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// let id = client.id().ok_or("not connected")?;
+    /// assert_eq!(seen.recv()?, format!("came {id}"));
+    /// client.close();
+    /// assert_eq!(seen.recv()?, format!("went {id}: the client closed it"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_connect(mut self, hook: impl Fn(&Connection) + Send + Sync + 'static) -> Self {
+        self.on_connect = Some(Arc::new(move |connection, _| hook(connection)));
+        self
+    }
+
+    /// Is told of every client that has gone, and why. The same rules hold as for
+    /// [`on_connect`](ServerBuilder::on_connect).
+    pub fn on_disconnect(
+        mut self,
+        hook: impl Fn(&Connection, &str) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_disconnect = Some(Arc::new(hook));
+        self
+    }
+
     /// Keeps the text of every [`Failure`](crate::Failure) in the log, and tells callers only that
     /// the handler failed. Declared errors travel as before.
     pub fn hide_failures(mut self) -> Self {
@@ -181,6 +219,8 @@ impl ServerBuilder {
             log: self.log,
             hide_failures: self.hide_failures,
             workers: self.workers,
+            on_connect: self.on_connect,
+            on_disconnect: self.on_disconnect,
         })
     }
 

@@ -1,20 +1,21 @@
 //! A server that is bound, and the handles to one that runs.
 
 use super::{
-    service::{Dispatch, Settings},
-    workers::Workers,
-    Log, ServerBuilder,
+    service::{Dispatch, Hook},
+    ServerBuilder,
 };
 use crate::{
     action::{Action, Bytes, Context, Decoding, Registration},
     address::Address,
     builtin,
-    client::Client,
-    error::{RegisterError, ServeError},
+    client::{Client, ClientBuilder},
+    error::{ConnectError, RegisterError, ServeError},
     limits::Limits,
     net::{bind, random_id, serve, Account, Command, EventLoop, Remote},
+    peer::{Connections, Home, Target},
     proto::Config,
     router::Router,
+    serving::{Log, Settings, Workers},
     shape::Shape,
 };
 use std::{
@@ -42,6 +43,8 @@ pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) hide_failures: bool,
     pub(super) workers: usize,
+    pub(super) on_connect: Option<Hook>,
+    pub(super) on_disconnect: Option<Hook>,
 }
 
 /// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
@@ -50,6 +53,7 @@ pub struct Stopper {
     remote: Remote,
     router: Arc<Router>,
     addresses: Arc<[Address]>,
+    connections: Connections,
 }
 
 /// A server that runs on a thread of its own.
@@ -100,6 +104,8 @@ impl Server {
         });
         let instance = random_id().map_err(ServeError::System)?;
         let account = Account::new(parts.limits.total);
+        let home = Home::new(parts.limits.clone());
+        let connections = Connections::new(Arc::clone(&home));
         let config = Config::new(parts.limits, instance);
         let held = account.clone();
         let service = |remote: &Remote| Dispatch {
@@ -108,12 +114,15 @@ impl Server {
             remote: remote.clone(),
             account: held,
             settings,
+            home,
+            on_connect: parts.on_connect,
+            on_disconnect: parts.on_disconnect,
         };
         let event_loop =
             EventLoop::new(config, account, listeners, service).map_err(ServeError::System)?;
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
-        let stopper = Stopper { remote, router: parts.router, addresses };
+        let stopper = Stopper { remote, router: parts.router, addresses, connections };
         Ok(Server { event_loop, workers, stopper })
     }
 
@@ -125,6 +134,11 @@ impl Server {
     /// A handle that stops it; needed before [`run`](Server::run), which blocks.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// The clients that are connected, now and while it serves.
+    pub fn connections(&self) -> Connections {
+        self.stopper.connections.clone()
     }
 
     /// Serves on this thread until a [`Stopper`] says otherwise.
@@ -194,18 +208,43 @@ impl ServerHandle {
     /// A client of this server: over its first address, or in memory if it has none. A server that
     /// has stopped is noticed by its first call.
     pub fn client(&self) -> Client {
+        // Without actions to serve, nothing can be wrong with it.
+        let client = Client::new(self.target());
+        client.connect_now();
+        client
+    }
+
+    /// The same with settings, or with actions that the client serves to this server.
+    ///
+    /// # Errors
+    /// If the server has stopped, or an action cannot be served.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::time::Duration;
+    /// # #[derive(Action)] #[action(input = u64, output = u64)] struct Square;
+    /// let server = Server::in_memory().on::<Square>(|n, _| Ok(n * n)).spawn()?;
+    /// let hasty = server.client_with(|client| client.timeout(Duration::from_secs(1)))?;
+    /// assert_eq!(hasty.run::<Square>(3)?, 9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_with(
+        &self,
+        settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Client, ConnectError> {
+        settings(Client::builder()).connect_to(self.target())
+    }
+
+    fn target(&self) -> Target {
         match self.addresses().first() {
-            Some(address) => {
-                let client = Client::of_address(address.clone());
-                client.connect_now();
-                client
-            }
-            None => {
-                let client = Client::in_memory(self.stopper.remote.clone());
-                client.connect_now();
-                client
-            }
+            Some(address) => Target::Addresses(vec![address.clone()]),
+            None => Target::Memory(self.stopper.remote.clone()),
         }
+    }
+
+    /// The clients that are connected: to list, to pick from and to call all of them.
+    pub fn connections(&self) -> Connections {
+        self.stopper.connections.clone()
     }
 
     /// Adds an action while the server runs; connections that exist can call it at once.

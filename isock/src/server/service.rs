@@ -1,20 +1,20 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
-use super::{panics::contained, workers::Workers, Log};
 use crate::{
-    action::{CallInfo, Decoding, Handled, Info, Peer, Registration, Shapes},
-    net::{self, Account, Charge, Command, ConnId, Done, Incoming, Origin, Remote, Service},
+    net::{self, Account, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote, Service},
     pace::Pace,
+    peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
-    router::{Entry, Router},
-    wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
+    router::Router,
+    serving::{contained, Arrived, Lane, Lanes, Settings, Task, Workers},
+    wire::{CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Advice to callers that are turned away.
@@ -27,33 +27,28 @@ pub(crate) struct Dispatch {
     pub(super) remote: Remote,
     pub(super) account: Account,
     pub(super) settings: Arc<Settings>,
+    pub(super) home: Arc<Home>,
+    pub(super) on_connect: Option<Hook>,
+    pub(super) on_disconnect: Option<Hook>,
 }
 
-/// What does not change while a server runs.
-pub(super) struct Settings {
-    pub(super) log: Log,
-    pub(super) hide_failures: bool,
-    pub(super) max_output: usize,
-    pub(super) decoding: Decoding,
-}
+/// Hears of connections that come and go.
+pub(super) type Hook = Arc<dyn Fn(&Connection, &str) + Send + Sync>;
 
 /// What is kept for a connection.
-#[derive(Debug)]
 pub(crate) struct Session {
-    peer: Peer,
+    served: Arc<Served>,
     running: Vec<(ServedKey, Arc<AtomicBool>)>,
+    lanes: Option<Box<Lanes>>,
+    /// It has been among those that the server lists.
+    entered: bool,
 }
 
 /// A call with everything that it needs to run on any thread.
 pub(crate) struct Job {
-    registration: Registration,
-    pace: Arc<Pace>,
-    input: Vec<u8>,
-    metadata: usize,
-    info: CallInfo,
+    task: Task,
     connection: ConnId,
-    key: Option<ServedKey>,
-    settings: Arc<Settings>,
+    key: ServedKey,
     /// What the input costs until the job is gone.
     _charge: Charge,
 }
@@ -62,13 +57,15 @@ impl Service for Dispatch {
     type Session = Session;
     type Job = Job;
 
-    fn opened(&mut self, origin: Origin) -> Session {
-        let peer = Peer {
-            address: origin.address,
-            #[cfg(unix)]
-            credentials: origin.credentials,
-        };
-        Session { peer, running: Vec::new() }
+    fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
+        let served = Served::new(origin, Arc::clone(far), Arc::clone(&self.home));
+        Session { served, running: Vec::new(), lanes: None, entered: false }
+    }
+
+    fn ready(&mut self, session: &mut Session) {
+        session.served.enter();
+        session.entered = true;
+        self.tell(self.on_connect.as_ref(), session, "");
     }
 
     fn call(
@@ -77,59 +74,61 @@ impl Service for Dispatch {
         call: Incoming<'_>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) -> Option<Job> {
-        let key = call.key;
-        let mut refuse = |refusal: Refusal| {
-            match key {
-                Some(key) => answer(key, Answer::Refusal(refusal)),
-                None => {
-                    (self.settings.log)(&format!("a one-way call was dropped: {}", refusal.text));
-                }
+        let found = Task::find(&self.router, &call.head, call.body.len());
+        let entry = match found {
+            Ok(_) if self.account.is_overdrawn() => {
+                Err(overloaded("the server holds too much for its connections"))
             }
-            None
+            found => found,
         };
-        let Some(entry) = self.router.find(call.head.name) else {
-            return refuse(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
+        let entry = match (entry, call.key) {
+            (Ok(entry), _) => entry,
+            (Err(refusal), Some(key)) => {
+                answer(key, Answer::Refusal(refusal));
+                return None;
+            }
+            (Err(refusal), None) => {
+                self.log(&format!("a one-way call was dropped: {:?}", refusal.code));
+                return None;
+            }
         };
-        // Unlike at equal hashes, what comes next would read one type's bytes as another's.
-        let ours = entry.registration.shapes().map_or(0, Shapes::hash);
-        if ours != 0 && call.head.shape != 0 && ours != call.head.shape {
-            let text = format!("{ours:016x}");
-            return refuse(Refusal::new(RefusalCode::MISMATCH, Ran::No, text));
-        }
-        let input = call.body.len() - call.head.metadata as usize;
-        if let Some(limit) = entry.registration.info().max_input.filter(|limit| input > *limit) {
-            let text = format!("{input} bytes, and the action takes {limit}");
-            return refuse(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text));
-        }
-        if self.account.is_overdrawn() {
-            return refuse(overloaded("the server holds too much for its connections"));
-        }
         let cancelled = Arc::new(AtomicBool::new(false));
-        let job = self.job(session, entry, call, Arc::clone(&cancelled));
-        session.running.extend(key.map(|key| (key, cancelled)));
-        if job.pace.is_quick() {
+        let peer = Peer::of_served(Arc::clone(&session.served));
+        let (connection, action) = (call.connection, call.head.name);
+        let arrived = Arrived { head: call.head, at: call.arrived, body: call.body.into_vec() };
+        let task = Task::new(entry, arrived, peer, Arc::clone(&cancelled), &self.settings);
+        let Some(key) = call.key else {
+            self.queue(session, connection, action, task);
+            return None;
+        };
+        session.running.push((key, cancelled));
+        let charge = self.account.charge(task.size());
+        let job = Job { task, connection, key, _charge: charge };
+        if job.task.pace().is_quick() {
             return Some(job);
         }
-        if let Some(Done { answer: Some((key, refused)), .. }) = self.run_elsewhere(job) {
+        if let Some(Done { key, answer: refused, .. }) = self.run_elsewhere(job) {
             self.answered(session, key);
             answer(key, refused);
         }
         None
     }
 
+    fn is_full(&self, session: &Session) -> bool {
+        session.lanes.as_ref().is_some_and(|lanes| lanes.are_full())
+    }
+
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
         let (connection, key, remote) = (job.connection, job.key, self.remote.clone());
         let work = Box::new(move || {
-            let Done { connection, answer } = net::Job::run(job);
-            if let Some((key, answer)) = answer {
-                // A loop that has returned has no connection left that could carry the answer.
-                let _ = remote.send(Command::Answer { connection, key, answer });
-            }
+            let Done { connection, key, answer } = net::Job::run(job);
+            // A loop that has returned has no connection left that could carry the answer.
+            let _ = remote.send(Command::Answer { connection, key, answer });
         });
-        let refused = self.workers.run(connection, work).is_err();
+        let refused = self.workers.run(connection.number(), work).is_err();
         refused.then(|| {
-            let refusal = Answer::Refusal(overloaded("too many calls wait"));
-            Done { connection, answer: key.map(|key| (key, refusal)) }
+            let answer = Answer::Refusal(overloaded("too many calls wait"));
+            Done { connection, key, answer }
         })
     }
 
@@ -143,8 +142,12 @@ impl Service for Dispatch {
         }
     }
 
-    fn closed(&mut self, session: Session, _why: &Closed) {
+    fn closed(&mut self, session: Session, why: &Closed) {
         session.running.iter().for_each(|(_, flag)| set(flag));
+        if session.entered {
+            session.served.leave();
+            self.tell(self.on_disconnect.as_ref(), &session, &words(why));
+        }
     }
 
     fn log(&mut self, what: &str) {
@@ -157,39 +160,49 @@ fn overloaded(text: &str) -> Refusal {
     Refusal { retry_after: COME_BACK, ..refusal }
 }
 
+/// Why a connection ended, for people.
+fn words(closed: &Closed) -> String {
+    match closed {
+        Closed::ByPeer(close) if close.code == CloseCode::DONE => "the client closed it".to_owned(),
+        Closed::ByPeer(close) => format!("the client closed it: {}", close.text),
+        Closed::ByUs(close) => close.text.clone(),
+        _ => "the client went away".to_owned(),
+    }
+}
+
 fn set(flag: &AtomicBool) {
     flag.store(true, Ordering::Relaxed);
 }
 
 impl Dispatch {
-    fn job(
-        &self,
-        session: &Session,
-        entry: Entry,
-        call: Incoming<'_>,
-        cancelled: Arc<AtomicBool>,
-    ) -> Job {
-        let Entry { registration, pace } = entry;
-        let CallHead { remaining, metadata, .. } = call.head;
-        let input = call.body.into_vec();
-        Job {
-            info: CallInfo {
-                action: registration.info(),
-                peer: session.peer.clone(),
-                deadline: remaining.and_then(|left| call.arrived.checked_add(left)),
-                cancelled,
-                hide_failures: self.settings.hide_failures,
-                decoding: self.settings.decoding,
-            },
-            registration,
-            pace,
-            metadata: metadata as usize,
-            _charge: self.account.charge(input.capacity()),
-            input,
-            connection: call.connection,
-            key: call.key,
-            settings: Arc::clone(&self.settings),
+    /// Runs a hook, on the loop's own thread: it must not block, and a panic of it harms nobody.
+    fn tell(&self, hook: Option<&Hook>, session: &Session, why: &str) {
+        let Some(hook) = hook else { return };
+        let connection = Connection::new(Arc::clone(&session.served));
+        if let Err(text) = contained(|| net::hook(|| hook(&connection, why))) {
+            (self.settings.log)(&format!("a hook panicked: {text}"));
         }
+    }
+
+    /// Runs a one-way send after those to the same action on the same connection.
+    fn queue(&self, session: &mut Session, connection: ConnId, action: u32, task: Task) {
+        let lanes = session.lanes.get_or_insert_default();
+        if let Some(lane) = lanes.push(action, task) {
+            run_lane(&self.workers, &self.remote, connection, lane);
+        }
+    }
+}
+
+fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<Lane>) {
+    let (again, loop_of, run) = (workers.clone(), remote.clone(), Arc::clone(&lane));
+    let work = Box::new(move || {
+        let relieved = || drop(loop_of.send(Command::Look(connection)));
+        if run.run(relieved) {
+            run_lane(&again, &loop_of, connection, run);
+        }
+    });
+    if workers.run(connection.number(), work).is_err() {
+        lane.give_up();
     }
 }
 
@@ -197,18 +210,19 @@ impl net::Pace for Pace {
     fn held_up(&self) {
         Pace::held_up(self);
     }
+
+    fn blocks(&self) {
+        Pace::blocks(self);
+    }
 }
 
 impl net::Job for Job {
     fn run(self) -> Done {
-        let began = Instant::now();
-        let answer = self.answer(began);
-        self.pace.note(began.elapsed());
-        Done { connection: self.connection, answer: self.key.map(|key| (key, answer)) }
+        Done { connection: self.connection, key: self.key, answer: self.task.run() }
     }
 
     fn is_quick(&self) -> bool {
-        self.pace.is_quick()
+        self.task.pace().is_quick()
     }
 
     fn connection(&self) -> ConnId {
@@ -216,64 +230,6 @@ impl net::Job for Job {
     }
 
     fn pace(&self) -> Arc<dyn net::Pace> {
-        Arc::clone(&self.pace) as Arc<dyn net::Pace>
+        Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
     }
-}
-
-impl Job {
-    fn answer(&self, now: Instant) -> Answer {
-        if self.info.deadline.is_some_and(|deadline| deadline <= now) {
-            let text = "the deadline passed before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
-        }
-        if self.info.cancelled.load(Ordering::Relaxed) {
-            let text = "cancelled before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
-        }
-        let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
-        let mut out = Encoder::new(most.min(self.settings.max_output));
-        let input = &self.input[self.metadata..];
-        // What a handler leaves behind when it panics is behind its own locks, which say so.
-        match contained(|| self.registration.handle(input, &self.info, &mut out)) {
-            Ok(handled) => self.sort(handled, out),
-            Err(text) => self.panicked(&text),
-        }
-    }
-
-    fn sort(&self, handled: Handled, out: Encoder) -> Answer {
-        match handled {
-            Handled::Reply => Answer::Value(Arc::new(out.into_bytes())),
-            Handled::Error => Answer::Error(Arc::new(out.into_bytes())),
-            Handled::Hidden(text) => {
-                self.log(&format!("failed: {text}"));
-                Answer::Error(Arc::new(out.into_bytes()))
-            }
-            Handled::Undecodable(error) => {
-                Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))
-            }
-            Handled::Unsendable(error) => {
-                self.log(&format!("its answer cannot be sent: {error}"));
-                Answer::Refusal(unsendable(&error))
-            }
-        }
-    }
-
-    /// The text of a panic is the operator's: it can hold anything.
-    fn panicked(&self, text: &str) -> Answer {
-        self.log(&format!("panicked: {text}"));
-        Answer::Refusal(Refusal::new(RefusalCode::PANICKED, Ran::Yes, ""))
-    }
-
-    fn log(&self, what: &str) {
-        let Info { name, .. } = self.info.action;
-        (self.settings.log)(&format!("`{name}` called from {} {what}", self.info.peer.address()));
-    }
-}
-
-fn unsendable(error: &EncodeError) -> Refusal {
-    let code = match error {
-        EncodeError::TooLarge { .. } => RefusalCode::OUTPUT_TOO_LARGE,
-        EncodeError::Unsupported(_) => RefusalCode::UNENCODABLE,
-    };
-    Refusal::new(code, Ran::Yes, error.to_string())
 }

@@ -62,6 +62,8 @@ codes! {
     DISPLACED = 14, "too many connections without a preface";
     /// The server holds too much for its connections, and much of it for this one.
     OVERLOADED = 15, "the server is out of memory for its connections";
+    /// The program at the other end ended this connection; the text is its reason.
+    DISMISSED = 17, "dismissed";
 }
 
 impl fmt::Debug for CloseCode {
@@ -83,6 +85,15 @@ impl Close {
     /// A close with the code's own words.
     pub fn new(code: CloseCode) -> Close {
         Close { code, text: code.text().to_owned() }
+    }
+
+    /// A close with words of the program's own, cut to what may travel.
+    pub fn saying(code: CloseCode, text: &str) -> Close {
+        let mut end = text.len().min(MAX_CLOSE_TEXT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Close { code, text: text[..end].to_owned() }
     }
 
     /// Appends the one header word.

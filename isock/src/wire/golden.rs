@@ -304,9 +304,10 @@ fn golden_close_codes() {
         CloseCode::STOPPING,
         CloseCode::DISPLACED,
         CloseCode::OVERLOADED,
+        CloseCode::DISMISSED,
     ];
     let numbers: Vec<u16> = names.iter().map(|code| code.0).collect();
-    assert_eq!(numbers, (0..16).collect::<Vec<u16>>());
+    assert_eq!(numbers, (0..16).chain([17]).collect::<Vec<u16>>());
     assert_eq!(CloseCode::ALL, names);
 }
 

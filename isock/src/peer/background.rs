@@ -5,6 +5,7 @@
 //! seconds without work.
 
 use super::{
+    backoff,
     channel::{Channel, NoLink},
     raw::RawCall,
 };
@@ -40,6 +41,8 @@ struct State {
     detached: Vec<RawCall>,
     /// Detached calls have something to do.
     woken: bool,
+    /// The other side may call at any time.
+    attending: bool,
 }
 
 /// Keeps the time of one future. While it lives, the thread reads for it.
@@ -100,6 +103,13 @@ impl Background {
         self.need(state);
     }
 
+    /// Keeps a connection and reads it, for as long as there is a client.
+    pub(super) fn attend(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.attending = true;
+        self.need(state);
+    }
+
     /// Makes sure that a thread sees what has been added.
     fn need(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.running {
@@ -121,6 +131,7 @@ impl Background {
 
     fn work(self: Arc<Self>) {
         let mut idle_since = Instant::now();
+        let mut keeping = Keeping::default();
         while let Some(work) = self.look(idle_since) {
             idle_since = match work {
                 Work::Rest => idle_since,
@@ -134,6 +145,10 @@ impl Background {
                 }
                 Work::Detached(calls) => {
                     self.poll_detached(calls);
+                    Instant::now()
+                }
+                Work::Attend(until) => {
+                    self.keep(&mut keeping, until);
                     Instant::now()
                 }
                 Work::Read(until) => {
@@ -158,8 +173,12 @@ impl Background {
         if let Some((deadline, _)) = state.dial.first() {
             return Some(Work::Dial(*deadline));
         }
-        if let Some(first) = state.first_alarm() {
-            return Some(Work::Read(first.min(now + TICK)));
+        let until = state.first_alarm().map(|first| first.min(now + TICK));
+        if state.attending && self.channel.strong_count() > 0 {
+            return Some(Work::Attend(until.unwrap_or(now + TICK)));
+        }
+        if let Some(until) = until {
+            return Some(Work::Read(until));
         }
         let busy = !state.timers.is_empty() || !state.detached.is_empty();
         if !busy && (idle_since + IDLE <= now || self.channel.strong_count() == 0) {
@@ -169,6 +188,11 @@ impl Background {
         let patience = if busy { TICK } else { (idle_since + IDLE) - now };
         drop(self.changed.wait_timeout(state, patience));
         Some(Work::Rest)
+    }
+
+    /// The connection of the moment. Not under the lock: the client may end with this handle.
+    fn attended(&self) -> Option<Arc<Link>> {
+        self.channel.upgrade()?.near()
     }
 
     fn make_connection(&self, deadline: Instant) {
@@ -191,11 +215,38 @@ impl Background {
         self.lock().detached.append(&mut pending);
     }
 
+    /// Reads the connection of the moment, and makes one if there is none.
+    fn keep(&self, keeping: &mut Keeping, until: Instant) {
+        let Some(channel) = self.channel.upgrade() else { return };
+        if channel.has_link() {
+            drop(channel);
+            *keeping = Keeping::default();
+            return self.read(until);
+        }
+        let now = Instant::now();
+        if keeping.next.is_none_or(|next| next <= now) {
+            let patience = now + channel.options.limits.handshake;
+            let failed = channel.link(patience).is_err();
+            keeping.failures = if failed { keeping.failures + 1 } else { 0 };
+            keeping.next = failed.then(|| Instant::now() + backoff::reconnect(keeping.failures));
+        }
+        drop(channel);
+        let until = keeping.next.map_or(until, |next| next.min(until));
+        let patience = until.saturating_duration_since(Instant::now());
+        drop(self.changed.wait_timeout(self.lock(), patience));
+    }
+
     /// Reads for the futures. A server that is going answers on the old connection while a new
     /// one is in use: then both have their turns.
     fn read(&self, until: Instant) {
+        let attended = self.attended();
         let state = self.lock();
-        let links = state.links();
+        let mut links = state.links();
+        if let Some(link) = attended.filter(|_| state.attending) {
+            if links.iter().all(|known| !Arc::ptr_eq(known, &link)) {
+                links.push(link);
+            }
+        }
         if links.is_empty() {
             let patience = until.saturating_duration_since(Instant::now());
             return drop(self.changed.wait_timeout(state, patience));
@@ -205,8 +256,17 @@ impl Background {
     }
 }
 
+/// How keeping a connection goes.
+#[derive(Default)]
+struct Keeping {
+    failures: u32,
+    /// When to try again.
+    next: Option<Instant>,
+}
+
 enum Work {
     Rest,
+    Attend(Instant),
     Wake(Vec<Waker>),
     Dial(Instant),
     Detached(Vec<RawCall>),

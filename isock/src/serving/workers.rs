@@ -1,7 +1,6 @@
 //! Threads that run handlers: as many as are busy, up to a bound.
 
 use super::fair::FairQueue;
-use crate::net::ConnId;
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -13,12 +12,15 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Jobs that wait at most; past that calls are refused.
 const QUEUE: usize = 64 * 1024;
 
+/// Whose job it is: whoever has jobs that wait gets a turn after everybody else's.
+pub(crate) type Turn = u64;
+
 /// A call that is to run.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// The pool of one server. Dropping the last handle lets its idle threads end.
 #[derive(Clone)]
-pub(super) struct Workers(Arc<Shared>);
+pub(crate) struct Workers(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -27,7 +29,7 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<ConnId, Job>,
+    queue: FairQueue<Turn, Job>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -35,18 +37,18 @@ struct State {
 
 impl Workers {
     /// A pool of at most `most` threads, none of which exists yet.
-    pub(super) fn new(most: usize) -> Workers {
+    pub(crate) fn new(most: usize) -> Workers {
         let state = State { queue: FairQueue::new(), threads: 0, idle: 0, closed: false };
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
     }
 
     /// Queues a job; gives it back if too many wait.
-    pub(super) fn run(&self, connection: ConnId, job: Job) -> Result<(), Job> {
+    pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
         let mut state = self.0.lock();
         if state.queue.len() >= QUEUE {
             return Err(job);
         }
-        state.queue.push(connection, job);
+        state.queue.push(turn, job);
         let grow = state.idle < state.queue.len() && state.threads < self.0.most;
         if grow && self.spawn() {
             state.threads += 1;
@@ -64,7 +66,7 @@ impl Workers {
     }
 
     /// Lets the threads end once nothing waits.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
     }
@@ -121,7 +123,7 @@ mod tests {
                 gate.wait();
                 send.send(n).unwrap();
             });
-            assert!(workers.run(ConnId::for_tests(n), job).is_ok());
+            assert!(workers.run(n, job).is_ok());
         }
         let mut done: Vec<_> = receive.iter().take(3).collect();
         done.sort_unstable();

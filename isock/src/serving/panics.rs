@@ -10,7 +10,7 @@ use std::{
 ///
 /// # Errors
 /// The text of its panic.
-pub(super) fn contained<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
         let text = text(&*panic).to_owned();
         // What was thrown is the user's as well, and may throw again when it is dropped.

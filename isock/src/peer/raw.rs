@@ -11,7 +11,7 @@ use super::{
 use crate::{
     action::{ActionKind, Decoding, Shapes},
     error::{Problem, ProblemKind},
-    net::{Ended, Link, Refused, Started},
+    net::{self, Ended, Flight, Line, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
     wire::{CallHead, Ran, Refusal, RefusalCode},
 };
@@ -63,7 +63,7 @@ enum State {
     Waiting(Option<Instant>),
     /// The background makes the connection for a future.
     Dialling,
-    Sent(Arc<Link>, Started),
+    Sent(Flight),
     Ended,
 }
 
@@ -84,42 +84,76 @@ impl RawCall {
 
     /// What decoding the reply may cost.
     pub(super) fn decoding(&self) -> Decoding {
-        let limits = &self.channel.settings.limits;
+        let limits = &self.channel.options.limits;
         Decoding { depth: limits.decode_depth, budget: limits.decode_budget }
     }
 
     /// Sends the call if there is a connection; else whoever waits first makes one.
     pub(super) fn begin(&mut self) -> Result<(), Problem> {
         match self.channel.current() {
-            Some(link) => self.send(link),
+            Some(line) => self.send(line),
             None => Ok(()),
+        }
+    }
+
+    /// Sends the input without taking a slot or waiting for an answer. A connection is made first
+    /// if there is none.
+    pub(super) fn send_only(mut self) -> Result<(), Problem> {
+        loop {
+            let line = match self.channel.current() {
+                Some(line) => Ok(line),
+                None if net::about_to_block().is_err() => {
+                    return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
+                }
+                None => self.channel.line(self.order.deadline),
+            };
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    self.not_linked(error)?;
+                    self.pause();
+                    continue;
+                }
+            };
+            self.made += 1;
+            let call = NewCall { head: self.head(), body: Arc::clone(&self.order.body) };
+            match line.send(&call) {
+                Ok(()) => return Ok(()),
+                Err(refused) => self.not_taken(refused)?,
+            }
+        }
+    }
+
+    /// Waits for the next attempt.
+    fn pause(&self) {
+        if let State::Waiting(Some(at)) = self.state {
+            thread::sleep(at.saturating_duration_since(Instant::now()));
         }
     }
 
     /// Blocks until the call has ended.
     pub(super) fn wait(&mut self) -> RawResult {
+        if !self.has_ended() && net::about_to_block().is_err() {
+            let ran = self.cancel();
+            return Err(self.problem(ProblemKind::WouldDeadlock, ran, ""));
+        }
         loop {
             match &self.state {
-                State::Waiting(at) => {
-                    if let Some(at) = *at {
-                        thread::sleep(at.saturating_duration_since(Instant::now()));
-                    }
-                    match self.channel.link(self.order.deadline) {
-                        Ok(link) => self.send(link)?,
+                State::Waiting(_) => {
+                    self.pause();
+                    match self.channel.line(self.order.deadline) {
+                        Ok(line) => self.send(line)?,
                         Err(error) => self.not_linked(error)?,
                     }
                 }
-                State::Sent(link, started) => {
-                    let (link, deadline) = (Arc::clone(link), self.order.deadline);
-                    match link.wait(&started.pending, deadline) {
-                        Some(ended) => {
-                            if let Some(reply) = self.ended(ended)? {
-                                return Ok(reply);
-                            }
+                State::Sent(flight) => match flight.wait(self.order.deadline) {
+                    Some(ended) => {
+                        if let Some(reply) = self.ended(ended)? {
+                            return Ok(reply);
                         }
-                        None => return Err(self.late()),
                     }
-                }
+                    None => return Err(self.late()),
+                },
                 State::Dialling => self.state = State::Waiting(None),
                 State::Ended => return Err(self.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
             }
@@ -156,7 +190,7 @@ impl RawCall {
                 return Err(Stop::Pending);
             }
             State::Waiting(_) => match self.channel.current() {
-                Some(link) => self.send(link)?,
+                Some(line) => self.send(line)?,
                 None => {
                     self.state = State::Dialling;
                     self.wake_at(self.order.deadline, cx, Weak::new());
@@ -165,7 +199,7 @@ impl RawCall {
                 }
             },
             State::Dialling => match (self.channel.current(), self.channel.background.dialled()) {
-                (Some(link), _) => self.send(link)?,
+                (Some(line), _) => self.send(line)?,
                 (None, Some(error)) => self.not_linked(error)?,
                 (None, None) => {
                     self.wake_at(self.order.deadline, cx, Weak::new());
@@ -173,14 +207,13 @@ impl RawCall {
                     return Err(Stop::Pending);
                 }
             },
-            State::Sent(link, started) => {
-                if started.pending.wake_with(cx.waker()) {
-                    link.uncork();
-                    let link = Arc::downgrade(link);
+            State::Sent(flight) => {
+                if flight.wake_with(cx.waker()) {
+                    let link = flight.to_read();
                     self.wake_at(self.order.deadline, cx, link);
                     return Err(Stop::Pending);
                 }
-                if let Some(ended) = started.pending.take() {
+                if let Some(ended) = flight.take() {
                     return Ok(self.ended(ended)?);
                 }
             }
@@ -190,9 +223,9 @@ impl RawCall {
 
     /// The same after a look at what lies there unread.
     fn has_ended_after_all(&self) -> bool {
-        if let State::Sent(link, started) = &self.state {
-            if !started.pending.is_ended() {
-                link.glance();
+        if let State::Sent(flight) = &self.state {
+            if !flight.is_ended() {
+                flight.glance();
             }
         }
         self.has_ended()
@@ -200,42 +233,48 @@ impl RawCall {
 
     /// Whether the answer of the attempt under way is there.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(&self.state, State::Sent(_, started) if started.pending.is_ended())
+        matches!(&self.state, State::Sent(flight) if flight.is_ended())
     }
 
     /// Wakes the future then, and has its connection read until then.
-    fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<Link>) {
+    fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
         let background = &self.channel.background;
         self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker(), link);
     }
 
     /// One attempt.
-    fn send(&mut self, link: Arc<Link>) -> Result<(), Problem> {
-        let now = Instant::now();
-        let head = CallHead {
-            name: self.order.name,
-            shape: self.order.shapes.hash(),
-            remaining: Some(self.order.deadline.saturating_duration_since(now)),
-            metadata: 0,
-        };
+    fn send(&mut self, line: Line) -> Result<(), Problem> {
         self.made += 1;
-        let call = NewCall { head, body: Arc::clone(&self.order.body) };
-        match link.start(call) {
-            Ok(started) => {
-                if started.corked {
-                    link.watch_cork();
-                }
-                self.state = State::Sent(link, started);
+        let call = NewCall { head: self.head(), body: Arc::clone(&self.order.body) };
+        match line.start(call) {
+            Ok(flight) => {
+                self.state = State::Sent(flight);
                 Ok(())
             }
-            Err(Refused::Busy) => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
-            Err(Refused::Protocol(NotStarted::TooLarge { limit })) => {
+            Err(refused) => self.not_taken(refused),
+        }
+    }
+
+    fn head(&self) -> CallHead {
+        CallHead {
+            name: self.order.name,
+            shape: self.order.shapes.hash(),
+            remaining: Some(self.order.deadline.saturating_duration_since(Instant::now())),
+            metadata: 0,
+        }
+    }
+
+    /// The connection did not take it.
+    fn not_taken(&mut self, refused: Refused) -> Result<(), Problem> {
+        match refused {
+            Refused::Busy => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
+            Refused::Protocol(NotStarted::TooLarge { limit }) => {
                 let size = self.order.body.len();
-                let text = format!("{size} bytes, and the server accepts {limit}");
+                let text = format!("{size} bytes, and the other side accepts {limit}");
                 Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text))
             }
             // The connection ended between the look and the call: take another one.
-            Err(Refused::Protocol(NotStarted::Draining | NotStarted::Closed)) => self
+            Refused::Protocol(NotStarted::Draining | NotStarted::Closed) => self
                 .again(Duration::ZERO, |call| {
                     call.problem(ProblemKind::ConnectionLost, Ran::No, "")
                 }),
@@ -247,6 +286,10 @@ impl RawCall {
         self.made += 1;
         match error {
             NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
+            NoLink::Gone => {
+                let text = "the connection has ended, and only the other side can make another one";
+                Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
+            }
             NoLink::WrongPeer(why) => Err(self.problem(ProblemKind::WrongPeer, Ran::No, why)),
             NoLink::Unreachable(source) => self.again(backoff::pause(self.made), |call| {
                 let text = source.to_string();
@@ -257,8 +300,8 @@ impl RawCall {
 
     /// An attempt has ended: with a reply, or with another attempt to come (`None`).
     fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
-        let link = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Sent(link, _) => Some(link),
+        let flight = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Sent(flight) => Some(flight),
             _ => None,
         };
         match ended {
@@ -269,7 +312,7 @@ impl RawCall {
                 if ran != Ran::No {
                     self.ran = Ran::Unknown;
                 }
-                let address = link.map(|link| link.address().clone());
+                let address = flight.and_then(|flight| flight.address().cloned());
                 let problem = move |call: &RawCall| {
                     let text = words(&closed);
                     call.problem(ProblemKind::ConnectionLost, ran, text).at(address, call.made)
@@ -325,7 +368,7 @@ impl RawCall {
     /// Gives the attempt under way up.
     pub(super) fn cancel(&mut self) -> Ran {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Sent(link, started) => link.cancel(started.key),
+            State::Sent(flight) => flight.cancel(),
             _ => Ran::No,
         }
     }
@@ -336,7 +379,11 @@ impl RawCall {
 
     fn finish(&self, problem: Problem) -> Problem {
         let made = self.made.max(1);
-        problem.action(self.order.action).at(self.channel.address(), made).at_least(self.ran)
+        problem
+            .action(self.order.action)
+            .at(Some(self.channel.address().clone()), made)
+            .at_least(self.ran)
+            .of_client(self.channel.is_to_client())
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the clones of a client share: the way to the server and the connection of the moment.
+//! On a server, the way to one of its clients.
 
-use super::background::Background;
+use super::{background::Background, Session};
 use crate::{
     address::Address,
     error::ConnectError,
     limits::Limits,
-    net::{self, Command, Dialled, Link, Remote},
+    net::{self, Command, Dialled, Far, Host, Line, Link, Remote},
     proto::{Closed, Config},
-    wire::{CloseCode, InstanceId, PeerKind, VERSION},
+    wire::{CloseCode, ConnectionToken, InstanceId, PeerKind, VERSION},
 };
 use std::{
     io,
@@ -15,37 +16,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where the server is.
+/// Where the other side is.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Addresses(Vec<Address>),
     Memory(Remote),
+    /// At the other end of a connection that has been accepted: there is no other.
+    Connection(Arc<Far>, Address),
 }
 
 /// What a client was told.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) timeout: Duration,
-    pub(super) attempts: u32,
-    pub(super) limits: Limits,
+pub(crate) struct Options {
+    pub(crate) timeout: Duration,
+    pub(crate) attempts: u32,
+    pub(crate) limits: Limits,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { timeout: Duration::from_secs(30), attempts: 3, limits: Limits::default() }
+impl Default for Options {
+    fn default() -> Options {
+        Options { timeout: Duration::from_secs(30), attempts: 3, limits: Limits::default() }
     }
 }
 
 /// The shared part of a client.
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     target: Target,
-    pub(super) settings: Settings,
+    /// The first address, for people.
+    address: Address,
+    pub(crate) options: Options,
+    /// Who serves what the other side calls.
+    host: Option<Arc<dyn Host>>,
     /// Fresh for each client object; made with the first connection.
     instance: Mutex<Option<InstanceId>>,
     state: Mutex<State>,
     /// A connection has been made, or could not be.
     dialled: Condvar,
+    session: Session,
     pub(super) background: Arc<Background>,
 }
 
@@ -60,9 +68,11 @@ struct State {
 
 /// Why there is no connection.
 #[derive(Clone, Debug)]
-pub(super) enum NoLink {
+pub(crate) enum NoLink {
     /// Trying again may help.
     Unreachable(Arc<io::Error>),
+    /// It was the only connection that there can be.
+    Gone,
     /// Trying again does not help.
     WrongPeer(String),
     Closed,
@@ -83,15 +93,39 @@ impl Drop for Dialling<'_> {
 }
 
 impl Channel {
-    pub(super) fn new(target: Target, settings: Settings) -> Arc<Channel> {
-        Arc::new_cyclic(|channel| Channel {
+    /// The way to a server.
+    pub(crate) fn new(target: Target, options: Options, host: Arc<dyn Host>) -> Arc<Channel> {
+        Arc::new_cyclic(|channel| {
+            Channel::with(target, options, Some(host), Background::new(channel.clone()))
+        })
+    }
+
+    /// The way over a connection that exists.
+    pub(super) fn over(
+        target: Target,
+        options: Options,
+        background: Arc<Background>,
+    ) -> Arc<Channel> {
+        Arc::new(Channel::with(target, options, None, background))
+    }
+
+    fn with(
+        target: Target,
+        options: Options,
+        host: Option<Arc<dyn Host>>,
+        background: Arc<Background>,
+    ) -> Channel {
+        Channel {
+            address: target.address(),
             target,
-            settings,
+            options,
+            host,
             instance: Mutex::new(None),
             state: Mutex::default(),
             dialled: Condvar::new(),
-            background: Background::new(channel.clone()),
-        })
+            session: Session::default(),
+            background,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,12 +133,38 @@ impl Channel {
     }
 
     /// The connection of the moment, if there is one that takes calls.
-    pub(super) fn current(&self) -> Option<Arc<Link>> {
-        self.lock().link.as_ref().filter(|link| link.is_usable()).cloned()
+    pub(super) fn current(&self) -> Option<Line> {
+        match &self.target {
+            Target::Connection(far, _) => (!far.is_gone()).then(|| Line::Far(Arc::clone(far))),
+            _ => self.lock().link.as_ref().filter(|link| link.is_usable()).cloned().map(Line::Near),
+        }
     }
 
-    /// The connection of the moment, made first if need be. Of several callers one dials.
-    pub(super) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
+    /// The connection of the moment of a client.
+    pub(super) fn near(&self) -> Option<Arc<Link>> {
+        self.lock().link.clone().filter(|link| link.is_usable())
+    }
+
+    /// Whether there is one.
+    pub(super) fn has_link(&self) -> bool {
+        self.near().is_some() || self.is_closed()
+    }
+
+    /// The name of the connection of the moment.
+    pub(super) fn token(&self) -> Option<ConnectionToken> {
+        self.current()?.token()
+    }
+
+    /// The connection of the moment, made first if need be.
+    pub(super) fn line(&self, deadline: Instant) -> Result<Line, NoLink> {
+        match &self.target {
+            Target::Connection(..) => self.current().ok_or(NoLink::Gone),
+            _ => self.link(deadline).map(Line::Near),
+        }
+    }
+
+    /// The same on a client. Of several callers one dials.
+    pub(crate) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -141,6 +201,7 @@ impl Channel {
     /// One attempt at every address.
     fn dial(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         match &self.target {
+            Target::Connection(..) => Err(NoLink::Gone),
             Target::Memory(server) => self.shake_hands(pipe_to(server)?, deadline),
             Target::Addresses(addresses) => {
                 let mut failed = unreachable(io::ErrorKind::AddrNotAvailable.into());
@@ -161,8 +222,8 @@ impl Channel {
     }
 
     fn shake_hands(&self, dialled: Dialled, deadline: Instant) -> Result<Arc<Link>, NoLink> {
-        let config = Config::new(self.settings.limits.clone(), self.instance()?);
-        let link = Arc::new(Link::new(dialled.stream, dialled.address, config));
+        let config = Config::new(self.options.limits.clone(), self.instance()?);
+        let link = Link::new(dialled.stream, dialled.address, config, self.host.clone());
         let mut state = self.lock();
         if state.closed {
             return Err(NoLink::Closed);
@@ -170,7 +231,7 @@ impl Channel {
         let before = state.opening.replace(Arc::clone(&link));
         drop(state);
         drop(before);
-        let patience = Instant::now() + self.settings.limits.handshake;
+        let patience = Instant::now() + self.options.limits.handshake;
         match link.handshake(deadline.min(patience)) {
             Ok(()) => Ok(link),
             Err(None) => Err(silent()),
@@ -186,26 +247,38 @@ impl Channel {
         }
     }
 
+    /// Whether it leads from a server to its client.
+    pub(super) fn is_to_client(&self) -> bool {
+        matches!(self.target, Target::Connection(..))
+    }
+
     /// The addresses as they were given.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match &self.target {
-            Target::Memory(_) => Address::memory().to_string(),
             Target::Addresses(addresses) => {
                 let names: Vec<String> = addresses.iter().map(Address::to_string).collect();
                 names.join(", ")
             }
+            _ => self.address.to_string(),
         }
+    }
+
+    /// What this side's handlers keep.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The first address.
-    pub(super) fn address(&self) -> Option<Address> {
-        match &self.target {
-            Target::Memory(_) => Some(Address::memory()),
-            Target::Addresses(addresses) => addresses.first().cloned(),
-        }
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
-    pub(super) fn close(&self) {
+    /// Keeps a connection, and reads it whether anybody waits or not.
+    pub(crate) fn attend(&self) {
+        self.background.attend();
+    }
+
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         let links = [state.link.take(), state.opening.take()];
@@ -217,6 +290,17 @@ impl Channel {
 
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+}
+
+impl Target {
+    fn address(&self) -> Address {
+        match self {
+            Target::Addresses(addresses) => addresses.first().cloned(),
+            Target::Connection(_, address) => Some(address.clone()),
+            Target::Memory(_) => None,
+        }
+        .unwrap_or_else(Address::memory)
     }
 }
 
@@ -277,11 +361,11 @@ fn not_welcome(closed: Closed) -> NoLink {
 }
 
 impl NoLink {
-    pub(super) fn into_connect_error(self, address: String, attempts: u32) -> ConnectError {
+    pub(crate) fn into_connect_error(self, address: String, attempts: u32) -> ConnectError {
         match self {
             NoLink::Unreachable(source) => ConnectError::Unreachable { address, attempts, source },
             NoLink::WrongPeer(why) => ConnectError::WrongPeer { address, why },
-            NoLink::Closed => ConnectError::Closed,
+            NoLink::Closed | NoLink::Gone => ConnectError::Closed,
         }
     }
 }

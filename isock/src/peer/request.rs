@@ -9,6 +9,7 @@ use super::{
 use crate::{
     action::{shapes_of, Action, Kind, OneReply, Repeatable, SendAs, Uncarried},
     error::{Problem, ProblemKind},
+    proto::SharedBody,
     wire::{name_hash, EncodeError, Encoder, Ran},
 };
 use std::{
@@ -18,11 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A call that has not been started, made by [`Client::request`](crate::Client::request).
+/// A call that has not been started, made by [`Peer::request`](crate::Peer::request).
 #[must_use = "a request does nothing until `.run()` or `.start()`"]
 pub struct Request<A> {
     channel: Arc<Channel>,
-    input: Result<Vec<u8>, EncodeError>,
+    input: Result<SharedBody, EncodeError>,
     timeout: Duration,
     attempts: u32,
     action: PhantomData<fn() -> A>,
@@ -31,8 +32,8 @@ pub struct Request<A> {
 impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
-        let input = input.encode(&mut encoder).map(|()| encoder.into_bytes());
-        let (timeout, attempts) = (channel.settings.timeout, channel.settings.attempts);
+        let input = input.encode(&mut encoder).map(|()| Arc::new(encoder.into_bytes()));
+        let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
         Request { channel, input, timeout, attempts, action: PhantomData }
     }
 
@@ -71,22 +72,43 @@ impl<A: Action> Request<A> {
         Call::new(self.begin())
     }
 
+    /// Sends the input without waiting for anything: see [`Peer::send`](crate::Peer::send).
+    ///
+    /// # Errors
+    /// If it was not sent.
+    pub fn send(self) -> Result<(), Problem>
+    where
+        A::Pattern: OneReply,
+    {
+        let channel = Arc::clone(&self.channel);
+        RawCall::new(channel, self.order()?).send_only()
+    }
+
+    /// The same request to another peer.
+    pub(super) fn over(&self, channel: &Arc<Channel>) -> Request<A> {
+        Request { channel: Arc::clone(channel), input: self.input.clone(), ..*self }
+    }
+
     fn begin(self) -> Result<Explained, Problem> {
+        let channel = Arc::clone(&self.channel);
+        let mut call = RawCall::new(channel, self.order()?);
+        call.begin()?;
+        Ok(Explained::new(call))
+    }
+
+    fn order(self) -> Result<Order, Problem> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
         let body = self.input.map_err(|error| unencodable(&error).action(action))?;
-        let order = Order {
+        Ok(Order {
             action,
             name: name_hash(action),
             shapes,
             kind: <A::Kind as Kind>::VALUE,
-            body: Arc::new(body),
+            body,
             deadline: after(self.timeout),
             attempts: self.attempts,
-        };
-        let mut call = RawCall::new(self.channel, order);
-        call.begin()?;
-        Ok(Explained::new(call))
+        })
     }
 }
 

@@ -4,11 +4,21 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(1);
+const RECONNECT_FIRST: Duration = Duration::from_millis(50);
+const RECONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// The pause after `made` attempts: up to 100 ms, doubling to at most 1 s, anywhere between zero
 /// and that, so that clients that failed together do not return together.
-pub(super) fn pause(made: u32) -> Duration {
+pub(crate) fn pause(made: u32) -> Duration {
     ceiling(made).mul_f64(fraction())
+}
+
+/// The pause before a connection is made again that nobody waits for: from 50 ms, doubling, to 5 s,
+/// and as random in its upper half.
+pub(super) fn reconnect(failures: u32) -> Duration {
+    let doubled = RECONNECT_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    let most = doubled.min(RECONNECT_MOST);
+    most / 2 + (most / 2).mul_f64(fraction())
 }
 
 fn ceiling(made: u32) -> Duration {
@@ -28,6 +38,15 @@ mod tests {
     fn pauses_double_up_to_a_second() {
         let millis = [1, 2, 3, 4, 5, 60].map(|made| ceiling(made).as_millis());
         assert_eq!(millis, [100, 200, 400, 800, 1000, 1000]);
+    }
+
+    #[test]
+    fn reconnecting_slows_down_to_five_seconds() {
+        for (failures, most) in [(1, 50), (2, 100), (5, 800), (8, 5000), (60, 5000)] {
+            let most = Duration::from_millis(most);
+            let pause = reconnect(failures);
+            assert!((most / 2..=most).contains(&pause), "{failures}: {pause:?}");
+        }
     }
 
     #[test]

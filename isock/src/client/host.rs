@@ -1,0 +1,131 @@
+//! Actions that a client serves to its server.
+//!
+//! Knows registrations and workers. Does not know who reads the connection: a handler never runs on
+//! that thread, since others wait for it.
+
+use crate::{
+    net::{Called, Host, Link},
+    peer::{Channel, Peer},
+    proto::{Answer, ServedKey},
+    router::{Entry, Router},
+    serving::{Arrived, Lane, Lanes, Settings, Task, Workers},
+    wire::{Ran, Refusal, RefusalCode},
+};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
+
+/// What the clones of a client serve.
+pub(super) struct Handlers {
+    router: Router,
+    workers: Workers,
+    settings: Arc<Settings>,
+    lanes: Mutex<Lanes>,
+    /// The client that its handlers belong to.
+    channel: OnceLock<Weak<Channel>>,
+}
+
+impl Handlers {
+    pub(super) fn new(router: Router, workers: usize, settings: Settings) -> Handlers {
+        Handlers {
+            router,
+            workers: Workers::new(workers),
+            settings: Arc::new(settings),
+            lanes: Mutex::default(),
+            channel: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Says whose they are. Before the first connection.
+    pub(super) fn belong_to(&self, channel: &Arc<Channel>) {
+        // They are made for one client alone.
+        let _ = self.channel.set(Arc::downgrade(channel));
+    }
+
+    fn task(&self, entry: Entry, call: Called) -> Option<Task> {
+        let channel = self.channel.get()?.upgrade()?;
+        let Called { head, body, at, cancelled, key: _ } = call;
+        let arrived = Arrived { head, at, body };
+        Some(Task::new(entry, arrived, Peer::of_channel(channel), cancelled, &self.settings))
+    }
+
+    fn run(&self, link: &Weak<Link>, key: ServedKey, task: Task) -> Result<(), Refusal> {
+        let link = Weak::clone(link);
+        let work = Box::new(move || {
+            let answer = task.run();
+            // The client can go with its last handler: nothing of it is left for the answer then.
+            drop(task);
+            answer_over(&link, key, answer);
+        });
+        self.workers.run(0, work).map_err(|_| {
+            Refusal::new(RefusalCode::OVERLOADED, Ran::No, "too many calls wait at the client")
+        })
+    }
+
+    fn queue(&self, action: u32, task: Task) {
+        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(action, task);
+        if let Some(lane) = lane {
+            run_lane(&self.workers, lane);
+        }
+    }
+}
+
+fn answer_over(link: &Weak<Link>, key: ServedKey, answer: Answer) {
+    if let Some(link) = link.upgrade() {
+        link.answer(key, answer);
+    }
+}
+
+fn run_lane(workers: &Workers, lane: Arc<Lane>) {
+    let (again, run) = (workers.clone(), Arc::clone(&lane));
+    let work = Box::new(move || {
+        // Its reader looks again by itself.
+        if run.run(|| ()) {
+            run_lane(&again, run);
+        }
+    });
+    if workers.run(0, work).is_err() {
+        lane.give_up();
+    }
+}
+
+impl Host for Handlers {
+    fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal> {
+        if self.router.is_empty() {
+            let text = "this client serves no actions";
+            return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text));
+        }
+        let entry = Task::find(&self.router, &call.head, call.body.len())?;
+        let (key, action) = (call.key, call.head.name);
+        // A client that is gone has nobody who could answer.
+        let Some(task) = self.task(entry, call) else { return Ok(()) };
+        match key {
+            Some(key) => self.run(link, key, task),
+            None => {
+                self.queue(action, task);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).are_full()
+    }
+}
+
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        self.workers.close();
+    }
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handlers").field("actions", &self.router.infos()).finish()
+    }
+}

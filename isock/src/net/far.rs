@@ -1,0 +1,246 @@
+//! Calls towards the other end of an event loop's connection: made by any thread, carried by the
+//! loop.
+//!
+//! Knows a queue and who waits. Does not know when the loop sends, nor what a call means.
+
+use super::{
+    event_loop::ConnId,
+    link::Refused,
+    pending::{Ended, Pending, Waiter},
+    remote::{Command, Remote},
+};
+use crate::{
+    proto::{CallKey, Closed, Connection, NewCall, NotStarted, Outcome, FRAGMENT},
+    wire::{Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
+};
+use std::{
+    collections::HashMap,
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        Arc,
+    },
+    task::Waker,
+    thread,
+    time::Instant,
+};
+
+/// Bytes that may wait for the loop, or in a connection's output, before calls are turned away.
+const QUEUE: usize = 8 << 20;
+
+/// One connection of an event loop, as other threads see it.
+#[derive(Debug)]
+pub(crate) struct Far {
+    id: ConnId,
+    token: ConnectionToken,
+    remote: Remote,
+    gone: AtomicBool,
+    /// Bytes of calls that the loop has not taken yet.
+    waiting: AtomicUsize,
+}
+
+/// A call that is being made through a loop.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pending: Pending,
+    progress: AtomicU8,
+}
+
+/// The loop has not taken the call.
+const QUEUED: u8 = 0;
+/// The loop has taken it.
+const TAKEN: u8 = 1;
+/// It was given up before the loop took it.
+const DROPPED: u8 = 2;
+
+impl Far {
+    pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote) -> Far {
+        let (gone, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Far { id, token, remote, gone, waiting }
+    }
+
+    /// The name of the connection, which its client knows too.
+    pub(crate) fn token(&self) -> ConnectionToken {
+        self.token
+    }
+
+    /// Tells connections of one loop apart, in the order in which they came.
+    pub(crate) fn number(&self) -> u64 {
+        self.id.number()
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Hands a call to the loop. Returns soon in any case.
+    pub(crate) fn start(&self, call: NewCall) -> Result<Arc<Ticket>, Refused> {
+        self.take_room(&call)?;
+        let ticket =
+            Arc::new(Ticket { pending: Pending::default(), progress: AtomicU8::new(QUEUED) });
+        let kept = Arc::clone(&ticket);
+        match self.remote.send(Command::Call { connection: self.id, call, ticket: kept }) {
+            Ok(()) => Ok(ticket),
+            Err(_) => Err(Refused::Protocol(NotStarted::Closed)),
+        }
+    }
+
+    fn take_room(&self, call: &NewCall) -> Result<(), Refused> {
+        if self.is_gone() {
+            return Err(Refused::Protocol(NotStarted::Closed));
+        }
+        let size = call.body.len();
+        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+            return Err(Refused::Busy);
+        }
+        Ok(())
+    }
+
+    /// Hands an input to the loop that wants no answer. Sends of one thread keep their order.
+    pub(crate) fn send(&self, call: &NewCall) -> Result<(), Refused> {
+        if call.body.len() > FRAGMENT {
+            return Err(Refused::Protocol(NotStarted::TooLarge { limit: FRAGMENT }));
+        }
+        self.take_room(call)?;
+        let command = Command::Send { connection: self.id, call: call.clone() };
+        self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))
+    }
+
+    /// The loop has taken a call from the queue.
+    pub(super) fn taken(&self, call: &NewCall) {
+        self.waiting.fetch_sub(call.body.len(), Ordering::Relaxed);
+    }
+
+    /// Gives a call up, and says whether its handler can have run.
+    pub(crate) fn cancel(&self, ticket: &Arc<Ticket>) -> Ran {
+        let dropped =
+            ticket.progress.compare_exchange(QUEUED, DROPPED, Ordering::AcqRel, Ordering::Acquire);
+        if dropped.is_ok() {
+            return Ran::No;
+        }
+        let (connection, ticket) = (self.id, Arc::clone(ticket));
+        // A loop that has returned has no call under way.
+        let _ = self.remote.send(Command::CancelCall { connection, ticket });
+        Ran::Unknown
+    }
+
+    /// Ends the connection, and tells the other side why.
+    pub(crate) fn disconnect(&self, reason: &str) {
+        let close = Close::saying(CloseCode::DISMISSED, reason);
+        // A loop that has returned has closed it.
+        let _ = self.remote.send(Command::Close { connection: self.id, close });
+    }
+}
+
+impl Ticket {
+    /// Blocks until the call has ended; `None` if the deadline comes first.
+    pub(crate) fn wait(&self, deadline: Instant) -> Option<Ended> {
+        loop {
+            if let Some(ended) = self.pending.take() {
+                return Some(ended);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            if self.pending.wait_as(Waiter::Thread(thread::current())) {
+                thread::park_timeout(left);
+            }
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Ended> {
+        self.pending.take()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.pending.is_ended()
+    }
+
+    /// Has the waker woken at the end; false if that has come.
+    pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
+        self.pending.wake_with(waker)
+    }
+
+    /// Puts the end, and wakes who waits: on the loop's own thread, which a waker that panics must
+    /// not end.
+    fn end(&self, ended: Ended) {
+        if let Some(waiter) = self.pending.end(ended) {
+            // The panic hook has reported it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waiter.wake()));
+        }
+    }
+
+    /// The connection that it was to take had ended before.
+    pub(super) fn never_sent(&self, closed: Closed) {
+        self.end(Ended::Lost(Ran::No, closed));
+    }
+}
+
+/// The calls that a loop carries for one connection.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing(HashMap<CallKey, Arc<Ticket>>);
+
+impl Outgoing {
+    /// Sends a call that has come through the queue.
+    pub(super) fn start(
+        &mut self,
+        proto: &mut Connection,
+        far: &Far,
+        call: NewCall,
+        ticket: Arc<Ticket>,
+    ) {
+        far.taken(&call);
+        let taken =
+            ticket.progress.compare_exchange(QUEUED, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        if taken.is_err() {
+            return;
+        }
+        let size = call.body.len();
+        if proto.output_len() > QUEUE {
+            let text = "too much waits to be read by the other side";
+            let refusal = Refusal::new(RefusalCode::OVERLOADED, Ran::No, text);
+            return ticket.end(Ended::Refused(refusal));
+        }
+        match proto.call(call) {
+            Ok(key) => drop(self.0.insert(key, ticket)),
+            Err(NotStarted::TooLarge { limit }) => {
+                let text = format!("{size} bytes, and the other side accepts {limit}");
+                let refusal = Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text);
+                ticket.end(Ended::Refused(refusal));
+            }
+            Err(NotStarted::Draining | NotStarted::Closed) => ticket.never_sent(Closed::Eof),
+        }
+    }
+
+    /// Tells the other side that nobody waits any more.
+    pub(super) fn cancel(&mut self, proto: &mut Connection, ticket: &Arc<Ticket>) {
+        let key = self.0.iter().find(|(_, known)| Arc::ptr_eq(known, ticket)).map(|(key, _)| *key);
+        if let Some(key) = key {
+            self.0.remove(&key);
+            proto.cancel(key);
+        }
+    }
+
+    /// A call has its answer.
+    pub(super) fn ended(&mut self, call: CallKey, outcome: Outcome<'_>) {
+        if let Some(ticket) = self.0.remove(&call) {
+            ticket.end(Ended::of(outcome));
+        }
+    }
+
+    /// The connection has ended, and every call with it.
+    pub(super) fn lost(&mut self, proto: &mut Connection, closed: &Closed) {
+        for (call, ran) in proto.take_lost() {
+            if let Some(ticket) = self.0.remove(&call) {
+                ticket.end(Ended::Lost(ran, closed.clone()));
+            }
+        }
+    }
+}

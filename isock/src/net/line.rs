@@ -1,0 +1,141 @@
+//! A connection that calls are made on, whoever drives it.
+//!
+//! Knows the two ways to make a call. Does not know attempts, or what a call means.
+
+use super::{
+    far::{Far, Ticket},
+    link::{Link, Refused, Started},
+    pending::Ended,
+};
+use crate::{
+    address::Address,
+    proto::NewCall,
+    wire::{ConnectionToken, Ran},
+};
+use std::{
+    sync::{Arc, Weak},
+    task::Waker,
+    time::Instant,
+};
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Line {
+    /// Its callers read and write it themselves.
+    Near(Arc<Link>),
+    /// An event loop does.
+    Far(Arc<Far>),
+}
+
+/// A call under way on a connection.
+#[derive(Debug)]
+pub(crate) enum Flight {
+    Near(Arc<Link>, Started),
+    Far(Arc<Far>, Arc<Ticket>),
+}
+
+impl Line {
+    /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
+    /// a millisecond, or when somebody waits.
+    pub(crate) fn start(self, call: NewCall) -> Result<Flight, Refused> {
+        match self {
+            Line::Near(link) => {
+                let started = link.start(call)?;
+                if started.corked {
+                    link.watch_cork();
+                }
+                Ok(Flight::Near(link, started))
+            }
+            Line::Far(far) => {
+                let ticket = far.start(call)?;
+                Ok(Flight::Far(far, ticket))
+            }
+        }
+    }
+
+    /// Sends an input that wants no answer.
+    pub(crate) fn send(&self, call: &NewCall) -> Result<(), Refused> {
+        match self {
+            Line::Near(link) => link.send(call),
+            Line::Far(far) => far.send(call),
+        }
+    }
+
+    /// The name that the server gave the connection.
+    pub(crate) fn token(&self) -> Option<ConnectionToken> {
+        match self {
+            Line::Near(link) => link.token(),
+            Line::Far(far) => Some(far.token()),
+        }
+    }
+}
+
+impl Flight {
+    /// Blocks until the call has ended; `None` if the deadline comes first.
+    pub(crate) fn wait(&self, deadline: Instant) -> Option<Ended> {
+        match self {
+            Flight::Near(link, started) => link.wait(&started.pending, deadline),
+            Flight::Far(_, ticket) => ticket.wait(deadline),
+        }
+    }
+
+    /// The end, if it is there.
+    pub(crate) fn take(&self) -> Option<Ended> {
+        match self {
+            Flight::Near(_, started) => started.pending.take(),
+            Flight::Far(_, ticket) => ticket.take(),
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        match self {
+            Flight::Near(_, started) => started.pending.is_ended(),
+            Flight::Far(_, ticket) => ticket.is_ended(),
+        }
+    }
+
+    /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
+    pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
+        match self {
+            Flight::Near(link, started) => {
+                let waits = started.pending.wake_with(waker);
+                if waits {
+                    link.uncork();
+                }
+                waits
+            }
+            Flight::Far(_, ticket) => ticket.wake_with(waker),
+        }
+    }
+
+    /// What has to be read for the call to end, if nobody else reads it.
+    pub(crate) fn to_read(&self) -> Weak<Link> {
+        match self {
+            Flight::Near(link, _) => Arc::downgrade(link),
+            Flight::Far(..) => Weak::new(),
+        }
+    }
+
+    /// Understands what lies there already.
+    pub(crate) fn glance(&self) {
+        if let Flight::Near(link, _) = self {
+            link.glance();
+        }
+    }
+
+    /// Gives the call up, and says whether its handler can have run.
+    pub(crate) fn cancel(&self) -> Ran {
+        match self {
+            Flight::Near(link, started) => link.cancel(started.key),
+            Flight::Far(far, ticket) => far.cancel(ticket),
+        }
+    }
+
+    /// Where the other end is, if the connection knows.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        match self {
+            Flight::Near(link, _) => Some(link.address()),
+            Flight::Far(..) => None,
+        }
+    }
+}

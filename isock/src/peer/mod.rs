@@ -1,0 +1,257 @@
+//! The other end of a connection, and the calls that are made to it.
+//!
+//! A client's server and a server's client are called the same way. Knows attempts, deadlines,
+//! futures and types. Does not know sockets or frames.
+
+mod background;
+mod backoff;
+mod call;
+mod channel;
+mod connection;
+mod mismatch;
+mod raw;
+mod request;
+mod state;
+
+pub(crate) use backoff::pause;
+pub use call::Call;
+pub(crate) use channel::{Channel, NoLink, Options, Target};
+pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
+pub(crate) use connection::{Home, Served};
+pub use request::Request;
+pub use state::Session;
+
+#[cfg(unix)]
+use crate::credentials::Credentials;
+use crate::{
+    action::{Action, Api, ItsOwnInput, OneReply, SendAs},
+    address::Address,
+    builtin,
+    error::{CallError, ExpectError, Problem},
+};
+use std::{fmt, sync::Arc};
+
+/// What [`run`](Peer::run) gives for the action `A`.
+pub type CallResult<A> = Result<<A as Action>::Output, CallError<<A as Action>::Error>>;
+
+/// The other end of a connection: the server as its client sees it, or a client as its server
+/// does. Either is called the same way.
+///
+/// Cheap to clone, usable from any number of threads at once. Every call ends by its deadline,
+/// 30 s unless set, and says whether its handler ran.
+///
+/// `run` and `wait` block the thread: inside async code use `start(…).await`. A handler may call
+/// too, also the connection that called it: `cx.peer().run::<Square>(4)?`.
+#[derive(Clone)]
+pub struct Peer(Way);
+
+#[derive(Clone)]
+enum Way {
+    /// A connection that is made again when it has ended.
+    Channel(Arc<Channel>),
+    /// A connection that has been accepted.
+    Served(Arc<Served>),
+}
+
+impl Peer {
+    pub(crate) fn of_channel(channel: Arc<Channel>) -> Peer {
+        Peer(Way::Channel(channel))
+    }
+
+    pub(crate) fn of_served(served: Arc<Served>) -> Peer {
+        Peer(Way::Served(served))
+    }
+
+    /// The way that calls take.
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        match &self.0 {
+            Way::Channel(channel) => channel,
+            Way::Served(served) => served.channel(),
+        }
+    }
+
+    /// Calls the action `A` and waits for its output.
+    ///
+    /// # Errors
+    /// The action's own error as a value, or the problem that kept it from answering.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(input = String, output = usize)] struct Length;
+    /// # let server = Server::in_memory().on::<Length>(|text, _| Ok(text.len())).spawn()?;
+    /// # let client = server.client();
+    /// assert_eq!(client.run::<Length>("four")?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run<A: Action>(&self, input: impl SendAs<A::Input>) -> CallResult<A>
+    where
+        A::Pattern: OneReply,
+    {
+        self.request::<A>(input).run()
+    }
+
+    /// Calls an action whose struct is its own input.
+    ///
+    /// # Errors
+    /// As [`run`](Peer::run).
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Action, Serialize, Deserialize)]
+    /// #[action(output = u32, kind = read)]
+    /// struct Add(u32, u32);
+    ///
+    /// # let server = Server::in_memory().on::<Add>(|Add(a, b), _| Ok(a + b)).spawn()?;
+    /// # let client = server.client();
+    /// assert_eq!(client.call(Add(2, 3))?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call<A: ItsOwnInput>(&self, action: A) -> CallResult<A>
+    where
+        A::Pattern: OneReply,
+    {
+        self.run::<A>(action)
+    }
+
+    /// Starts a call and returns at once; wait for it with [`Call::wait`] or `.await`. Calls that
+    /// overlap share the connection and have no order among themselves. Without a connection,
+    /// before the first call of a lazy client or after the server has gone, the call is sent when
+    /// somebody waits for it.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(input = u64, output = u64)] struct Square;
+    /// # let server = Server::in_memory().on::<Square>(|n, _| Ok(n * n)).spawn()?;
+    /// # let client = server.client();
+    /// let (two, three) = (client.start::<Square>(2), client.start::<Square>(3));
+    /// assert_eq!(two.wait()? + three.wait()?, 13);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start<A: Action>(&self, input: impl SendAs<A::Input>) -> Call<A>
+    where
+        A::Pattern: OneReply,
+    {
+        self.request::<A>(input).start()
+    }
+
+    /// A call with options of its own.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::time::Duration;
+    /// # #[derive(Action)] #[action(input = u64, output = u64, kind = read)] struct Square;
+    /// # let server = Server::in_memory().on::<Square>(|n, _| Ok(n * n)).spawn()?;
+    /// # let client = server.client();
+    /// let patient = client.request::<Square>(9).timeout(Duration::from_secs(60)).retry(5);
+    /// assert_eq!(patient.run()?, 81);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request<A: Action>(&self, input: impl SendAs<A::Input>) -> Request<A> {
+        Request::new(Arc::clone(self.channel()), &input)
+    }
+
+    /// Sends an input without waiting for anything: neither an output nor an error comes back, and
+    /// the send is lost without a word if the connection ends before the other side has read it.
+    /// Those to one action on one connection run one after the other, in the order of their
+    /// sending.
+    ///
+    /// # Errors
+    /// If it was not sent: there is no connection, or too much waits to be sent already.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(input = String)] struct Note;
+    /// # let (sent, received) = std::sync::mpsc::channel();
+    /// # let server = Server::in_memory()
+    /// #     .on::<Note>(move |text, _| Ok(sent.send(text)?))
+    /// #     .spawn()?;
+    /// # let client = server.client();
+    /// client.send::<Note>("one")?;
+    /// client.send::<Note>("two")?;
+    /// assert_eq!([received.recv()?, received.recv()?], ["one", "two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send<A: Action>(&self, input: impl SendAs<A::Input>) -> Result<(), Problem>
+    where
+        A::Pattern: OneReply,
+    {
+        self.request::<A>(input).send()
+    }
+
+    /// Checks that the other side has every action of a set.
+    ///
+    /// # Errors
+    /// With the names that it lacks; or if it could not be asked.
+    pub fn expect<S: Api>(&self, set: S) -> Result<(), ExpectError> {
+        let _ = set;
+        let names = match self.run::<builtin::Actions>(()) {
+            Ok(names) => names,
+            Err(CallError::Call(problem)) => return Err(problem.into()),
+            Err(CallError::Action(never)) => match never {},
+        };
+        let lacks = |name: &&str| !names.iter().any(|has| has == name);
+        let missing: Vec<_> = S::ACTIONS.iter().map(|info| info.name).filter(lacks).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ExpectError::Missing(missing))
+        }
+    }
+
+    /// Where the other end is: the first address of several, `memory` without a socket. A caller
+    /// over a Unix socket has no address of its own: it goes by the path that it connected to.
+    pub fn address(&self) -> &Address {
+        match &self.0 {
+            Way::Channel(channel) => channel.address(),
+            Way::Served(served) => served.address(),
+        }
+    }
+
+    /// The name of the connection, which its two ends know and nobody else does: chosen by the
+    /// server at random. `None` on a client that is not connected.
+    pub fn id(&self) -> Option<ConnectionId> {
+        match &self.0 {
+            Way::Channel(channel) => channel.token().map(ConnectionId::from),
+            Way::Served(served) => Some(served.id()),
+        }
+    }
+
+    /// On a server, its connection to this client; `None` on a client.
+    pub fn connection(&self) -> Option<Connection> {
+        match &self.0 {
+            Way::Channel(_) => None,
+            Way::Served(served) => Some(Connection::new(Arc::clone(served))),
+        }
+    }
+
+    pub(crate) fn connections(&self) -> Connections {
+        match &self.0 {
+            Way::Channel(_) => Connections::none(),
+            Way::Served(served) => served.connections(),
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        match &self.0 {
+            Way::Channel(channel) => channel.session(),
+            Way::Served(served) => served.session(),
+        }
+    }
+
+    /// The process at the other end, over a Unix socket where the system tells; `None` over TCP
+    /// and in memory.
+    #[cfg(unix)]
+    pub fn credentials(&self) -> Option<Credentials> {
+        match &self.0 {
+            Way::Channel(_) => None,
+            Way::Served(served) => served.credentials(),
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("address", &self.address().to_string()).finish()
+    }
+}

@@ -1,0 +1,171 @@
+//! A call with all that its handler needs, on whichever thread it runs.
+
+use super::{contained, Log};
+use crate::{
+    action::{CallInfo, Decoding, Handled, Info, Registration, Shapes},
+    pace::Pace,
+    peer::Peer,
+    proto::Answer,
+    router::{Entry, Router},
+    wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
+};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Instant,
+};
+
+/// What does not change while handlers run.
+pub(crate) struct Settings {
+    pub(crate) log: Log,
+    pub(crate) hide_failures: bool,
+    pub(crate) max_output: usize,
+    pub(crate) decoding: Decoding,
+}
+
+/// A call as it has arrived.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) head: CallHead,
+    /// When its first byte had been read.
+    pub(crate) at: Instant,
+    /// Metadata, then the encoded input.
+    pub(crate) body: Vec<u8>,
+}
+
+/// A call whose action is known.
+pub(crate) struct Task {
+    registration: Registration,
+    pace: Arc<Pace>,
+    input: Vec<u8>,
+    metadata: usize,
+    info: CallInfo,
+    settings: Arc<Settings>,
+}
+
+impl Task {
+    /// Finds the action of a call of `len` bytes.
+    ///
+    /// # Errors
+    /// What the caller is told if the action cannot be run with it.
+    pub(crate) fn find(router: &Router, head: &CallHead, len: usize) -> Result<Entry, Refusal> {
+        let Some(entry) = router.find(head.name) else {
+            return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
+        };
+        // Unlike at equal hashes, what comes next would read one type's bytes as another's.
+        let ours = entry.registration.shapes().map_or(0, Shapes::hash);
+        if ours != 0 && head.shape != 0 && ours != head.shape {
+            return Err(Refusal::new(RefusalCode::MISMATCH, Ran::No, format!("{ours:016x}")));
+        }
+        let input = len - head.metadata as usize;
+        if let Some(limit) = entry.registration.info().max_input.filter(|limit| input > *limit) {
+            let text = format!("{input} bytes, and the action takes {limit}");
+            return Err(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text));
+        }
+        Ok(entry)
+    }
+
+    /// The call, ready to run.
+    pub(crate) fn new(
+        entry: Entry,
+        call: Arrived,
+        peer: Peer,
+        cancelled: Arc<AtomicBool>,
+        settings: &Arc<Settings>,
+    ) -> Task {
+        let Entry { registration, pace } = entry;
+        let CallHead { remaining, metadata, .. } = call.head;
+        Task {
+            info: CallInfo {
+                action: registration.info(),
+                peer,
+                deadline: remaining.and_then(|left| call.at.checked_add(left)),
+                cancelled,
+                hide_failures: settings.hide_failures,
+                decoding: settings.decoding,
+            },
+            registration,
+            pace,
+            metadata: metadata as usize,
+            input: call.body,
+            settings: Arc::clone(settings),
+        }
+    }
+
+    /// How long its action usually takes.
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn size(&self) -> usize {
+        self.input.capacity()
+    }
+
+    /// Runs the handler. Does not panic.
+    pub(crate) fn run(&self) -> Answer {
+        let began = Instant::now();
+        let answer = self.answer(began);
+        self.pace.note(began.elapsed());
+        answer
+    }
+
+    fn answer(&self, now: Instant) -> Answer {
+        if self.info.deadline.is_some_and(|deadline| deadline <= now) {
+            let text = "the deadline passed before the handler began";
+            return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
+        }
+        if self.info.cancelled.load(Ordering::Relaxed) {
+            let text = "cancelled before the handler began";
+            return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
+        }
+        let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
+        let mut out = Encoder::new(most.min(self.settings.max_output));
+        let input = &self.input[self.metadata..];
+        // What a handler leaves behind when it panics is behind its own locks, which say so.
+        match contained(|| self.registration.handle(input, &self.info, &mut out)) {
+            Ok(handled) => self.sort(handled, out),
+            Err(text) => self.panicked(&text),
+        }
+    }
+
+    fn sort(&self, handled: Handled, out: Encoder) -> Answer {
+        match handled {
+            Handled::Reply => Answer::Value(Arc::new(out.into_bytes())),
+            Handled::Error => Answer::Error(Arc::new(out.into_bytes())),
+            Handled::Hidden(text) => {
+                self.log(&format!("failed: {text}"));
+                Answer::Error(Arc::new(out.into_bytes()))
+            }
+            Handled::Undecodable(error) => {
+                Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))
+            }
+            Handled::Unsendable(error) => {
+                self.log(&format!("its answer cannot be sent: {error}"));
+                Answer::Refusal(unsendable(&error))
+            }
+        }
+    }
+
+    /// The text of a panic is the operator's: it can hold anything.
+    fn panicked(&self, text: &str) -> Answer {
+        self.log(&format!("panicked: {text}"));
+        Answer::Refusal(Refusal::new(RefusalCode::PANICKED, Ran::Yes, ""))
+    }
+
+    /// Tells the operator about this call.
+    pub(crate) fn log(&self, what: &str) {
+        let Info { name, .. } = self.info.action;
+        (self.settings.log)(&format!("`{name}` called from {} {what}", self.info.peer.address()));
+    }
+}
+
+fn unsendable(error: &EncodeError) -> Refusal {
+    let code = match error {
+        EncodeError::TooLarge { .. } => RefusalCode::OUTPUT_TOO_LARGE,
+        EncodeError::Unsupported(_) => RefusalCode::UNENCODABLE,
+    };
+    Refusal::new(code, Ran::Yes, error.to_string())
+}

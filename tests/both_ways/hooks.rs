@@ -1,0 +1,126 @@
+use super::{Square, Who};
+use isock::{Connection, Failure, ProblemKind, Ran, Server};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{mpsc, Arc, Mutex},
+    task::{Context, Wake, Waker},
+};
+
+#[test]
+fn hooks_hear_who_comes_and_who_goes() {
+    let (sent, seen) = mpsc::channel();
+    let gone = sent.clone();
+    let server = Server::builder()
+        .on_connect(move |it| drop(sent.send(format!("{} came", it.id()))))
+        .on_disconnect(move |it, why| drop(gone.send(format!("{}: {why}", it.id()))))
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let client = server.client();
+    let id = client.id().unwrap();
+    assert_eq!(seen.recv().unwrap(), format!("{id} came"));
+    drop(client);
+    assert_eq!(seen.recv().unwrap(), format!("{id}: the client closed it"));
+}
+
+#[test]
+fn what_a_hook_sets_is_there_for_the_first_call() {
+    let server = Server::builder()
+        .on_connect(|it| drop(it.session().insert(String::from("set by the hook"))))
+        .on::<Who>(|(), cx| {
+            Ok((*cx.session().get::<String>().ok_or_else(|| Failure::new("nothing"))?).clone())
+        })
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    for _ in 0..50 {
+        assert_eq!(server.client().run::<Who>(()).unwrap(), "set by the hook");
+    }
+}
+
+#[test]
+fn a_blocking_call_in_a_hook_fails_at_once_and_did_not_run() {
+    let (sent, seen) = mpsc::channel();
+    let server = Server::builder()
+        .on_connect(move |it| drop(sent.send(it.run::<Square>(1))))
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let _client = server.client_with(|client| client.on::<Square>(|n, _| Ok(n))).unwrap();
+    let error = seen.recv().unwrap().unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!(problem.kind(), ProblemKind::WouldDeadlock);
+    assert!(problem.to_string().contains("may not block"), "{problem}");
+    assert_eq!(problem.ran(), Ran::No);
+}
+
+#[test]
+fn a_hook_may_start_calls_and_send() {
+    let (sent, seen) = mpsc::channel();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&calls);
+    let server = Server::builder()
+        .on_connect(move |it: &Connection| {
+            it.send::<Square>(4).unwrap();
+            kept.lock().unwrap().push(it.start::<Square>(5));
+        })
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let _client = server
+        .client_with(|client| {
+            client.on::<Square>(move |n, _| {
+                sent.send(n)?;
+                Ok(n * n)
+            })
+        })
+        .unwrap();
+    let mut got = [seen.recv().unwrap(), seen.recv().unwrap()];
+    got.sort_unstable();
+    assert_eq!(got, [4, 5]);
+    let call = calls.lock().unwrap().pop().unwrap();
+    assert_eq!(call.wait().unwrap(), 25);
+}
+
+#[test]
+fn a_hook_that_panics_harms_nobody() {
+    let (told, log) = mpsc::channel();
+    let server = Server::builder()
+        .on_connect(|_| panic!("by intention"))
+        .on::<Square>(|n, _| Ok(n))
+        .log(move |line| drop(told.send(line.to_owned())))
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    assert_eq!(server.client().run::<Square>(3).unwrap(), 3);
+    assert_eq!(log.recv().unwrap(), "a hook panicked: by intention");
+}
+
+#[test]
+fn a_blocking_call_in_a_waker_fails_at_once() {
+    struct Blocks(Mutex<Option<isock::Client>>, mpsc::Sender<Option<ProblemKind>>);
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            if let Some(client) = self.0.lock().unwrap().take() {
+                let error = client.run::<Square>(1).err();
+                let kind = error.and_then(|error| error.problem().map(|problem| problem.kind()));
+                self.1.send(kind).unwrap();
+            }
+        }
+    }
+    let server =
+        Server::builder().on::<Square>(|n, _| Ok(n)).bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let client = server.client();
+    let (sent, seen) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Blocks(Mutex::new(Some(client.clone())), sent)));
+    let mut call = pin!(client.start::<Square>(2));
+    if call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        assert_eq!(seen.recv().unwrap(), Some(ProblemKind::WouldDeadlock));
+    }
+}
