@@ -217,6 +217,7 @@ impl RawCall {
             shape: self.order.shapes.hash(),
             remaining: Some(self.order.deadline.saturating_duration_since(now)),
             metadata: 0,
+            ..CallHead::default()
         };
         self.made += 1;
         let call = NewCall { head, body: Arc::clone(&self.order.body) };
