@@ -152,7 +152,14 @@ impl<S: Service> Conn<S> {
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
-                Event::Ready | Event::Reply { .. } | Event::Pong(_) | Event::Draining => continue,
+                Event::Ready
+                | Event::Reply { .. }
+                | Event::Items { .. }
+                | Event::ItemsEnd(_)
+                | Event::Credit { .. }
+                | Event::Settings(_)
+                | Event::Pong(_)
+                | Event::Draining => continue,
             };
             let call = Incoming { connection: self.id, key, head, body, arrived: now };
             let proto = &mut self.proto;

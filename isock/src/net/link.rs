@@ -454,6 +454,10 @@ impl State {
                 Event::Ready
                 | Event::Send { .. }
                 | Event::Cancel(_)
+                | Event::Items { .. }
+                | Event::ItemsEnd(_)
+                | Event::Credit { .. }
+                | Event::Settings(_)
                 | Event::Pong(_)
                 | Event::Draining => {}
             }

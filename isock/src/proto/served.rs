@@ -80,6 +80,12 @@ impl Served {
         slot.is_some_and(|slot| slot.running && slot.seq == key.seq)
     }
 
+    /// Whether this was the last call accepted on its slot, answered or not.
+    pub(super) fn is_last(&self, key: ServedKey) -> bool {
+        let slot = self.slots.get(usize::from(key.slot));
+        key.seq != 0 && slot.is_some_and(|slot| slot.seq == key.seq)
+    }
+
     /// Notes that the caller no longer waits; false if that is known, or the call is not running.
     pub(super) fn cancel(&mut self, key: ServedKey) -> bool {
         let slot = self.slots.get_mut(usize::from(key.slot));
