@@ -64,9 +64,9 @@ limits! {
     /// above it. Default 100.
     pings_per_second: u32 = 100;
     /// Frames a second that do nothing by themselves, sustained over ten seconds; the connection is
-    /// closed above it: credit, items that are none, pongs and cancels that meet nothing, and
-    /// frames that may be ignored. Each call, answer and message of items makes up for one.
-    /// Default 100.
+    /// closed above it: items that are none, pongs and cancels that meet nothing, more credit than
+    /// items were sent, and frames that may be ignored. Each call, answer and message of items
+    /// makes up for one. Default 100.
     idle_frames_per_second: u32 = 100;
     /// Streams that the other side may have on one connection; further ones are refused as
     /// overloaded. Default 128.

@@ -159,7 +159,7 @@ impl Connection {
             }
             Abandoned::Unknown => Ran::Unknown,
             Abandoned::Sent(id) => {
-                if let Some(outgoing) = self.outgoing(key.into()) {
+                if let Some(outgoing) = self.streams.outgoing(key.into()) {
                     outgoing.ended = true;
                 }
                 self.output.truncate(id);
@@ -198,7 +198,9 @@ impl Connection {
         if self.phase == Phase::Closed || !self.finish_served(key) {
             return;
         }
-        self.settings_sent = 0;
+        if !self.output.is_leaving(key.answer()) {
+            self.settings_sent = 0;
+        }
         let (kind, body) = match answer {
             Answer::Value(body) => (FrameKind::REPLY, body),
             Answer::Error(body) => (FrameKind::ERROR, body),

@@ -68,6 +68,8 @@ pub struct Connection {
     /// Pings of this side that have not been answered.
     pub(super) pings_sent: u32,
     pub(super) idle_frames: Bucket,
+    /// Items of this side that no credit frame has answered.
+    pub(super) items_sent: u32,
     /// Settings that have come, and that have left, since the last work of their sender.
     pub(super) settings_read: u8,
     pub(super) settings_sent: u8,
@@ -164,6 +166,7 @@ impl Connection {
             pings: Bucket::new(now),
             pings_sent: 0,
             idle_frames: Bucket::new(now),
+            items_sent: 0,
             settings_read: 0,
             settings_sent: 0,
             settings: Settings::default(),

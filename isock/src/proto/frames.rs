@@ -109,6 +109,7 @@ impl Connection {
         if !self.calls.is_under_way(header.slot, header.seq) {
             return Err(CloseCode::NO_SUCH_CALL);
         }
+        self.note_work();
         let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
         if self.inbound.is_taken(id) {
             return Err(CloseCode::BAD_FRAME);
@@ -138,7 +139,6 @@ impl Connection {
             }
         }
         let call = self.calls.finish(id.slot, id.seq).map_err(|()| CloseCode::NO_SUCH_CALL)?;
-        self.note_work();
         // It may come while fragments of the call, or of its items, still wait for their turn.
         if self.output.truncate(id) {
             self.cancel_rest(id);
@@ -159,6 +159,7 @@ impl Connection {
         }
         let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
         self.inbound.forget(id);
+        self.note_work();
         let call = self.finish(header)?;
         Ok(call.map_or(Step::On, |call| {
             let outcome = Outcome::Refused(refusal);
@@ -240,7 +241,7 @@ impl Connection {
 
     /// A call that was cancelled carries no further items.
     fn end_items(&mut self, key: ServedKey) {
-        if let Some(stream) = self.streams.served(key.slot) {
+        if let Some(stream) = self.streams.get_mut(key.into()) {
             stream.outgoing.iter_mut().for_each(|outgoing| outgoing.ended = true);
             stream.intake.iter_mut().for_each(|intake| intake.ended = true);
         }

@@ -4,7 +4,7 @@ use super::{
     calls::Where,
     connection::{Connection, Phase},
     output::{MessageId, SharedBody, COPY_UP_TO},
-    streams::{Intake, Outgoing},
+    streams::Intake,
     Balance, NotSent, ServedKey, StreamKey,
 };
 use crate::wire::{Credit, Flags, FrameKind, Header, ItemBatch};
@@ -29,7 +29,7 @@ impl Connection {
         let room = self.config.limits.output_soft.saturating_sub(self.output.len());
         let full = self.output.len() > 0 && len > room;
         let place = self.place(stream);
-        let outgoing = self.outgoing(stream).filter(|outgoing| !outgoing.ended);
+        let outgoing = self.streams.outgoing(stream).filter(|outgoing| !outgoing.ended);
         let (Some(outgoing), false) = (outgoing, matches!(place, Where::Gone)) else {
             return Err(NotSent::Ended);
         };
@@ -43,19 +43,19 @@ impl Connection {
         }
         outgoing.spend(batch.items(), len);
         outgoing.ended = end;
+        self.items_sent = self.items_sent.saturating_add(batch.items());
         if let Where::Sent(id) = place {
             if len > 0 || end {
                 self.write_items(id, batch, end);
             }
         }
-        self.idle_frames.drain();
         Ok(())
     }
 
     /// Writes an end that was asked for before its call had a slot.
     pub(super) fn write_early_end(&mut self, id: MessageId) {
         let Some(call) = self.calls.under_way(id) else { return };
-        if self.outgoing(call.into()).is_some_and(|outgoing| outgoing.ended) {
+        if self.streams.outgoing(call.into()).is_some_and(|outgoing| outgoing.ended) {
             self.write_items(id, &mut ItemBatch::new(), true);
         }
     }
@@ -68,6 +68,9 @@ impl Connection {
         if len <= COPY_UP_TO && !self.output.is_leaving(id) {
             let header = Header::new(FrameKind::ITEM, id.flags().with(last), 0, len);
             self.output.frame(header.of_call(id.slot, id.seq), |_| (), batch.as_bytes());
+            if len > 0 {
+                self.settings_sent = 0;
+            }
             return batch.clear();
         }
         let body = SharedBody::new(batch.take());
@@ -82,9 +85,12 @@ impl Connection {
     }
 
     /// What may be sent on this stream now; nothing if it carries no items of this side.
-    pub fn credit(&mut self, stream: StreamKey) -> Balance {
-        let there = !matches!(self.place(stream), Where::Gone);
-        let outgoing = self.outgoing(stream).filter(|outgoing| there && !outgoing.ended);
+    pub fn credit(&self, stream: StreamKey) -> Balance {
+        let outgoing = match self.place(stream) {
+            Where::Gone => None,
+            _ => self.streams.get(stream).and_then(|stream| stream.outgoing.as_ref()),
+        };
+        let outgoing = outgoing.filter(|outgoing| !outgoing.ended);
         outgoing.map_or(Balance::default(), |outgoing| outgoing.left)
     }
 
@@ -104,7 +110,7 @@ impl Connection {
 
     fn give_credit(&mut self, stream: StreamKey, change: impl FnOnce(&mut Intake)) {
         let Where::Sent(id) = self.place(stream) else { return };
-        let Some(intake) = self.intake(stream) else { return };
+        let Some(intake) = self.streams.intake(stream) else { return };
         change(intake);
         if let Some(credit) = intake.due() {
             self.write_credit(id, credit);
@@ -128,20 +134,6 @@ impl Connection {
             StreamKey::Own(call) => self.calls.place(call),
             StreamKey::Served(key) if self.served.is_running(key) => Where::Sent(key.answer()),
             StreamKey::Served(_) => Where::Gone,
-        }
-    }
-
-    pub(super) fn outgoing(&mut self, stream: StreamKey) -> Option<&mut Outgoing> {
-        match stream {
-            StreamKey::Own(call) => self.streams.own(call.index)?.outgoing.as_mut(),
-            StreamKey::Served(key) => self.streams.served(key.slot)?.outgoing.as_mut(),
-        }
-    }
-
-    pub(super) fn intake(&mut self, stream: StreamKey) -> Option<&mut Intake> {
-        match stream {
-            StreamKey::Own(call) => self.streams.own(call.index)?.intake.as_mut(),
-            StreamKey::Served(key) => self.streams.served(key.slot)?.intake.as_mut(),
         }
     }
 }

@@ -65,24 +65,19 @@ impl Connection {
     fn addressee(&mut self, id: MessageId) -> Result<For, CloseCode> {
         if id.initiator {
             let key = ServedKey { slot: id.slot, seq: id.seq };
-            return match () {
-                () if self.served.is_running(key) => {
-                    let stream = self.streams.served(key.slot);
-                    let intake = stream.and_then(|stream| stream.intake.as_ref());
-                    match intake {
-                        Some(intake) if !intake.ended => Ok(For::Consumer(key.into())),
-                        _ => Err(CloseCode::BAD_FRAME),
-                    }
+            return match self.streams.intake(key.into()) {
+                Some(intake) if self.served.is_running(key) && !intake.ended => {
+                    Ok(For::Consumer(key.into()))
                 }
-                () if self.served.is_last(key) => Ok(For::Answered),
-                () if self.draining => Ok(For::Drained),
-                () => Err(CloseCode::NO_SUCH_CALL),
+                _ if self.served.is_running(key) => Err(CloseCode::BAD_FRAME),
+                _ if self.served.is_last(key) => Ok(For::Answered),
+                _ if self.draining => Ok(For::Drained),
+                _ => Err(CloseCode::NO_SUCH_CALL),
             };
         }
         let call = self.calls.under_way(id).ok_or(CloseCode::NO_SUCH_CALL)?;
-        match self.streams.own(call.index) {
-            Some(stream) if stream.intake.is_some() => {}
-            _ => return Err(CloseCode::BAD_CREDIT),
+        if self.streams.intake(call.into()).is_none() {
+            return Err(CloseCode::BAD_CREDIT);
         }
         let wanted = self.calls.is_wanted(id.slot, id.seq);
         Ok(if wanted { For::Consumer(call.into()) } else { For::NoLonger(call.into()) })
@@ -92,7 +87,7 @@ impl Connection {
     /// the message is here: until then it is one message beyond the window.
     fn item_begins(&mut self, whom: For, total: usize) -> Result<(), CloseCode> {
         let (For::Consumer(stream) | For::NoLonger(stream)) = whom else { return Ok(()) };
-        let intake = self.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
+        let intake = self.streams.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
         if !intake.allows_one() {
             return Err(CloseCode::BAD_CREDIT);
         }
@@ -110,7 +105,7 @@ impl Connection {
         body: Place,
     ) -> Result<Step, CloseCode> {
         let (For::Consumer(stream) | For::NoLonger(stream)) = whom else { return Ok(Step::On) };
-        let intake = self.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
+        let intake = self.streams.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
         let items = intake.take(message)?;
         intake.ended = last;
         if matches!(whom, For::NoLonger(_)) {
@@ -156,7 +151,11 @@ impl Connection {
         if credit.is_zero() {
             return Err(CloseCode::BAD_CREDIT);
         }
-        self.note_idle(now)?;
+        // Credit that answers an item is work, however little it grants.
+        match self.items_sent.checked_sub(1) {
+            Some(fewer) => self.items_sent = fewer,
+            None => self.note_idle(now)?,
+        }
         let id = id_of(header);
         let stream = if id.initiator {
             let key = ServedKey { slot: id.slot, seq: id.seq };
@@ -167,7 +166,7 @@ impl Connection {
         } else {
             StreamKey::Own(self.calls.under_way(id).ok_or(CloseCode::NO_SUCH_CALL)?)
         };
-        let outgoing = self.outgoing(stream).ok_or(CloseCode::BAD_CREDIT)?;
+        let outgoing = self.streams.outgoing(stream).ok_or(CloseCode::BAD_CREDIT)?;
         outgoing.add(credit)?;
         let (left, ended) = (outgoing.left, outgoing.ended);
         // A call that is not all there is nobody's stream yet.

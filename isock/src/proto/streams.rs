@@ -103,12 +103,30 @@ impl Streams {
         Ok(())
     }
 
-    pub(super) fn own(&mut self, call: u32) -> Option<&mut Stream> {
-        self.own.get_mut(&call)
+    /// The stream of a call that is known to be under way.
+    pub(super) fn get(&self, stream: StreamKey) -> Option<&Stream> {
+        match stream {
+            StreamKey::Own(call) => self.own.get(&call.index),
+            StreamKey::Served(key) => self.served.get(&key.slot),
+        }
     }
 
-    pub(super) fn served(&mut self, slot: u16) -> Option<&mut Stream> {
-        self.served.get_mut(&slot)
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, stream: StreamKey) -> Option<&mut Stream> {
+        match stream {
+            StreamKey::Own(call) => self.own.get_mut(&call.index),
+            StreamKey::Served(key) => self.served.get_mut(&key.slot),
+        }
+    }
+
+    /// What leaves on it, if anything may.
+    pub(super) fn outgoing(&mut self, stream: StreamKey) -> Option<&mut Outgoing> {
+        self.get_mut(stream)?.outgoing.as_mut()
+    }
+
+    /// What comes on it, if anything may.
+    pub(super) fn intake(&mut self, stream: StreamKey) -> Option<&mut Intake> {
+        self.get_mut(stream)?.intake.as_mut()
     }
 
     /// Forgets a stream of this side, if the call was one.

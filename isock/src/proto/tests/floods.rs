@@ -2,7 +2,7 @@
 
 use super::{
     lone::{Lone, Raw},
-    pair::{call, ms, stream, value, Pair},
+    pair::{batch, call, ms, stream, value, Pair},
 };
 use crate::{
     proto::ServedKey,
@@ -98,6 +98,20 @@ fn a_window_of_one_item_is_slow_and_no_flood() {
     }
     assert_eq!(pair.client.items(call).len(), 5000);
     assert!(!pair.server.conn.is_closed());
+}
+
+#[test]
+fn credit_that_answers_items_is_no_flood_however_they_were_batched() {
+    let mut server = Lone::open_server();
+    server.feed(&Raw::stream(0, 1, (1 << 20, 16_384), false).bytes());
+    for _ in 0..5000 {
+        server.conn.send_items(KEY.into(), &mut batch(&["x"; 10]), false).unwrap();
+        server.output();
+        for _ in 0..10 {
+            server.feed(&Raw::credit(0, 1, (5, 1)).bytes());
+        }
+    }
+    assert!(!server.conn.is_closed());
 }
 
 /// Row 23 of the catalogue of attacks.
