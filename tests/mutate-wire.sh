@@ -53,15 +53,19 @@ frame.rs|ERROR: FrameKind = FrameKind(0x03)|ERROR: FrameKind = FrameKind(0x43)
 frame.rs|REFUSAL: FrameKind = FrameKind(0x04)|REFUSAL: FrameKind = FrameKind(0x44)
 frame.rs|MORE: FrameKind = FrameKind(0x05)|MORE: FrameKind = FrameKind(0x45)
 frame.rs|CANCEL: FrameKind = FrameKind(0x06)|CANCEL: FrameKind = FrameKind(0x46)
+frame.rs|ITEM: FrameKind = FrameKind(0x07)|ITEM: FrameKind = FrameKind(0x47)
+frame.rs|CREDIT: FrameKind = FrameKind(0x08)|CREDIT: FrameKind = FrameKind(0x48)
 frame.rs|PING: FrameKind = FrameKind(0x10)|PING: FrameKind = FrameKind(0x50)
 frame.rs|PONG: FrameKind = FrameKind(0x11)|PONG: FrameKind = FrameKind(0x51)
 frame.rs|DRAIN: FrameKind = FrameKind(0x12)|DRAIN: FrameKind = FrameKind(0x52)
 frame.rs|CLOSE: FrameKind = FrameKind(0x13)|CLOSE: FrameKind = FrameKind(0x53)
-frame.rs|IGNORABLE: Flags = Flags(0x01)|IGNORABLE: Flags = Flags(0x20)
-frame.rs|MORE: Flags = Flags(0x02)|MORE: Flags = Flags(0x20)
-frame.rs|END: Flags = Flags(0x04)|END: Flags = Flags(0x20)
-frame.rs|ONEWAY: Flags = Flags(0x08)|ONEWAY: Flags = Flags(0x20)
-frame.rs|INITIATOR: Flags = Flags(0x10)|INITIATOR: Flags = Flags(0x20)
+frame.rs|SETTINGS: FrameKind = FrameKind(0x14)|SETTINGS: FrameKind = FrameKind(0x54)
+frame.rs|IGNORABLE: Flags = Flags(0x01)|IGNORABLE: Flags = Flags(0x40)
+frame.rs|MORE: Flags = Flags(0x02)|MORE: Flags = Flags(0x40)
+frame.rs|END: Flags = Flags(0x04)|END: Flags = Flags(0x40)
+frame.rs|ONEWAY: Flags = Flags(0x08)|ONEWAY: Flags = Flags(0x40)
+frame.rs|INITIATOR: Flags = Flags(0x10)|INITIATOR: Flags = Flags(0x40)
+frame.rs|ITEMS: Flags = Flags(0x20)|ITEMS: Flags = Flags(0x40)
 frame.rs|bytes[0..4].copy_from_slice(&self.len.to_le_bytes())|bytes[0..4].copy_from_slice(&self.len.to_be_bytes())
 frame.rs|bytes[4] = self.kind.0|bytes[5] = self.kind.0
 frame.rs|bytes[5] = self.flags.0|bytes[10] = self.flags.0
@@ -86,6 +90,20 @@ call.rs|from_steps(u32_at(words, 4))|from_steps(u32_at(words, 0))
 call.rs|shape: u64_at(words, 8)|shape: u64_at(words, 0)
 call.rs|u32_at(words, 16)|u32_at(words, 20)
 call.rs|u32_at(words, 20)|u32_at(words, 16)
+call.rs|words.get(3 * WORD_LEN..)|words.get(2 * WORD_LEN..)
+call.rs|if words == 4|if words == 5
+call.rs|if words >= 3|if words == 3
+items.rs|ITEM_LEN: usize = 4|ITEM_LEN: usize = 8
+items.rs|MAX_CREDIT: u32 = (1 << 31) - 1|MAX_CREDIT: u32 = (1 << 30) - 1
+items.rs|self.bytes.to_le_bytes()|self.bytes.to_be_bytes()
+items.rs|self.items.to_le_bytes()|self.items.to_be_bytes()
+items.rs|bytes: u32_at(word, 0)|bytes: u32_at(word, 4)
+items.rs|items: u32_at(word, 4)|items: u32_at(word, 0)
+items.rs|u32::from_le_bytes(*front)|u32::from_be_bytes(*front)
+items.rs|len.to_le_bytes()|len.to_be_bytes()
+settings.rs|ATTENDED: u32 = 0x01|ATTENDED: u32 = 0x02
+settings.rs|bits.to_le_bytes()|bits.to_be_bytes()
+settings.rs|u32_at(word, 0)|u32_at(word, 4)
 hash.rs|0x811c_9dc5u32|0x811c_9dc4u32
 hash.rs|0x0100_0193|0x0100_0195
 preface.rs|b"\xf5isock\r\n"|b"\xf6isock\r\n"

@@ -1,5 +1,6 @@
 //! Bounds: what one connection may cost, each with its default and its outcome.
 
+use crate::wire::Credit;
 use std::time::Duration;
 
 macro_rules! limits {
@@ -62,6 +63,25 @@ limits! {
     /// Pings a second that are answered, sustained over ten seconds; the connection is closed
     /// above it. Default 100.
     pings_per_second: u32 = 100;
+    /// Frames a second that do nothing by themselves, sustained over ten seconds; the connection is
+    /// closed above it: items that are none, pongs and cancels that meet nothing, more credit than
+    /// items were sent, and frames that may be ignored. Each call, answer and message of items
+    /// makes up for one. Default 100.
+    idle_frames_per_second: u32 = 100;
+    /// Streams that the other side may have on one connection; further ones are refused as
+    /// overloaded. Default 128.
+    streams: usize = 128;
+    /// Bytes of items that a stream's sender may be ahead of its consumer, at the beginning; four
+    /// bytes count for each item beside its own. One message may go beyond it. A peer that sends
+    /// more is closed. Default 64 KiB, at most 1 GiB.
+    stream_window: u32 = 64 << 10;
+    /// Items that a stream's sender may be ahead of its consumer, at the beginning. A peer that
+    /// sends more is closed. Default 1024, at most 2^30.
+    stream_items: u32 = 1024;
+    /// What the bytes grow to when a stream's consumer waits for its sender. Default 1 MiB.
+    stream_window_most: u32 = 1 << 20;
+    /// What the items grow to when a stream's consumer waits for its sender. Default 16384.
+    stream_items_most: u32 = 16 << 10;
     /// Values inside one another that a message may have: structs, tuples, enums, sequences and
     /// maps count. The call is refused as undecodable. Default 128, which fits a stack of 2 MiB.
     decode_depth: u32 = 128;
@@ -78,11 +98,27 @@ limits! {
 impl Limits {
     /// The same with every value in its range.
     pub(crate) fn in_range(self) -> Limits {
+        let stream_window = self.stream_window.clamp(1, 1 << 30);
+        let stream_items = self.stream_items.clamp(1, 1 << 30);
         Limits {
+            stream_window,
+            stream_items,
+            stream_window_most: self.stream_window_most.clamp(stream_window, 1 << 30),
+            stream_items_most: self.stream_items_most.clamp(stream_items, 1 << 30),
             message: self.message.clamp(crate::wire::INITIAL_MESSAGE, 1 << 30),
             in_flight: self.in_flight.clamp(crate::wire::INITIAL_SLOTS, 1 << 15),
             ..self
         }
+    }
+
+    /// What a stream's sender may send before anything is consumed.
+    pub(crate) fn first_window(&self) -> Credit {
+        Credit { bytes: self.stream_window, items: self.stream_items }
+    }
+
+    /// What that grows to.
+    pub(crate) fn widest_window(&self) -> Credit {
+        Credit { bytes: self.stream_window_most, items: self.stream_items_most }
     }
 }
 
@@ -94,6 +130,9 @@ mod tests {
     fn values_out_of_range_are_brought_into_it() {
         let limits = Limits::default().message(1).in_flight(1).in_range();
         assert_eq!((limits.message, limits.in_flight), (64 * 1024, 16));
+        let limits = Limits::default().stream_window(0).stream_items_most(7).in_range();
+        assert_eq!(limits.first_window(), Credit { bytes: 1, items: 1024 });
+        assert_eq!(limits.widest_window(), Credit { bytes: 1 << 20, items: 1024 });
         assert_eq!(Limits::default().in_range(), Limits::default());
     }
 }

@@ -169,7 +169,12 @@ impl<S: Service> Conn<S> {
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
-                Event::Pong(_) | Event::Draining => continue,
+                Event::Items { .. }
+                | Event::ItemsEnd(_)
+                | Event::Credit { .. }
+                | Event::Settings(_)
+                | Event::Pong(_)
+                | Event::Draining => continue,
             };
             let call = Incoming { connection: self.id, key, head, body, arrived: now };
             let proto = &mut self.proto;

@@ -556,7 +556,13 @@ impl State {
                     running.filter(|(known, _)| *known == key).for_each(|(_, flag)| set(flag));
                 }
                 Event::Closed(closed) => return self.closed(closed, woken),
-                Event::Ready | Event::Pong(_) | Event::Draining => {}
+                Event::Ready
+                | Event::Items { .. }
+                | Event::ItemsEnd(_)
+                | Event::Credit { .. }
+                | Event::Settings(_)
+                | Event::Pong(_)
+                | Event::Draining => {}
             }
         }
     }

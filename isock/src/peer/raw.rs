@@ -260,7 +260,7 @@ impl RawCall {
             name: self.order.name,
             shape: self.order.shapes.hash(),
             remaining: Some(self.order.deadline.saturating_duration_since(Instant::now())),
-            metadata: 0,
+            ..CallHead::default()
         }
     }
 

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 /// Names a call of this side until its final event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey {
-    index: u32,
+    /// Its place in the table.
+    pub(super) index: u32,
     generation: u32,
 }
 
@@ -79,6 +80,17 @@ pub(super) enum Abandoned {
     Sent(MessageId),
     /// It is not under way.
     Unknown,
+}
+
+/// Where a call of either side stands, as far as this side may still say something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// It waits for a slot.
+    Queued,
+    /// It is under way, and this names what this side sends of it.
+    Sent(MessageId),
+    /// It has ended, or was given up.
+    Gone,
 }
 
 impl Calls {
@@ -192,8 +204,9 @@ impl Calls {
 
     /// Notes where a message ends in the output.
     pub(super) fn ends_at(&mut self, id: MessageId, end: Offset) {
+        // Items that follow the call on its slot end as well, and change nothing.
         if let Some(sent) = self.sent(id) {
-            sent.end = Some(end);
+            sent.end.get_or_insert(end);
         }
     }
 
@@ -203,6 +216,34 @@ impl Calls {
             State::Sent(sent) => Some(sent),
             State::Queued(_) => None,
         }
+    }
+
+    /// Where a call stands that somebody waits for.
+    pub(super) fn place(&self, key: CallKey) -> Where {
+        match self.calls.get(key.index as usize) {
+            Some(call) if call.generation == key.generation => match &call.state {
+                State::Queued(_) => Where::Queued,
+                State::Sent(sent) if sent.abandoned => Where::Gone,
+                State::Sent(Sent { slot, .. }) => {
+                    let seq = self.slots[usize::from(*slot)].seq;
+                    Where::Sent(MessageId { initiator: true, slot: *slot, seq })
+                }
+            },
+            _ => Where::Gone,
+        }
+    }
+
+    /// The call that has this slot and number, given up or not.
+    pub(super) fn under_way(&self, id: MessageId) -> Option<CallKey> {
+        let slot = self.slots.get(usize::from(id.slot)).filter(|slot| slot.seq == id.seq)?;
+        let index = slot.call?;
+        let call = self.calls.get(index as usize)?;
+        Some(CallKey { index, generation: call.generation })
+    }
+
+    /// Whether a call stands at this place of the table.
+    pub(super) fn contains(&self, index: u32) -> bool {
+        self.calls.contains(index as usize)
     }
 
     /// Whether a frame may answer on this slot with this number.

@@ -7,7 +7,7 @@ use super::{
 use crate::wire::CloseCode;
 use std::time::Instant;
 
-/// A leaky bucket of control frames.
+/// A leaky bucket of frames that are no work.
 #[derive(Debug)]
 pub(super) struct Bucket {
     level: f64,
@@ -28,6 +28,13 @@ impl Bucket {
         self.seen = now;
         self.level <= rate * 10.0
     }
+
+    /// Takes one away: something useful has happened.
+    pub(super) fn drain(&mut self) {
+        if self.level > 0.0 {
+            self.level = (self.level - 1.0).max(0.0);
+        }
+    }
 }
 
 /// A frame of which only a part has come.
@@ -39,6 +46,18 @@ pub(super) struct Unfinished {
 }
 
 impl Connection {
+    /// A frame has come that does nothing by itself.
+    pub(super) fn note_idle(&mut self, now: Instant) -> Result<(), CloseCode> {
+        let rate = self.config.limits.idle_frames_per_second;
+        self.idle_frames.add(now, rate).then_some(()).ok_or(CloseCode::FLOOD)
+    }
+
+    /// A call, a final frame or items have come.
+    pub(super) fn note_work(&mut self) {
+        self.settings_read = 0;
+        self.idle_frames.drain();
+    }
+
     /// The clock of a frame starts with its first byte and does not stop; a longer frame may take
     /// longer, once its length is known.
     pub(super) fn wait_for(&mut self, now: Instant, have: usize, len: usize) {

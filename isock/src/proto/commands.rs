@@ -1,19 +1,24 @@
-//! What this side wants: calls, sends, cancels, answers, pings and drains.
+//! What this side wants: calls, sends, cancels, answers, pings and drains. Items are in
+//! `stream_commands`.
 
 use super::{
     calls::Abandoned,
     connection::{Connection, NotStarted, Phase, Role},
+    frames::MAX_SETTINGS,
     output::{MessageId, Offset},
     Answer, CallKey, Event, NewCall, Outcome, ServedKey, FRAGMENT,
 };
-use crate::wire::{Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Total, MAX_METADATA};
+use crate::wire::{
+    CallHead, Credit, Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Settings, Total,
+    MAX_CREDIT, MAX_METADATA,
+};
 
 impl Connection {
     /// Starts a call: sends it, or queues it behind the other side's grant.
     ///
     /// # Errors
     /// If the call can never be sent; nothing has been written then.
-    pub fn call(&mut self, call: NewCall) -> Result<CallKey, NotStarted> {
+    pub fn call(&mut self, mut call: NewCall) -> Result<CallKey, NotStarted> {
         if self.is_over() {
             return Err(NotStarted::Closed);
         }
@@ -26,7 +31,16 @@ impl Connection {
         if call.head.metadata as usize > MAX_METADATA {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
+        let stream = call.head.is_stream().then(|| {
+            let Credit { bytes, items } = call.head.credit;
+            call.head.credit =
+                Credit { bytes: bytes.min(MAX_CREDIT), items: items.min(MAX_CREDIT) };
+            call.head
+        });
         let key = self.calls.push(call);
+        if let Some(head) = stream {
+            self.streams.open_own(key.index, &head, self.config.limits.widest_window());
+        }
         self.send_queued();
         Ok(key)
     }
@@ -49,12 +63,17 @@ impl Connection {
         let whole = body.len();
         let end = self.output.message(id, body, self.peer.fragment, |out, len, flags| {
             let total = flags.has(Flags::MORE).then_some(Total(whole as u32));
-            let header = Header::new(FrameKind::CALL, flags, head.words(total), len);
+            let items = if head.items { Flags::ITEMS } else { Flags::default() };
+            let header = Header::new(FrameKind::CALL, flags.with(items), head.words(total), len);
             header.of_call(id.slot, id.seq).write(out);
             head.write(total, out);
         });
+        self.settings_sent = 0;
         if let Some(end) = end {
             self.calls.ends_at(id, end);
+        }
+        if head.items {
+            self.write_early_end(id);
         }
     }
 
@@ -62,6 +81,7 @@ impl Connection {
         let text = format!("the other side accepts messages of at most {limit} bytes");
         let refusal = Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text);
         if let Some(call) = self.calls.drop_front() {
+            self.streams.close_own(call.index);
             let outcome = Outcome::Refused(refusal);
             self.events.push_back(Event::Reply { call, outcome });
         }
@@ -105,10 +125,12 @@ impl Connection {
 
     fn write_send(&mut self, call: &NewCall) {
         let flags = Flags::INITIATOR.with(Flags::ONEWAY);
-        let words = call.head.words(None);
-        let header = Header::new(FrameKind::CALL, flags, words, call.body.len());
+        // No items travel with it.
+        let head = CallHead { credit: Credit::default(), items: false, ..call.head };
+        let header = Header::new(FrameKind::CALL, flags, head.words(None), call.body.len());
         self.calls.count();
-        self.output.frame(header, |out| call.head.write(None, out), &call.body);
+        self.settings_sent = 0;
+        self.output.frame(header, |out| head.write(None, out), &call.body);
     }
 
     /// Does what had to wait for the other side's preface.
@@ -120,6 +142,7 @@ impl Connection {
             }
         }
         self.send_queued();
+        self.write_settings();
         if self.draining {
             self.write_drain();
         }
@@ -130,9 +153,15 @@ impl Connection {
     /// or still may.
     pub fn cancel(&mut self, key: CallKey) -> Ran {
         match self.calls.abandon(key) {
-            Abandoned::Unsent => Ran::No,
+            Abandoned::Unsent => {
+                self.streams.close_own(key.index);
+                Ran::No
+            }
             Abandoned::Unknown => Ran::Unknown,
             Abandoned::Sent(id) => {
+                if let Some(outgoing) = self.streams.outgoing(key.into()) {
+                    outgoing.ended = true;
+                }
                 self.output.truncate(id);
                 self.inbound.ignore(MessageId { initiator: false, ..id });
                 self.cancel_rest(id);
@@ -166,8 +195,11 @@ impl Connection {
     /// Answers a call of the other side. An answer to a call that is not under way, or after the
     /// end, is dropped.
     pub fn answer(&mut self, key: ServedKey, answer: Answer) {
-        if self.phase == Phase::Closed || !self.served.finish(key) {
+        if self.phase == Phase::Closed || !self.finish_served(key) {
             return;
+        }
+        if !self.output.is_leaving(key.answer()) {
+            self.settings_sent = 0;
         }
         let (kind, body) = match answer {
             Answer::Value(body) => (FrameKind::REPLY, body),
@@ -196,12 +228,22 @@ impl Connection {
         });
     }
 
+    /// Frees the slot of a call of the other side; false if it had been answered already. Items
+    /// that still come for it are dropped.
+    pub(super) fn finish_served(&mut self, key: ServedKey) -> bool {
+        let finished = self.served.finish(key);
+        if finished && self.streams.close_served(key.slot) {
+            self.inbound.ignore(MessageId { initiator: true, ..key.answer() });
+        }
+        finished
+    }
+
     /// The final frame without a value; the slot is free already, or was never taken.
     pub(super) fn refuse(&mut self, key: ServedKey, refusal: &Refusal) {
         let text = refusal.short_text().as_bytes();
         let header = Header::new(FrameKind::REFUSAL, Flags::default(), 1, text.len());
         let header = header.of_call(key.slot, key.seq);
-        self.output.frame(header, |out| refusal.write_words(out), text);
+        self.output.last_frame(key.answer(), header, |out| refusal.write_words(out), text);
     }
 
     /// Asks the other side for an [`Event::Pong`] with the same number. Does nothing on a server
@@ -212,6 +254,30 @@ impl Connection {
         }
         let header = Header::new(FrameKind::PING, Flags::default(), 0, 8);
         self.output.frame(header, |_| (), &number.to_le_bytes());
+        self.pings_sent = self.pings_sent.saturating_add(1);
+    }
+
+    /// Says whether something always reads what comes, so that pings will be answered. At first
+    /// nothing does. The other side learns it when both prefaces are there; if it changes more
+    /// often than anything is called, answered or sent, the last word that it hears is no.
+    pub fn set_attended(&mut self, attended: bool) {
+        self.settings = Settings { attended };
+        if self.phase == Phase::Open {
+            self.write_settings();
+        }
+    }
+
+    fn write_settings(&mut self) {
+        // A yes leaves room for a no.
+        let most = MAX_SETTINGS - u8::from(self.settings.attended);
+        if self.settings == self.settings_said || self.settings_sent >= most {
+            return;
+        }
+        self.settings_sent += 1;
+        self.settings_said = self.settings;
+        let header = Header::new(FrameKind::SETTINGS, Flags::default(), 1, 0);
+        let settings = self.settings;
+        self.output.frame(header, |out| settings.write(out), &[]);
     }
 
     /// Accepts no further calls: those that have arrived will be answered, the other side learns

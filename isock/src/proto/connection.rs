@@ -1,5 +1,5 @@
 //! The connection: what it holds and how it stands. What it does is in `commands`, `handshake`,
-//! `receive` and `frames`, `clock` and `ending`.
+//! `receive` and `frames`, `stream_commands` and `stream_frames`, `clock` and `ending`.
 
 use super::{
     calls::Calls,
@@ -7,11 +7,15 @@ use super::{
     inbound::Inbound,
     output::Output,
     served::Served,
+    streams::Streams,
     Event, NewCall, FRAGMENT,
 };
 use crate::{
     limits::Limits,
-    wire::{ConnectionToken, Features, Hello, InstanceId, INITIAL_MESSAGE, INITIAL_SLOTS, VERSION},
+    wire::{
+        ConnectionToken, Features, Hello, InstanceId, Settings, INITIAL_MESSAGE, INITIAL_SLOTS,
+        VERSION,
+    },
 };
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
@@ -48,6 +52,7 @@ pub struct Connection {
     pub(super) calls: Calls,
     pub(super) served: Served,
     pub(super) inbound: Inbound,
+    pub(super) streams: Streams,
     /// Sends that wait for the other side's preface.
     pub(super) early: VecDeque<NewCall>,
     /// Events that no received byte stands behind.
@@ -65,6 +70,17 @@ pub struct Connection {
     /// The other side refused the handshake: it has run nothing.
     pub(super) turned_away: bool,
     pub(super) pings: Bucket,
+    /// Pings of this side that have not been answered.
+    pub(super) pings_sent: u32,
+    pub(super) idle_frames: Bucket,
+    /// Items of this side that no credit frame has answered.
+    pub(super) items_sent: u32,
+    /// Settings that have come, and that have left, since the last work of their sender.
+    pub(super) settings_read: u8,
+    pub(super) settings_sent: u8,
+    /// What this side wants to say of itself, and what it has said.
+    pub(super) settings: Settings,
+    pub(super) settings_said: Settings,
     /// The frame at the front of the input.
     pub(super) unfinished: Option<Unfinished>,
     /// Since when this side does not read, because the other one does not.
@@ -156,6 +172,7 @@ impl Connection {
             calls: Calls::new(grant),
             served: Served::new(slots),
             inbound: Inbound::default(),
+            streams: Streams::default(),
             early: VecDeque::new(),
             events: VecDeque::new(),
             peer: PeerLimits { message: INITIAL_MESSAGE, fragment: FRAGMENT },
@@ -165,6 +182,13 @@ impl Connection {
             drained: false,
             turned_away: false,
             pings: Bucket::new(now),
+            pings_sent: 0,
+            idle_frames: Bucket::new(now),
+            items_sent: 0,
+            settings_read: 0,
+            settings_sent: 0,
+            settings: Settings::default(),
+            settings_said: Settings::default(),
             unfinished: None,
             paused: None,
             handshake_deadline: now + config.limits.handshake,

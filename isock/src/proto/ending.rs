@@ -3,6 +3,7 @@
 use super::{
     connection::{Connection, Phase, Role},
     inbound::Inbound,
+    streams::Streams,
     Closed, Event, Lost,
 };
 use crate::wire::{Close, CloseCode, Flags, FrameKind, Header, InstanceId, Welcome};
@@ -60,6 +61,7 @@ impl Connection {
     fn leave(&mut self, closed: Closed) {
         self.phase = Phase::Closed;
         self.inbound = Inbound::default();
+        self.streams = Streams::default();
         self.events.push_back(Event::Closed(closed));
     }
 

@@ -1,18 +1,21 @@
-//! What each kind of frame means for the connection.
+//! What each kind of frame means for the connection; those of streams are in `stream_frames`.
 
 use super::{
     connection::Connection,
-    inbound::{patience, Collected, Partial, Wanted},
+    inbound::{patience, Collected, Partial},
     output::MessageId,
     receive::{Frame, Pending, Place, Step},
     served::{Arrival, ServedKey},
     CallKey, Closed, Event, Outcome,
 };
 use crate::wire::{
-    u64_at, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Total,
-    CODEC_POSTCARD, MAX_METADATA, MAX_REFUSAL_TEXT, WORD_LEN,
+    u64_at, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode,
+    Settings, Total, CODEC_POSTCARD, MAX_METADATA, MAX_REFUSAL_TEXT, WORD_LEN,
 };
 use std::time::Instant;
+
+/// Settings that may come one after the other without a call, an answer or items between them.
+pub(super) const MAX_SETTINGS: u8 = 4;
 
 impl Connection {
     pub(super) fn call_frame(
@@ -23,17 +26,19 @@ impl Connection {
         payload: &[u8],
     ) -> Result<Step, CloseCode> {
         let header = &frame.header;
-        let (head, total) = CallHead::parse(words).ok_or(CloseCode::BAD_FRAME)?;
+        let (mut head, total) = CallHead::parse(words).ok_or(CloseCode::BAD_FRAME)?;
+        head.items = header.flags.has(Flags::ITEMS);
         let total = self.whole_len(header, total, payload)?;
         let metadata = head.metadata as usize;
         let oneway = header.flags.has(Flags::ONEWAY);
         if !header.flags.has(Flags::INITIATOR)
             || header.codec != CODEC_POSTCARD
             || metadata > total.min(MAX_METADATA)
-            || (oneway && total != payload.len())
+            || (oneway && (total != payload.len() || head.is_stream()))
         {
             return Err(CloseCode::BAD_FRAME);
         }
+        self.note_work();
         if self.draining {
             return Ok(Step::On);
         }
@@ -46,6 +51,10 @@ impl Connection {
         let arrival = if oneway { Arrival::New } else { self.served.arrive(key) };
         let wanted = match arrival {
             Arrival::Violation => return Err(CloseCode::BAD_SLOT),
+            Arrival::New if head.is_stream() => {
+                self.streams.open_served(key.slot, &head, self.config.limits.widest_window())?;
+                true
+            }
             Arrival::New => true,
             Arrival::Attached => false,
             Arrival::Stale => {
@@ -56,7 +65,8 @@ impl Connection {
         };
         if total != payload.len() {
             let deadline = now + patience(&self.config.limits, total);
-            self.inbound.begin(id, (header.kind, head), (payload, total), deadline, wanted);
+            let kind = (header.kind, header.flags, head);
+            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
             return Ok(Step::On);
         }
         if !wanted {
@@ -67,7 +77,7 @@ impl Connection {
     }
 
     /// The whole length of the message that this frame begins, from the frame alone.
-    fn whole_len(
+    pub(super) fn whole_len(
         &self,
         header: &Header,
         total: Option<Total>,
@@ -94,18 +104,19 @@ impl Connection {
         if header.flags.has(Flags::INITIATOR) || header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
-        let total = reply_total(words)?;
+        let total = total_word(words)?;
         let total = self.whole_len(header, total, payload)?;
         if !self.calls.is_under_way(header.slot, header.seq) {
             return Err(CloseCode::NO_SUCH_CALL);
         }
+        self.note_work();
         let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
         if self.inbound.is_taken(id) {
             return Err(CloseCode::BAD_FRAME);
         }
         if total != payload.len() {
             let deadline = now + patience(&self.config.limits, total);
-            let kind = (header.kind, CallHead::default());
+            let kind = (header.kind, header.flags, CallHead::default());
             let wanted = self.calls.is_wanted(id.slot, id.seq);
             self.inbound.begin(id, kind, (payload, total), deadline, wanted);
             return Ok(Step::On);
@@ -122,8 +133,13 @@ impl Connection {
 
     fn finish(&mut self, header: &Header) -> Result<Option<CallKey>, CloseCode> {
         let id = MessageId { initiator: true, slot: header.slot, seq: header.seq };
+        if self.streams.has_own() {
+            if let Some(call) = self.calls.under_way(id) {
+                self.streams.close_own(call.index);
+            }
+        }
         let call = self.calls.finish(id.slot, id.seq).map_err(|()| CloseCode::NO_SUCH_CALL)?;
-        // A refusal may come while fragments of the call still wait for their turn.
+        // It may come while fragments of the call, or of its items, still wait for their turn.
         if self.output.truncate(id) {
             self.cancel_rest(id);
         }
@@ -143,6 +159,7 @@ impl Connection {
         }
         let id = MessageId { initiator: false, slot: header.slot, seq: header.seq };
         self.inbound.forget(id);
+        self.note_work();
         let call = self.finish(header)?;
         Ok(call.map_or(Step::On, |call| {
             let outcome = Outcome::Refused(refusal);
@@ -164,6 +181,9 @@ impl Connection {
         match self.inbound.collect(id, payload, last) {
             Collected::Violation => Err(CloseCode::BAD_FRAME),
             Collected::Partly => Ok(Step::On),
+            Collected::Whole(partial, body) if partial.kind == FrameKind::ITEM => {
+                body.map_or(Ok(Step::On), |body| self.items_whole(&partial, body))
+            }
             Collected::Whole(partial, Some(body)) => self.whole(header, partial, body),
             // The reply to a call that was given up: nobody wants it, but the slot is free.
             Collected::Whole(partial, None) if !partial.id.initiator => {
@@ -191,6 +211,7 @@ impl Connection {
     /// A cancel for a call that has been answered is normal: the two crossed.
     pub(super) fn cancel_frame(
         &mut self,
+        now: Instant,
         header: &Header,
         payload: &[u8],
     ) -> Result<Step, CloseCode> {
@@ -200,19 +221,30 @@ impl Connection {
         let id = MessageId { initiator: true, slot: header.slot, seq: header.seq };
         let key = ServedKey { slot: header.slot, seq: header.seq };
         // A copy of a running call is forgotten without touching the call itself.
-        if self.inbound.forget(id) == Some(Wanted(true)) && self.served.finish(key) {
+        if self.inbound.forget(id) == Some(FrameKind::CALL) && self.finish_served(key) {
             let text = "cancelled before all of it had arrived";
             self.refuse(key, &Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
             return Ok(Step::On);
         }
         if self.served.cancel(key) {
+            self.end_items(key);
             return Ok(Step::Event(Pending::Done(Event::Cancel(key))));
         }
-        if self.output.truncate(key.answer()) {
+        if !self.served.is_running(key) && self.output.truncate(key.answer()) {
             let text = "cancelled while the answer was being sent";
             self.refuse(key, &Refusal::new(RefusalCode::CANCELLED, Ran::Yes, text));
+            return Ok(Step::On);
         }
+        self.note_idle(now)?;
         Ok(Step::On)
+    }
+
+    /// A call that was cancelled carries no further items.
+    fn end_items(&mut self, key: ServedKey) {
+        if let Some(stream) = self.streams.get_mut(key.into()) {
+            stream.outgoing.iter_mut().for_each(|outgoing| outgoing.ended = true);
+            stream.intake.iter_mut().for_each(|intake| intake.ended = true);
+        }
     }
 
     pub(super) fn ping_frame(&mut self, now: Instant, payload: &[u8]) -> Result<Step, CloseCode> {
@@ -225,6 +257,29 @@ impl Connection {
         let header = Header::new(FrameKind::PONG, Flags::default(), 0, 8);
         self.output.frame(header, |_| (), payload);
         Ok(Step::On)
+    }
+
+    pub(super) fn pong_frame(&mut self, now: Instant, payload: &[u8]) -> Result<Step, CloseCode> {
+        let number = payload.try_into().map_err(|_| CloseCode::BAD_FRAME)?;
+        match self.pings_sent.checked_sub(1) {
+            Some(fewer) => self.pings_sent = fewer,
+            None => self.note_idle(now)?,
+        }
+        Ok(Step::Event(Pending::Done(Event::Pong(u64::from_le_bytes(number)))))
+    }
+
+    pub(super) fn settings_frame(
+        &mut self,
+        words: &[u8],
+        payload: &[u8],
+    ) -> Result<Step, CloseCode> {
+        let settings = Settings::parse(words).filter(|_| payload.is_empty());
+        let settings = settings.ok_or(CloseCode::BAD_FRAME)?;
+        self.settings_read += 1;
+        if self.settings_read > MAX_SETTINGS {
+            return Err(CloseCode::FLOOD);
+        }
+        Ok(Step::Event(Pending::Done(Event::Settings(settings))))
     }
 
     /// The calls that the other side has not read will never run.
@@ -242,6 +297,7 @@ impl Connection {
         for id in unneeded {
             self.output.truncate(id);
         }
+        self.streams.keep_own(|call| self.calls.contains(call));
         for call in refused {
             let text = "the other side is stopping";
             let refusal = Refusal::new(RefusalCode::DRAINING, Ran::No, text);
@@ -257,16 +313,11 @@ impl Connection {
     }
 }
 
-/// What the first header word of a reply or an error announces.
-pub(super) fn reply_total(words: &[u8]) -> Result<Option<Total>, CloseCode> {
+/// What the first header word of a reply, an error or items announces.
+pub(super) fn total_word(words: &[u8]) -> Result<Option<Total>, CloseCode> {
     if words.len() < WORD_LEN {
         return Ok(None);
     }
     let total = u32::try_from(u64_at(words, 0)).map_err(|_| CloseCode::MESSAGE_TOO_LARGE)?;
     Ok((total > 0).then_some(Total(total)))
-}
-
-pub(super) fn pong_frame(payload: &[u8]) -> Result<Step, CloseCode> {
-    let number = payload.try_into().map_err(|_| CloseCode::BAD_FRAME)?;
-    Ok(Step::Event(Pending::Done(Event::Pong(u64::from_le_bytes(number)))))
 }

@@ -3,7 +3,7 @@
 use super::output::MessageId;
 use crate::{
     limits::Limits,
-    wire::{CallHead, FrameKind},
+    wire::{CallHead, Flags, FrameKind},
 };
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ pub(super) struct Partial {
     /// As the *receiver* sees it: whether the other side started the call.
     pub(super) id: MessageId,
     pub(super) kind: FrameKind,
+    /// Those of its first frame.
+    pub(super) flags: Flags,
     pub(super) head: CallHead,
     /// `None` if the message is to be dropped: it was refused, or nobody waits.
     body: Option<Vec<u8>>,
@@ -26,10 +28,6 @@ pub(super) struct Partial {
 pub(super) struct Inbound {
     partial: Vec<Partial>,
 }
-
-/// Whether a message was collected, or dropped as it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted(pub(super) bool);
 
 /// What a fragment did.
 #[derive(Debug)]
@@ -53,18 +51,25 @@ impl Inbound {
     pub(super) fn begin(
         &mut self,
         id: MessageId,
-        (kind, head): (FrameKind, CallHead),
+        (kind, flags, head): (FrameKind, Flags, CallHead),
         (first, total): (&[u8], usize),
         deadline: Instant,
         wanted: bool,
     ) {
         let body = wanted.then(|| first.to_vec());
-        self.partial.push(Partial { id, kind, head, body, received: first.len(), total, deadline });
+        let received = first.len();
+        self.partial.push(Partial { id, kind, flags, head, body, received, total, deadline });
     }
 
     /// Whether this message is under way.
     pub(super) fn contains(&self, id: MessageId) -> bool {
         self.partial.iter().any(|partial| partial.id == id)
+    }
+
+    /// What kind of message is under way, if it is to be kept.
+    pub(super) fn begun(&self, id: MessageId) -> Option<FrameKind> {
+        let partial = self.partial.iter().find(|partial| partial.id == id)?;
+        partial.body.as_ref().map(|_| partial.kind)
     }
 
     /// Whether a message of this direction is under way on its slot. A slot carries one at a time,
@@ -97,10 +102,11 @@ impl Inbound {
         Collected::Whole(partial, body)
     }
 
-    /// Forgets a message; says whether it was under way, and was to be kept.
-    pub(super) fn forget(&mut self, id: MessageId) -> Option<Wanted> {
+    /// Forgets a message; says what it was if it was to be kept.
+    pub(super) fn forget(&mut self, id: MessageId) -> Option<FrameKind> {
         let at = self.partial.iter().position(|partial| partial.id == id)?;
-        Some(Wanted(self.partial.swap_remove(at).body.is_some()))
+        let partial = self.partial.swap_remove(at);
+        partial.body.map(|_| partial.kind)
     }
 
     /// What follows of a message is dropped as it comes.
@@ -147,7 +153,7 @@ mod tests {
 
     fn begun(total: usize) -> Inbound {
         let mut inbound = Inbound::default();
-        let kind = (FrameKind::CALL, CallHead::default());
+        let kind = (FrameKind::CALL, Flags::INITIATOR, CallHead::default());
         inbound.begin(ID, kind, (&[1, 2], total), Instant::now(), true);
         inbound
     }

@@ -1,6 +1,6 @@
 //! The protocol of one connection as a value: bytes and time in, events and bytes out.
 //!
-//! Knows frames, slots, fragments, drains and what a failed call can be sure of. Does not know
+//! Knows frames, slots, fragments, streams, drains and what a failed call can be sure of. Does not know
 //! sockets, threads, clocks, handlers or the types of bodies. Both roles are the same machine:
 //! either side may start calls as far as the other grants it slots.
 //!
@@ -20,6 +20,9 @@ mod inbound;
 mod output;
 mod receive;
 mod served;
+mod stream_commands;
+mod stream_frames;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +31,11 @@ pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
 pub use output::SharedBody;
 pub use served::ServedKey;
+pub use streams::{Balance, NotSent, StreamKey};
 
 pub use crate::wire::FRAGMENT;
 
-use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Welcome};
+use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Settings, Welcome};
 
 /// Something that the other side did.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +67,26 @@ pub enum Event<'b> {
         /// How.
         outcome: Outcome<'b>,
     },
+    /// Items of a stream, in order.
+    Items {
+        /// Which.
+        stream: StreamKey,
+        /// How many; what they cost is the length of the body.
+        items: u32,
+        /// The items, each behind its length: [`wire::items`](crate::wire::items) takes them apart.
+        body: Body<'b>,
+    },
+    /// The other side has sent its last item of this call.
+    ItemsEnd(ServedKey),
+    /// The other side takes further items.
+    Credit {
+        /// Of this stream.
+        stream: StreamKey,
+        /// What may be sent now.
+        left: Balance,
+    },
+    /// The other side said something about itself; before that, all of it is false.
+    Settings(Settings),
     /// The answer to a ping, with its payload.
     Pong(u64),
     /// The other side accepts no further calls; those that it has accepted will be answered.

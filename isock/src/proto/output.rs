@@ -10,7 +10,7 @@ use std::{collections::VecDeque, io::IoSlice, ops::Range, sync::Arc};
 pub type SharedBody = Arc<Vec<u8>>;
 
 /// Bodies up to this length are copied next to their header, in bytes.
-const COPY_UP_TO: usize = 4 * 1024;
+pub(super) const COPY_UP_TO: usize = 4 * 1024;
 /// A copied chunk is not grown past this, in bytes.
 const CHUNK: usize = 64 * 1024;
 /// Fragments are put in order while fewer bytes than this wait.
@@ -45,9 +45,21 @@ enum Chunk {
 #[derive(Debug)]
 struct Bulk {
     id: MessageId,
+    /// Its first header and words, if even the first fragment has no place yet.
+    first: Vec<u8>,
     body: SharedBody,
     at: usize,
     fragment: usize,
+    /// Messages of the same call that follow this one: each whole first header, and a body.
+    behind: VecDeque<(Vec<u8>, SharedBody)>,
+}
+
+impl Bulk {
+    /// Bytes that have no place yet, without the headers to come.
+    fn len(&self) -> usize {
+        let behind = self.behind.iter().map(|(first, body)| first.len() + body.len());
+        self.first.len() + self.body.len() - self.at + behind.sum::<usize>()
+    }
 }
 
 /// Which message a fragment belongs to: the sender's side of one call.
@@ -113,9 +125,38 @@ impl Output {
         });
     }
 
+    /// Appends the last frame of a call, behind what of it still waits for its turn.
+    pub(super) fn last_frame(
+        &mut self,
+        id: MessageId,
+        header: Header,
+        words: impl FnOnce(&mut Vec<u8>),
+        payload: &[u8],
+    ) {
+        if !self.is_leaving(id) {
+            return self.frame(header, words, payload);
+        }
+        let mut first = Vec::new();
+        header.write(&mut first);
+        words(&mut first);
+        self.put_behind(id, first, SharedBody::new(payload.to_vec()));
+    }
+
+    /// Whether fragments of a message of this call wait for their turn.
+    pub(super) fn is_leaving(&self, id: MessageId) -> bool {
+        self.bulk.iter().any(|bulk| bulk.id == id)
+    }
+
+    fn put_behind(&mut self, id: MessageId, first: Vec<u8>, body: SharedBody) {
+        if let Some(bulk) = self.bulk.iter_mut().find(|bulk| bulk.id == id) {
+            self.bulk_bytes += first.len() + body.len();
+            bulk.behind.push_back((first, body));
+        }
+    }
+
     /// Appends a whole message: in one frame, or its first fragment now and the others in turn.
-    /// `first` makes the first header and its words for a payload of this length. Returns where
-    /// the message ends, if that is known already.
+    /// `first` makes the first header and its words for a payload of this length. Messages of one
+    /// call keep their order. Returns where the message ends, if that is known already.
     pub(super) fn message(
         &mut self,
         id: MessageId,
@@ -129,11 +170,18 @@ impl Output {
         let len = body.len().min(fragment);
         let whole = len == body.len();
         let flags = if whole { id.flags() } else { id.flags().with(Flags::MORE) };
+        if self.is_leaving(id) {
+            let mut head = Vec::new();
+            first(&mut head, len, flags);
+            self.put_behind(id, head, body);
+            return None;
+        }
         self.copy(|out| first(out, len, flags));
         self.body(&body, 0..len);
         if !whole {
             self.bulk_bytes += body.len() - len;
-            self.bulk.push_back(Bulk { id, body, at: len, fragment });
+            let (first, behind) = (Vec::new(), VecDeque::new());
+            self.bulk.push_back(Bulk { id, first, body, at: len, fragment, behind });
         }
         whole.then_some(self.placed)
     }
@@ -152,20 +200,32 @@ impl Output {
     fn take_turns(&mut self, ahead: usize) {
         while self.waiting < ahead {
             let Some(mut bulk) = self.bulk.pop_front() else { return };
-            let len = bulk.fragment.min(bulk.body.len() - bulk.at);
-            let last = bulk.at + len == bulk.body.len();
+            let last = self.one_turn(&mut bulk);
+            if last {
+                self.ended.push((bulk.id, self.placed));
+                let Some((first, body)) = bulk.behind.pop_front() else { continue };
+                bulk = Bulk { first, body, at: 0, ..bulk };
+            }
+            self.bulk.push_back(bulk);
+        }
+    }
+
+    /// Puts the next fragment of a message in order; says whether it was the last one.
+    fn one_turn(&mut self, bulk: &mut Bulk) -> bool {
+        let len = bulk.fragment.min(bulk.body.len() - bulk.at);
+        let last = bulk.at + len == bulk.body.len();
+        let first = std::mem::take(&mut bulk.first);
+        self.bulk_bytes -= first.len() + len;
+        if first.is_empty() {
             let more = if last { Flags::default() } else { Flags::MORE };
             let header = Header::new(FrameKind::MORE, bulk.id.flags().with(more), 0, len);
             self.copy(|out| header.of_call(bulk.id.slot, bulk.id.seq).write(out));
-            self.body(&bulk.body, bulk.at..bulk.at + len);
-            self.bulk_bytes -= len;
-            bulk.at += len;
-            if last {
-                self.ended.push((bulk.id, self.placed));
-            } else {
-                self.bulk.push_back(bulk);
-            }
+        } else {
+            self.copy(|out| out.extend_from_slice(&first));
         }
+        self.body(&bulk.body, bulk.at..bulk.at + len);
+        bulk.at += len;
+        last
     }
 
     /// Forgets the fragments of a message that have no place in the order yet; says whether there
@@ -173,7 +233,7 @@ impl Output {
     pub(super) fn truncate(&mut self, id: MessageId) -> bool {
         let Some(at) = self.bulk.iter().position(|bulk| bulk.id == id) else { return false };
         if let Some(bulk) = self.bulk.remove(at) {
-            self.bulk_bytes -= bulk.body.len() - bulk.at;
+            self.bulk_bytes -= bulk.len();
         }
         true
     }
@@ -224,7 +284,7 @@ impl Output {
     /// answers are put in order to their end.
     pub(super) fn seal(&mut self, last: Header, words: impl FnOnce(&mut Vec<u8>), payload: &[u8]) {
         self.bulk.retain(|bulk| !bulk.id.initiator);
-        self.bulk_bytes = self.bulk.iter().map(|bulk| bulk.body.len() - bulk.at).sum();
+        self.bulk_bytes = self.bulk.iter().map(Bulk::len).sum();
         self.take_turns(usize::MAX);
         self.frame(last, words, payload);
         self.sealed = true;

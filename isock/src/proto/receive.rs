@@ -2,9 +2,9 @@
 
 use super::{
     connection::{Connection, Phase},
-    frames::{pong_frame, reply_total},
+    frames::total_word,
     served::ServedKey,
-    Body, Buffer, CallKey, Event, Outcome,
+    Body, Buffer, CallKey, Event, Outcome, StreamKey,
 };
 use crate::wire::{CallHead, CloseCode, Flags, FrameKind, Header, HEADER_LEN};
 use std::{ops::Range, time::Instant};
@@ -23,6 +23,7 @@ pub(super) enum Pending {
     Done(Event<'static>),
     Call { key: ServedKey, head: CallHead, body: Place, oneway: bool },
     Reply { call: CallKey, kind: FrameKind, body: Place },
+    Items { stream: StreamKey, items: u32, body: Place },
 }
 
 pub(super) enum Place {
@@ -111,7 +112,7 @@ impl Connection {
     fn judge_total(&self, header: &Header, words: &[u8]) -> Result<(), CloseCode> {
         let total = match header.kind {
             FrameKind::CALL => CallHead::parse(words).and_then(|(_, total)| total),
-            FrameKind::REPLY | FrameKind::ERROR => reply_total(words)?,
+            FrameKind::REPLY | FrameKind::ERROR | FrameKind::ITEM => total_word(words)?,
             _ => None,
         };
         match total {
@@ -131,12 +132,18 @@ impl Connection {
             FrameKind::REPLY | FrameKind::ERROR => self.reply_frame(now, frame, words, payload),
             FrameKind::REFUSAL => self.refusal_frame(&frame.header, words, payload),
             FrameKind::MORE => self.more_frame(&frame.header, payload),
-            FrameKind::CANCEL => self.cancel_frame(&frame.header, payload),
+            FrameKind::CANCEL => self.cancel_frame(now, &frame.header, payload),
+            FrameKind::ITEM => self.item_frame(now, frame, words, payload),
+            FrameKind::CREDIT => self.credit_frame(now, &frame.header, words, payload),
             FrameKind::PING => self.ping_frame(now, payload),
-            FrameKind::PONG => pong_frame(payload),
+            FrameKind::PONG => self.pong_frame(now, payload),
             FrameKind::DRAIN => self.drain_frame(words, payload),
             FrameKind::CLOSE => self.close_frame(words, payload),
-            _ if frame.header.flags.has(Flags::IGNORABLE) => Ok(Step::On),
+            FrameKind::SETTINGS => self.settings_frame(words, payload),
+            _ if frame.header.flags.has(Flags::IGNORABLE) => {
+                self.note_idle(now)?;
+                Ok(Step::On)
+            }
             _ => Err(CloseCode::UNKNOWN_KIND),
         }
     }
@@ -159,6 +166,9 @@ impl Pending {
                     _ => Outcome::Error(body),
                 };
                 Event::Reply { call, outcome }
+            }
+            Pending::Items { stream, items, body } => {
+                Event::Items { stream, items, body: body.into_body(input) }
             }
         }
     }

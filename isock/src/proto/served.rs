@@ -34,6 +34,8 @@ pub(super) enum Arrival {
 #[derive(Debug, Default, Clone, Copy)]
 struct Slot {
     seq: u32,
+    /// A call has come at all.
+    used: bool,
     running: bool,
     cancelled: bool,
 }
@@ -65,7 +67,7 @@ impl Served {
         match (next, slot.running) {
             (true, true) => Arrival::Violation,
             (true, false) => {
-                *slot = Slot { seq: key.seq, running: true, cancelled: false };
+                *slot = Slot { seq: key.seq, used: true, running: true, cancelled: false };
                 self.running += 1;
                 Arrival::New
             }
@@ -78,6 +80,12 @@ impl Served {
     pub(super) fn is_running(&self, key: ServedKey) -> bool {
         let slot = self.slots.get(usize::from(key.slot));
         slot.is_some_and(|slot| slot.running && slot.seq == key.seq)
+    }
+
+    /// Whether this was the last call accepted on its slot, answered or not.
+    pub(super) fn is_last(&self, key: ServedKey) -> bool {
+        let slot = self.slots.get(usize::from(key.slot));
+        slot.is_some_and(|slot| slot.used && slot.seq == key.seq)
     }
 
     /// Notes that the caller no longer waits; false if that is known, or the call is not running.

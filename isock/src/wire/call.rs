@@ -1,6 +1,6 @@
 //! The header words of a call.
 
-use super::{u32_at, u64_at, WORD_LEN};
+use super::{u32_at, u64_at, Credit, WORD_LEN};
 use std::time::Duration;
 
 /// The remaining time of a call travels in steps of this many microseconds.
@@ -20,6 +20,11 @@ pub struct CallHead {
     pub remaining: Option<Duration>,
     /// Bytes of metadata at the front of the payload.
     pub metadata: u32,
+    /// What the caller grants for items of the answer; none if it takes no items.
+    pub credit: Credit,
+    /// Whether the caller will send items. Travels as [`Flags::ITEMS`](super::Flags::ITEMS) of the
+    /// frame, not in its words.
+    pub items: bool,
 }
 
 /// The whole length of a message that comes in fragments, metadata included, in bytes.
@@ -27,12 +32,17 @@ pub struct CallHead {
 pub struct Total(pub u32);
 
 impl CallHead {
+    /// Whether items travel in either direction.
+    pub fn is_stream(&self) -> bool {
+        self.items || !self.credit.is_zero()
+    }
+
     /// Header words that the call needs.
     pub fn words(&self, total: Option<Total>) -> u8 {
-        if self.metadata > 0 || total.is_some() {
-            3
-        } else {
-            2
+        match () {
+            () if !self.credit.is_zero() => 4,
+            () if self.metadata > 0 || total.is_some() => 3,
+            () => 2,
         }
     }
 
@@ -41,13 +51,17 @@ impl CallHead {
         out.extend_from_slice(&self.name.to_le_bytes());
         out.extend_from_slice(&to_steps(self.remaining).to_le_bytes());
         out.extend_from_slice(&self.shape.to_le_bytes());
-        if self.words(total) == 3 {
+        let words = self.words(total);
+        if words >= 3 {
             out.extend_from_slice(&self.metadata.to_le_bytes());
             out.extend_from_slice(&total.map_or(0, |t| t.0).to_le_bytes());
         }
+        if words == 4 {
+            self.credit.write(out);
+        }
     }
 
-    /// Reads the header words; `None` if there are fewer than two. Words past the third are skipped.
+    /// Reads the header words; `None` if there are fewer than two. Words past the fourth are skipped.
     pub fn parse(words: &[u8]) -> Option<(CallHead, Option<Total>)> {
         if words.len() < 2 * WORD_LEN {
             return None;
@@ -59,6 +73,8 @@ impl CallHead {
             remaining: from_steps(u32_at(words, 4)),
             shape: u64_at(words, 8),
             metadata: if third { u32_at(words, 16) } else { 0 },
+            credit: words.get(3 * WORD_LEN..).and_then(Credit::parse).unwrap_or_default(),
+            items: false,
         };
         Some((head, (total > 0).then_some(Total(total))))
     }
@@ -89,8 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn words_past_the_third_are_skipped() {
-        let head = CallHead { name: 1, shape: 2, metadata: 3, remaining: None };
+    fn words_past_the_fourth_are_skipped() {
+        let credit = Credit { bytes: 4, items: 5 };
+        let head = CallHead { name: 1, shape: 2, metadata: 3, credit, ..CallHead::default() };
         let mut words = Vec::new();
         head.write(Some(Total(70)), &mut words);
         words.extend_from_slice(&[0xff; 16]);

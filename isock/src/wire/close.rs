@@ -62,6 +62,8 @@ codes! {
     DISPLACED = 14, "too many connections without a preface";
     /// The server holds too much for its connections, and much of it for this one.
     OVERLOADED = 15, "the server is out of memory for its connections";
+    /// An item without credit, or credit that makes no sense.
+    BAD_CREDIT = 16, "an item without credit, or impossible credit";
     /// The program at the other end ended this connection; the text is its reason.
     DISMISSED = 17, "dismissed";
 }

@@ -26,6 +26,10 @@ impl FrameKind {
     pub const MORE: FrameKind = FrameKind(0x05);
     /// The caller no longer wants the answer.
     pub const CANCEL: FrameKind = FrameKind(0x06);
+    /// Items of a stream.
+    pub const ITEM: FrameKind = FrameKind(0x07);
+    /// How many further items of a stream its receiver takes.
+    pub const CREDIT: FrameKind = FrameKind(0x08);
     /// Asks for a [`FrameKind::PONG`] with the same payload.
     pub const PING: FrameKind = FrameKind(0x10);
     /// Answers a [`FrameKind::PING`].
@@ -34,6 +38,8 @@ impl FrameKind {
     pub const DRAIN: FrameKind = FrameKind(0x12);
     /// The sender closes the connection, and says why.
     pub const CLOSE: FrameKind = FrameKind(0x13);
+    /// What the sender says about itself from now on.
+    pub const SETTINGS: FrameKind = FrameKind(0x14);
 }
 
 /// The flag bits of a frame.
@@ -45,12 +51,14 @@ impl Flags {
     pub const IGNORABLE: Flags = Flags(0x01);
     /// Further fragments of this message follow on this slot.
     pub const MORE: Flags = Flags(0x02);
-    /// The last of a sequence of items.
+    /// The initiator's last items of a stream.
     pub const END: Flags = Flags(0x04);
     /// The call wants no answer and takes no slot.
     pub const ONEWAY: Flags = Flags(0x08);
     /// The sender of the frame is the side that started the call on this slot.
     pub const INITIATOR: Flags = Flags(0x10);
+    /// The initiator of the call will send items.
+    pub const ITEMS: Flags = Flags(0x20);
 
     /// Whether every bit of `other` is set.
     pub const fn has(self, other: Flags) -> bool {

@@ -130,7 +130,7 @@ fn p030_golden_call() {
         name: name_hash("Echo"),
         shape: 0x0807_0605_0403_0201,
         remaining: Some(Duration::from_secs(30)),
-        metadata: 0,
+        ..CallHead::default()
     };
     let kind = (FrameKind::CALL, Flags::INITIATOR);
     let written = frame(kind, (0x0102, 0x0403_0201), &call_words(&head, None), b"\x02hi");
@@ -148,7 +148,7 @@ fn p030_golden_call() {
 
 #[test]
 fn golden_first_fragment_with_metadata() {
-    let head = CallHead { name: 1, shape: 0, remaining: None, metadata: 5 };
+    let head = CallHead { name: 1, metadata: 5, ..CallHead::default() };
     let total = Some(Total(0x0001_0203));
     let kind = (FrameKind::CALL, Flags::INITIATOR.with(Flags::MORE));
     let written = frame(kind, (3, 9), &call_words(&head, total), b"metaX");
@@ -244,6 +244,90 @@ fn golden_cancel() {
 }
 
 #[test]
+fn golden_calls_of_streams() {
+    let grants = CallHead {
+        name: 1,
+        credit: Credit { bytes: 0x0001_0000, items: 0x0400 },
+        ..CallHead::default()
+    };
+    let kind = (FrameKind::CALL, Flags::INITIATOR);
+    let (header, words, _) = check(
+        &frame(kind, (7, 5), &call_words(&grants, None), b"x"),
+        "31 00 00 00 01 10 00 04  07 00 00 00 05 00 00 00
+         01 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00
+         00 00 00 00 00 00 00 00  00 00 01 00 00 04 00 00
+         78",
+    );
+    assert_eq!((header.words, CallHead::parse(&words)), (4, Some((grants, None))));
+    let kind = (FrameKind::CALL, Flags::INITIATOR.with(Flags::ITEMS));
+    let sends = CallHead { name: 1, items: true, ..CallHead::default() };
+    let (header, ..) = check(
+        &frame(kind, (7, 5), &call_words(&sends, None), b""),
+        "20 00 00 00 01 30 00 02  07 00 00 00 05 00 00 00
+         01 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00",
+    );
+    assert!(header.flags.has(Flags::ITEMS) && grants.is_stream() && sends.is_stream());
+    assert!(!CallHead { metadata: 1, ..CallHead::default() }.is_stream());
+}
+
+#[test]
+fn golden_items() {
+    let mut batch = ItemBatch::new();
+    for item in [&b"one"[..], b"", b"3"] {
+        let pushed: Result<(), ()> = batch.push(|out| {
+            out.extend_from_slice(item);
+            Ok(())
+        });
+        pushed.expect("the item is written");
+    }
+    let none = Flags::default();
+    let (header, _, payload) = check(
+        &frame((FrameKind::ITEM, none), (7, 5), &[], batch.as_bytes()),
+        "20 00 00 00 07 00 00 00  07 00 00 00 05 00 00 00
+         03 00 00 00 6f 6e 65     00 00 00 00
+         01 00 00 00 33",
+    );
+    assert_eq!(header.kind.0, 7);
+    assert_eq!(items(&payload).collect::<Vec<_>>(), [&b"one"[..], b"", b"3"]);
+    assert_eq!((batch.items(), batch.before_last(), ITEM_LEN), (3, 11, 4));
+    let last = Flags::INITIATOR.with(Flags::END);
+    let written = frame((FrameKind::ITEM, last), (7, 5), &[], &[]);
+    check(&written, "10 00 00 00 07 14 00 00  07 00 00 00 05 00 00 00");
+    let first = frame((FrameKind::ITEM, Flags::MORE), (7, 5), &300u64.to_le_bytes(), &[0x28]);
+    check(&first, "19 00 00 00 07 02 00 01  07 00 00 00 05 00 00 00  2c 01 00 00 00 00 00 00  28");
+}
+
+#[test]
+fn golden_credit() {
+    let credit = Credit { bytes: 0x0102_0304, items: 0x0506 };
+    let mut words = Vec::new();
+    credit.write(&mut words);
+    let (header, words, _) = check(
+        &frame((FrameKind::CREDIT, Flags::INITIATOR), (7, 5), &words, &[]),
+        "18 00 00 00 08 10 00 01  07 00 00 00 05 00 00 00  04 03 02 01 06 05 00 00",
+    );
+    assert_eq!((header.kind.0, Credit::parse(&words)), (8, Some(credit)));
+    assert_eq!((Credit::parse(&words[..7]), MAX_CREDIT), (None, 0x7fff_ffff));
+}
+
+#[test]
+fn golden_settings() {
+    for (attended, bits) in [(false, "00"), (true, "01")] {
+        let mut words = Vec::new();
+        Settings { attended }.write(&mut words);
+        let (header, words, _) = check(
+            &frame((FrameKind::SETTINGS, Flags::default()), (0, 0), &words, &[]),
+            &format!(
+                "18 00 00 00 14 00 00 01  00 00 00 00 00 00 00 00  {bits} 00 00 00 00 00 00 00"
+            ),
+        );
+        assert_eq!((header.kind.0, Settings::parse(&words)), (0x14, Some(Settings { attended })));
+    }
+    let unknown = Settings::parse(&[0xfe, 0xff, 0xff, 0xff, 1, 1, 1, 1]);
+    assert_eq!((unknown, Settings::parse(&[1; 7])), (Some(Settings { attended: false }), None));
+}
+
+#[test]
 fn golden_control_frames() {
     let none = Flags::default();
     let eight = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -304,10 +388,11 @@ fn golden_close_codes() {
         CloseCode::STOPPING,
         CloseCode::DISPLACED,
         CloseCode::OVERLOADED,
+        CloseCode::BAD_CREDIT,
         CloseCode::DISMISSED,
     ];
     let numbers: Vec<u16> = names.iter().map(|code| code.0).collect();
-    assert_eq!(numbers, (0..16).chain([17]).collect::<Vec<u16>>());
+    assert_eq!(numbers, (0..18).collect::<Vec<u16>>());
     assert_eq!(CloseCode::ALL, names);
 }
 

@@ -11,8 +11,10 @@ mod frame;
 mod golden;
 pub mod guard;
 mod hash;
+mod items;
 mod preface;
 mod refusal;
+mod settings;
 
 pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
@@ -20,11 +22,13 @@ pub use codec::{EncodeError, Encoder};
 pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};
 pub use guard::{DecodeError, DecodeLimits};
 pub use hash::name_hash;
+pub use items::{items, Credit, ItemBatch, ItemsIn, ITEM_LEN, MAX_CREDIT};
 pub use preface::{
     BadPreface, ConnectionToken, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC,
     MAX_PREFACE_LEN, VERSION, WELCOME_LEN,
 };
 pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
+pub use settings::Settings;
 
 /// Calls a peer accepts before its own preface has been read, whatever it grants later.
 pub const INITIAL_SLOTS: u16 = 16;

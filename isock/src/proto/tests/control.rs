@@ -99,6 +99,11 @@ fn p080_calls_after_the_count_are_neither_run_nor_answered() {
         Raw::more(1, 1, b"x"),
         Raw::last(1, 1, &[0; 7]),
         Raw::cancel(0, 1),
+        Raw::stream(2, 1, (9, 9), true),
+        Raw::credit(2, 1, (9, 9)),
+        Raw::upload(2, 1, &[b"x"]),
+        Raw::upload(2, 1, &[b"x"]).first_items(9),
+        Raw::last(2, 1, b"rest"),
         Raw::call(0, 0, b"x").flags(Flags::INITIATOR.with(Flags::ONEWAY)),
     ] {
         assert_eq!(server.feed(&raw.bytes()), []);

@@ -2,7 +2,7 @@
 
 use super::{
     lone::{split, Lone, Raw},
-    pair::{call, config, Pair, Seen},
+    pair::{call, config, stream, Pair, Seen},
 };
 use crate::{
     limits::Limits,
@@ -35,9 +35,9 @@ fn p002_reserved_bits_and_fields_are_sent_as_0_and_ignored() {
     let mut client = Lone::open_client();
     client.conn.call(call("Echo", "x")).unwrap();
     let bytes = client.output();
-    assert_eq!((bytes[5] & 0xe0, &bytes[10..12]), (0, &[0, 0][..]));
+    assert_eq!((bytes[5] & 0xc0, &bytes[10..12]), (0, &[0, 0][..]));
     let mut strange = Raw::call(0, 1, b"x").bytes();
-    strange[5] |= 0xe0;
+    strange[5] |= 0xc0;
     strange[10..12].copy_from_slice(&[0xff, 0xff]);
     assert_eq!(names(&Lone::open_server().feed(&strange)), [1]);
 }
@@ -69,7 +69,7 @@ fn p021_header_words_that_are_not_known_are_skipped() {
     for mut raw in [Raw::call(0, 1, b"x"), Raw::ping(7), Raw::drain(0)] {
         raw.1.resize(16.max(raw.1.len()), 0);
         if raw.0.kind == FrameKind::CALL {
-            raw.1.extend([0; 8]);
+            raw.1.extend([0; 16]);
         }
         raw.1.extend([0xee; 40]);
         let mut server = Lone::open_server();
@@ -140,6 +140,10 @@ fn p027_a_codec_that_is_not_known_closes() {
     let mut client = Lone::open_client();
     client.conn.call(call("Echo", "x")).unwrap();
     let code = client.close_code(&with_codec(Raw::reply(0, 1, b"x")));
+    assert_eq!(code, Some(CloseCode::BAD_FRAME));
+    let mut client = Lone::open_client();
+    client.conn.call(stream("Stream", (9, 9), false)).unwrap();
+    let code = client.close_code(&with_codec(Raw::items(0, 1, &[b"x"])));
     assert_eq!(code, Some(CloseCode::BAD_FRAME));
 }
 

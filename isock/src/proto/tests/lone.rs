@@ -1,6 +1,6 @@
 //! One connection, fed by hand with bytes that no honest peer would send.
 
-use super::pair::{config, first_bytes, Seen};
+use super::pair::{batch, config, first_bytes, granted, Seen};
 use crate::{
     limits::Limits,
     proto::{Buffer, Closed, Connection},
@@ -201,6 +201,49 @@ impl Raw {
     /// The last fragment of a call.
     pub(super) fn last(slot: u16, seq: u32, body: &[u8]) -> Raw {
         Raw::new(FrameKind::MORE, Flags::INITIATOR, slot, seq).payload(body)
+    }
+
+    /// A call with the name 1 that carries items.
+    pub(super) fn stream(slot: u16, seq: u32, credit: (u32, u32), items: bool) -> Raw {
+        let head = CallHead { name: 1, credit: granted(credit), ..CallHead::default() };
+        let raw = Raw::call_of(head, None, slot, seq);
+        let items = if items { Flags::ITEMS } else { Flags::default() };
+        raw.flags(Flags::INITIATOR.with(items))
+    }
+
+    /// Items of the responder.
+    pub(super) fn items(slot: u16, seq: u32, items: &[&[u8]]) -> Raw {
+        let raw = Raw::new(FrameKind::ITEM, Flags::default(), slot, seq);
+        raw.payload(batch(items).as_bytes())
+    }
+
+    /// The same of the initiator.
+    pub(super) fn upload(slot: u16, seq: u32, items: &[&[u8]]) -> Raw {
+        Raw::items(slot, seq, items).flags(Flags::INITIATOR)
+    }
+
+    /// The first fragment of a message of items.
+    pub(super) fn first_items(self, total: u64) -> Raw {
+        let flags = self.0.flags.with(Flags::MORE);
+        self.flags(flags).words(&total.to_le_bytes())
+    }
+
+    /// Credit of the initiator.
+    pub(super) fn credit(slot: u16, seq: u32, credit: (u32, u32)) -> Raw {
+        let mut word = Vec::new();
+        granted(credit).write(&mut word);
+        Raw::new(FrameKind::CREDIT, Flags::INITIATOR, slot, seq).words(&word)
+    }
+
+    pub(super) fn settings(bits: u32) -> Raw {
+        let raw = Raw::new(FrameKind::SETTINGS, Flags::default(), 0, 0);
+        raw.words(&u64::from(bits).to_le_bytes())
+    }
+
+    /// The same frame as the responder sends it.
+    pub(super) fn of_responder(self) -> Raw {
+        let flags = Flags(self.0.flags.0 & !Flags::INITIATOR.0);
+        self.flags(flags)
     }
 
     pub(super) fn cancel(slot: u16, seq: u32) -> Raw {

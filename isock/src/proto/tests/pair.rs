@@ -3,9 +3,10 @@
 use crate::{
     limits::Limits,
     proto::{
-        Answer, CallKey, Closed, Config, Connection, Event, NewCall, Outcome, ServedKey, SharedBody,
+        Answer, Balance, CallKey, Closed, Config, Connection, Event, NewCall, Outcome, ServedKey,
+        SharedBody, StreamKey,
     },
-    wire::{name_hash, CallHead, InstanceId, Ran, RefusalCode},
+    wire::{self, name_hash, CallHead, Credit, InstanceId, ItemBatch, Ran, RefusalCode},
 };
 use std::{
     collections::VecDeque,
@@ -62,6 +63,10 @@ pub(super) enum Seen {
     Value(CallKey, Vec<u8>),
     Error(CallKey, Vec<u8>),
     Refused(CallKey, RefusalCode, Ran),
+    Items(StreamKey, Vec<Vec<u8>>),
+    ItemsEnd(ServedKey),
+    Credit(StreamKey, Balance),
+    Attended(bool),
     Pong(u64),
     Draining,
     Closed(Closed),
@@ -83,6 +88,14 @@ impl From<Event<'_>> for Seen {
             Event::Reply { call, outcome: Outcome::Refused(refusal) } => {
                 Seen::Refused(call, refusal.code, refusal.ran)
             }
+            Event::Items { stream, items, body } => {
+                let all: Vec<_> = wire::items(&body).map(<[u8]>::to_vec).collect();
+                assert_eq!(all.len(), items as usize);
+                Seen::Items(stream, all)
+            }
+            Event::ItemsEnd(key) => Seen::ItemsEnd(key),
+            Event::Credit { stream, left } => Seen::Credit(stream, left),
+            Event::Settings(settings) => Seen::Attended(settings.attended),
             Event::Pong(number) => Seen::Pong(number),
             Event::Draining => Seen::Draining,
             Event::Closed(closed) => Seen::Closed(closed),
@@ -102,6 +115,29 @@ pub(super) fn call(name: &str, body: impl Into<Vec<u8>>) -> NewCall {
 
 pub(super) fn value(body: impl Into<Vec<u8>>) -> Answer {
     Answer::Value(SharedBody::new(body.into()))
+}
+
+/// A call of `name` that carries items: those of the answer with this credit, and its own or not.
+pub(super) fn stream(name: &str, credit: (u32, u32), items: bool) -> NewCall {
+    let mut call = call(name, "");
+    (call.head.credit, call.head.items) = (granted(credit), items);
+    call
+}
+
+pub(super) fn granted((bytes, items): (u32, u32)) -> Credit {
+    Credit { bytes, items }
+}
+
+pub(super) fn batch<T: AsRef<[u8]>>(items: &[T]) -> ItemBatch {
+    let mut batch = ItemBatch::new();
+    for item in items {
+        let pushed: Result<(), ()> = batch.push(|out| {
+            out.extend_from_slice(item.as_ref());
+            Ok(())
+        });
+        pushed.expect("the item is written");
+    }
+    batch
 }
 
 pub(super) fn ms(n: u64) -> Duration {
@@ -220,6 +256,26 @@ impl End {
     /// Starts a call that the connection must take.
     pub(super) fn start(&mut self, name: &str, body: impl Into<Vec<u8>>) -> CallKey {
         self.conn.call(call(name, body)).expect("the connection takes the call")
+    }
+
+    /// Starts a stream that the connection must take.
+    pub(super) fn open(&mut self, credit: (u32, u32), items: bool) -> CallKey {
+        self.conn.call(stream("Stream", credit, items)).expect("the connection takes the call")
+    }
+
+    /// Sends items that the connection must take.
+    pub(super) fn give(&mut self, stream: impl Into<StreamKey>, items: &[&[u8]]) {
+        self.conn.send_items(stream.into(), &mut batch(items), false).expect("there is credit");
+    }
+
+    /// All items that have come on a stream, in order.
+    pub(super) fn items(&self, stream: impl Into<StreamKey>) -> Vec<Vec<u8>> {
+        let stream = stream.into();
+        let items = self.seen.iter().filter_map(|seen| match seen {
+            Seen::Items(of, items) if *of == stream => Some(items.clone()),
+            _ => None,
+        });
+        items.flatten().collect()
     }
 
     /// Forgets what was seen, and answers calls from now on.

@@ -1,0 +1,90 @@
+//! What a side says about itself while the connection lasts.
+
+use super::{
+    lone::{Lone, Raw},
+    pair::{call, value, Pair, Seen},
+};
+use crate::{
+    proto::ServedKey,
+    wire::{CloseCode, FrameKind},
+};
+
+#[test]
+fn p120_settings_replace_what_was_said_before() {
+    let mut server = Lone::open_server();
+    for (bits, attended) in [(1, true), (0, false), (0xffff_fffe, false), (0xffff_ffff, true)] {
+        assert_eq!(server.feed(&Raw::settings(bits).bytes()), [Seen::Attended(attended)]);
+    }
+    for bad in [Raw::settings(1).words(&[]), Raw::settings(1).payload(b"x")] {
+        let code = Lone::open_server().close_code(&bad.bytes());
+        assert_eq!(code, Some(CloseCode::BAD_FRAME));
+    }
+}
+
+#[test]
+fn p121_a_fifth_setting_without_work_closes() {
+    let settings = Raw::settings(1).bytes();
+    let works = [
+        ("a call", Raw::call(1, 1, b"x")),
+        ("an answer", Raw::reply(0, 1, b"x")),
+        ("an item", Raw::upload(0, 1, &[b"x"])),
+    ];
+    for (name, work) in works {
+        let mut server = Lone::open_server();
+        server.conn.call(call("Back", "")).unwrap();
+        server.feed(&Raw::stream(0, 1, (0, 0), true).bytes());
+        server.conn.take_items(ServedKey { slot: 0, seq: 1 });
+        for _ in 0..4 {
+            assert_eq!(server.close_code(&settings), None);
+        }
+        server.feed(&work.bytes());
+        for _ in 0..4 {
+            assert_eq!(server.close_code(&settings), None, "behind {name}");
+        }
+        for idle in [Raw::ping(1), Raw::credit(9, 9, (1, 1)), Raw::cancel(9, 9)] {
+            server.feed(&idle.bytes());
+        }
+        assert_eq!(server.close_code(&settings), Some(CloseCode::FLOOD), "behind {name}");
+    }
+}
+
+#[test]
+fn settings_are_told_when_they_change_and_both_prefaces_are_there() {
+    let mut pair = Pair::new();
+    pair.client.conn.set_attended(true);
+    pair.client.conn.set_attended(false);
+    pair.server.conn.set_attended(true);
+    pair.drive_until_idle();
+    assert_eq!(pair.server.seen, [Seen::Ready], "nothing has changed");
+    assert_eq!(pair.client.seen, [Seen::Ready, Seen::Attended(true)]);
+    pair.client.conn.set_attended(true);
+    pair.client.conn.set_attended(true);
+    pair.drive_until_idle();
+    assert_eq!(pair.server.seen[1..], [Seen::Attended(true)]);
+}
+
+#[test]
+fn a_side_that_changes_its_mind_all_the_time_ends_with_no_and_is_not_closed() {
+    let mut pair = Pair::open();
+    for n in 0..101 {
+        pair.client.conn.set_attended(n % 2 == 0);
+        pair.drive_until_idle();
+    }
+    let (yes, no) = (Seen::Attended(true), Seen::Attended(false));
+    assert_eq!(pair.server.seen, [yes.clone(), no.clone(), yes.clone(), no.clone()]);
+    pair.client.start("Work", "");
+    pair.client.conn.set_attended(true);
+    pair.drive_until_idle();
+    assert_eq!(pair.server.seen.last(), Some(&yes));
+    let key = pair.server.calls()[0];
+    for n in 0..10 {
+        pair.server.conn.set_attended(n % 2 == 0);
+    }
+    pair.server.conn.answer(key, value(""));
+    pair.server.conn.set_attended(true);
+    pair.drive_until_idle();
+    assert!(!pair.client.conn.is_closed() && !pair.server.conn.is_closed());
+    let mut server = Lone::open_server();
+    server.conn.set_attended(true);
+    assert_eq!(server.kinds(), [FrameKind::SETTINGS]);
+}
