@@ -1,6 +1,20 @@
 //! Values to postcard, within bounds. The other direction is the `guard`.
 
 use serde::Serialize;
+use std::cell::Cell;
+
+/// What an encoder begins with, in bytes: most messages fit, and grow nothing.
+const SCRATCH: usize = 1024;
+/// What a thread keeps between two messages, in bytes.
+const MOST_SCRATCH: usize = 64 * 1024;
+/// Up to here bytes are copied one by one: they are a number that has just been written byte by
+/// byte, and a wider read of it would wait for all of them to reach the cache.
+const SHORT: usize = 10;
+
+thread_local! {
+    /// Memory of the last message of this thread, for the next one.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A value that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +42,9 @@ pub struct Encoder {
 impl Encoder {
     /// An empty encoder that takes at most `limit` bytes.
     pub fn new(limit: usize) -> Encoder {
-        Encoder { bytes: Vec::new(), limit, full: false }
+        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        bytes.reserve(SCRATCH);
+        Encoder { bytes, limit, full: false }
     }
 
     /// Appends `value`.
@@ -43,9 +59,17 @@ impl Encoder {
         })
     }
 
+    /// What has been collected, in no more memory than it takes.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        if self.bytes.capacity() > MOST_SCRATCH {
+            return std::mem::take(&mut self.bytes);
+        }
+        self.bytes.as_slice().to_vec()
+    }
+
     /// What has been collected.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Drops what has been collected, keeps the memory.
@@ -54,13 +78,37 @@ impl Encoder {
         self.full = false;
     }
 
+    #[inline]
     fn append(&mut self, data: &[u8]) -> postcard::Result<()> {
         if data.len() > self.limit - self.bytes.len() {
-            self.full = true;
-            return Err(postcard::Error::SerializeBufferFull);
+            return Err(self.passed());
         }
-        self.bytes.extend_from_slice(data);
+        if data.len() > SHORT {
+            self.bytes.extend_from_slice(data);
+        } else {
+            for byte in data {
+                self.bytes.push(*byte);
+            }
+        }
         Ok(())
+    }
+
+    #[cold]
+    fn passed(&mut self) -> postcard::Error {
+        self.full = true;
+        postcard::Error::SerializeBufferFull
+    }
+}
+
+/// The next message of this thread goes where this one was.
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        if (1..=MOST_SCRATCH).contains(&self.bytes.capacity()) {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
+            // At the end of its thread nothing is kept.
+            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        }
     }
 }
 
@@ -69,10 +117,16 @@ struct Sink<'e>(&'e mut Encoder);
 impl postcard::ser_flavors::Flavor for Sink<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.append(&[data])
+        if self.0.bytes.len() == self.0.limit {
+            return Err(self.0.passed());
+        }
+        self.0.bytes.push(data);
+        Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
         self.0.append(data)
     }
@@ -92,5 +146,27 @@ mod tests {
         assert_eq!(encoder.push("ab"), Ok(()));
         encoder.clear();
         assert_eq!(encoder.push("abc"), Err(EncodeError::TooLarge { limit: 3 }));
+    }
+
+    #[test]
+    fn slices_of_every_length_are_appended_whole() {
+        let data: Vec<u8> = (1..=40).collect();
+        let mut encoder = Encoder::new(usize::MAX);
+        let mut whole = Vec::new();
+        for len in 0..=data.len() {
+            encoder.append(&data[..len]).unwrap();
+            whole.extend_from_slice(&data[..len]);
+        }
+        assert_eq!(encoder.into_bytes(), whole);
+    }
+
+    #[test]
+    fn a_message_holds_no_memory_but_its_own_and_leaves_none_of_its_bytes() {
+        let mut first = Encoder::new(usize::MAX);
+        first.push(&[7_u8; 2998][..]).unwrap();
+        assert_eq!(first.into_bytes().capacity(), 3000);
+        let mut second = Encoder::new(usize::MAX);
+        second.push(&1_u8).unwrap();
+        assert_eq!(second.into_bytes(), [1]);
     }
 }
