@@ -184,7 +184,7 @@ pub use error::{
 };
 #[cfg(feature = "derive")]
 pub use isock_derive::Action;
-pub use limits::Limits;
+pub use limits::{BadLimit, Limits};
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;
 

@@ -1,11 +1,26 @@
-//! Bounds: what one connection may cost, each with its default and its outcome.
+//! Bounds: what one connection may cost, each with its default, its range and its outcome.
 
-use std::time::Duration;
+use crate::wire::{INITIAL_MESSAGE, INITIAL_SLOTS};
+use std::{fmt, time::Duration};
 
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr, $least:expr => $most:expr;)*) => {
         /// What a connection may cost. One value serves a server or a client; the defaults are
         /// meant to be shipped.
+        ///
+        /// A value outside its range is refused where the server or the client is put together,
+        /// with the [name of the limit](BadLimit::name).
+        ///
+        /// ```
+        /// use isock::{Limits, Server};
+        ///
+        /// let limits = Limits::default().message(1000);
+        /// let refused = Server::in_memory().limits(limits).spawn().unwrap_err();
+        /// assert_eq!(
+        ///     refused.to_string(),
+        ///     "the limit `message` is 1000, and must be at least 65536",
+        /// );
+        /// ```
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Limits {
@@ -26,63 +41,99 @@ macro_rules! limits {
                     Limits { $name, ..self }
                 }
             )*
+
+            /// The first value that is out of its range, in the order of the fields.
+            pub(crate) fn check(&self) -> Result<(), BadLimit> {
+                $(BadLimit::unless(stringify!($name), &self.$name, &($least), &($most))?;)*
+                BadLimit::unless("output_hard", &self.output_hard, &self.output_soft, &usize::MAX)
+            }
+
+            /// The same with every value in its range, for the protocol machine, which has nobody
+            /// to refuse it to.
+            pub(crate) fn in_range(self) -> Limits {
+                Limits { $($name: self.$name.clamp($least, $most)),* }
+            }
         }
     };
 }
 
 limits! {
     /// Time from accept to a complete preface; the connection is closed when it has passed.
-    /// Default 3 s.
-    handshake: Duration = Duration::from_secs(3);
+    /// Default 3 s, from 1 ms to a day.
+    handshake: Duration = Duration::from_secs(3), MOMENT => DAY;
     /// Connections that have not shown a preface, in all; past that the oldest one is closed for
-    /// the new one. Default 64.
-    unauthenticated: usize = 64;
-    /// The same for one address, or for one user over a Unix socket. Default 16.
-    unauthenticated_per_address: usize = 16;
+    /// the new one. Default 64, at least 1.
+    unauthenticated: usize = 64, 1 => usize::MAX;
+    /// The same for one address, or for one user over a Unix socket. Default 16, at least 1.
+    unauthenticated_per_address: usize = 16, 1 => usize::MAX;
     /// The longest message that is accepted, encoded, in bytes; metadata counts, headers do not.
     /// A caller that knows the bound is refused before a byte moves (`ran()` is No); a peer that
     /// passes it is closed. Default 8 MiB, at least 64 KiB, at most 1 GiB.
-    message: usize = 8 << 20;
+    message: usize = 8 << 20, INITIAL_MESSAGE => 1 << 30;
     /// Calls that the other side may have in flight on one connection. A client waits beyond its
     /// grant; a peer that passes it is closed. Default 512, at least 16, at most 32768.
-    in_flight: u16 = 512;
+    in_flight: u16 = 512, INITIAL_SLOTS => 1 << 15;
     /// How long a message may take to arrive, plus a second for each 64 KiB of it; the connection
-    /// is closed when it has passed. Default 10 s.
-    message_stall: Duration = Duration::from_secs(10);
+    /// is closed when it has passed. Default 10 s, from 1 ms to a day.
+    message_stall: Duration = Duration::from_secs(10), MOMENT => DAY;
     /// Bytes waiting to be read by the peer above which nothing more is read from it. Default
-    /// 1 MiB.
-    output_soft: usize = 1 << 20;
+    /// 1 MiB, at least 1.
+    output_soft: usize = 1 << 20, 1 => usize::MAX;
     /// Bytes waiting to be read by the peer above which an answer is replaced by a refusal, as
     /// overloaded, which says that the handler ran. A single answer may be longer when nothing
-    /// else waits. Default 8 MiB.
-    output_hard: usize = 8 << 20;
+    /// else waits. Default 8 MiB, at least the soft mark.
+    output_hard: usize = 8 << 20, 1 => usize::MAX;
     /// How long the peer may leave waiting bytes unread; the connection is closed when it has
-    /// passed without one byte taken. Default 10 s.
-    output_stall: Duration = Duration::from_secs(10);
+    /// passed without one byte taken. Default 10 s, from 1 ms to a day.
+    output_stall: Duration = Duration::from_secs(10), MOMENT => DAY;
     /// Pings a second that are answered, sustained over ten seconds; the connection is closed
-    /// above it. Default 100.
-    pings_per_second: u32 = 100;
+    /// above it. Default 100, at least 1.
+    pings_per_second: u32 = 100, 1 => u32::MAX;
     /// Values inside one another that a message may have: structs, tuples, enums, sequences and
-    /// maps count. The call is refused as undecodable. Default 128, which fits a stack of 2 MiB.
-    decode_depth: u32 = 128;
+    /// maps count. The call is refused as undecodable. Default 128, which fits a stack of 2 MiB;
+    /// at least 1, at most 1024.
+    decode_depth: u32 = 128, 1 => 1024;
     /// What a decoded message takes on the heap at most, in bytes, where its own bound of 64 KiB
     /// and 32 times its encoded length is larger. The call is refused as undecodable, and the
-    /// error names `#[action(decode_budget = …)]`, which raises it for one action. Default 64 MiB.
-    decode_budget: usize = 64 << 20;
+    /// error names `#[action(decode_budget = …)]`, which raises it for one action. Default 64 MiB,
+    /// at least 1.
+    decode_budget: usize = 64 << 20, 1 => usize::MAX;
     /// Bytes that a server holds for all its connections: input that is not complete, calls that
     /// wait or run, output that has not left. Past that new calls are refused as overloaded, and a
-    /// connection that holds more than 128 KiB is closed when it would hold more. Default 256 MiB.
-    total: usize = 256 << 20;
+    /// connection that holds more than 128 KiB is closed when it would hold more. Default 256 MiB,
+    /// at least 128 KiB.
+    total: usize = 256 << 20, 128 << 10 => usize::MAX;
 }
 
-impl Limits {
-    /// The same with every value in its range.
-    pub(crate) fn in_range(self) -> Limits {
-        Limits {
-            message: self.message.clamp(crate::wire::INITIAL_MESSAGE, 1 << 30),
-            in_flight: self.in_flight.clamp(crate::wire::INITIAL_SLOTS, 1 << 15),
-            ..self
-        }
+const MOMENT: Duration = Duration::from_millis(1);
+/// Added to an instant it is still one.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A limit is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit `{name}` is {value}, and must be {range}")]
+#[non_exhaustive]
+pub struct BadLimit {
+    /// Its name, as [`Limits`] has it.
+    pub name: &'static str,
+    value: String,
+    range: String,
+}
+
+impl BadLimit {
+    /// Names the bound that does not hold.
+    fn unless<T: Ord + fmt::Debug>(
+        name: &'static str,
+        value: &T,
+        least: &T,
+        most: &T,
+    ) -> Result<(), BadLimit> {
+        let range = match () {
+            () if value < least => format!("at least {least:?}"),
+            () if value > most => format!("at most {most:?}"),
+            () => return Ok(()),
+        };
+        Err(BadLimit { name, value: format!("{value:?}"), range })
     }
 }
 
@@ -91,9 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_out_of_range_are_brought_into_it() {
-        let limits = Limits::default().message(1).in_flight(1).in_range();
-        assert_eq!((limits.message, limits.in_flight), (64 * 1024, 16));
+    fn the_defaults_are_in_their_ranges() {
+        assert_eq!(Limits::default().check(), Ok(()));
         assert_eq!(Limits::default().in_range(), Limits::default());
+    }
+
+    #[test]
+    fn values_out_of_range_are_brought_into_it() {
+        let limits = Limits::default().message(1).in_flight(1).handshake(Duration::MAX).in_range();
+        assert_eq!((limits.message, limits.in_flight), (64 * 1024, 16));
+        assert_eq!(limits.handshake, DAY);
+        assert_eq!(limits.check(), Ok(()));
     }
 }

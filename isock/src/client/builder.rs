@@ -41,16 +41,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds of the connection; [`Limits::default`] unless set.
+    /// Bounds of the connection; [`Limits::default`] unless set. What is out of its range is
+    /// refused by [`connect`](ClientBuilder::connect).
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.settings.limits = limits.in_range();
+        self.settings.limits = limits;
         self
     }
 
     /// Connects, as [`Client::connect`].
     ///
     /// # Errors
-    /// If no server answers, or what answers is no isock server of this version.
+    /// If no server answers, or what answers is no isock server of this version; or if a limit
+    /// is out of its range.
     pub fn connect(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let client = self.connect_lazy(address)?;
         reach(&client.channel)?;
@@ -60,8 +62,9 @@ impl ClientBuilder {
     /// Connects with the first call, so that a client can exist before its server does.
     ///
     /// # Errors
-    /// If the address cannot be read.
+    /// If the address cannot be read, or a limit is out of its range.
     pub fn connect_lazy(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
+        self.settings.limits.check()?;
         let addresses = address.into_addresses()?;
         if let Some(memory) = addresses.iter().find(|address| address.is_memory()) {
             let why = "a server in memory has no address; take `server.client()`";

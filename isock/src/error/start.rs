@@ -3,6 +3,7 @@
 use super::Problem;
 use crate::{
     address::{Address, BadAddress},
+    limits::BadLimit,
     shape::RoundtripError,
 };
 use std::{fmt, io, sync::Arc};
@@ -76,6 +77,9 @@ pub enum ServeError {
         /// The address.
         address: Address,
     },
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// An action could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -104,6 +108,9 @@ pub enum ConnectError {
     /// An address cannot be read.
     #[error(transparent)]
     Address(#[from] BadAddress),
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// No server answers.
     #[error("no server at {address} after {attempts} {}: {source}", plural(*.attempts))]
     Unreachable {
