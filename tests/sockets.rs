@@ -3,7 +3,7 @@
 //!
 //! A new row is an entry of `ROWS` and of `CATALOGUE`, a new transport one of `TRANSPORTS`. After
 //! every row the descriptors, the memory and the account must be back, and the server must be idle.
-//! `SOCKETS_ROW=47` runs one row alone.
+//! `SOCKETS_ROW=47,48` runs these alone.
 
 #[path = "sockets/arena.rs"]
 mod arena;
@@ -84,11 +84,12 @@ const ROWS: &[Row] = &[
 
 #[test]
 fn a_misbehaving_peer_harms_nobody_else() {
-    let only: Option<u8> = env::var("SOCKETS_ROW").ok().and_then(|row| row.parse().ok());
+    let only: Option<Vec<u8>> = env::var("SOCKETS_ROW").ok().map(|rows| numbers(&rows));
+    let is_meant = |number: &u8| only.as_ref().is_none_or(|only| only.contains(number));
     silence_panics_of_handlers();
     let (mut ran, mut failed) = (Vec::new(), 0);
     for transport in TRANSPORTS {
-        for row in ROWS.iter().filter(|row| only.is_none_or(|only| only == row.number)) {
+        for row in ROWS.iter().filter(|row| is_meant(&row.number)) {
             let arena = Arena::new(transport, (row.limits)());
             let outcome = arena.withstands(row.attack);
             ran.push((transport.name, row.number));
@@ -100,13 +101,16 @@ fn a_misbehaving_peer_harms_nobody_else() {
         }
     }
     arena::forget_paths();
-    let all = CATALOGUE.iter().cloned().flatten();
-    let wanted = all.filter(|number| only.is_none_or(|only| only == *number));
-    let wanted: Vec<_> = wanted.collect();
-    let wanted = ["tcp", "unix"].iter().flat_map(|name| wanted.iter().map(|row| (*name, *row)));
-    assert_eq!(ran, wanted.collect::<Vec<_>>(), "the rows that ran, and those of the catalogue");
+    let meant: Vec<u8> = CATALOGUE.iter().cloned().flatten().filter(is_meant).collect();
+    let over = |transport| meant.iter().map(move |number| (transport, *number));
+    let all: Vec<_> = over("tcp").chain(over("unix")).collect();
+    assert_eq!(ran, all, "the rows that ran, and those of the catalogue");
     assert!(!ran.is_empty(), "no such row");
     assert_eq!(failed, 0, "rows failed, see above");
+}
+
+fn numbers(list: &str) -> Vec<u8> {
+    list.split(',').map(|number| number.parse().expect("numbers of rows")).collect()
 }
 
 /// Thousands of them are what row 57 is about.
