@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "driver"))
+from check import RIVALS, honest, throughput  # noqa: E402
+from load import MOST_OTHER_PERCENT  # noqa: E402
 from manifest import WORKLOADS  # noqa: E402
 from results import Results  # noqa: E402
 
@@ -60,12 +62,51 @@ def print_tables(results):
     notes = results.notes
     print(f"{notes.get('machine', '?')}; {notes.get('rustc', '?')}; {notes.get('date', '?')};", end=" ")
     print(f"`{notes.get('command', '?')}`. Medians over rounds; bold is the best of a row.\n")
+    doubts = [*doubts_about(results)]
+    if doubts:
+        print(f"**This run does not count:** {'; '.join(doubts)}.\n")
     rows = [headline_row(results, workload, peers) for workload in WORKLOADS if workload in measured]
     print_table(["Workload", *peers], rows)
     for title, workloads, metric in DETAILS:
         rows = [[workload, *(both(results, workload, peer, metric) for peer in peers)] for workload in workloads]
         print(f"\n{title}:\n")
         print_table(["Workload", *peers], [row for row in rows if set(row[1:]) != {"–"}])
+    lost = [text for workload in WORKLOADS for text in losses(results, workload)]
+    print(f"\nWhere isock is behind a rival: {'; '.join(lost) if lost else 'nowhere'}.")
+
+
+def doubts_about(results):
+    """Why nobody should rely on this run."""
+    yield from (text for text, met in honest(results) if not met)
+    others = re.match(r"\d+", results.notes.get("other load", ""))
+    if others is None:
+        yield "how much of the machine others used is not known"
+    elif int(others[0]) > MOST_OTHER_PERCENT:
+        yield f"others used {others[0]} % of the machine, at most {MOST_OTHER_PERCENT} wanted"
+
+
+def losses(results, workload):
+    """The rivals that are ahead of the better one of isock's own peers."""
+    peers = [*(peer for peer in results.peers() if peer.split("-")[0] == "isock"), *RIVALS]
+    measured = {peer: score(results, workload, peer) for peer in peers}
+    measured = {peer: value for peer, value in measured.items() if value is not None}
+    ours = max((value for peer, value in measured.items() if peer not in RIVALS), default=None)
+    ahead = [peer for peer in RIVALS if ours is not None and measured.get(peer, ours) > ours]
+    if ahead:
+        factors = ", ".join(f"{peer} {measured[peer] / ours:.2f}" for peer in ahead)
+        yield f"{workload} ({factors} times as good)"
+
+
+def score(results, workload, peer):
+    """More is better."""
+    value = throughput(results, workload, peer)
+    if value is not None:
+        return value
+    for metric in ("bytes_per_connection", "p99_us"):
+        cost = results.get(workload, peer, metric)
+        if cost is not None:
+            return 1 / max(cost, 1)
+    return None
 
 
 def print_table(header, rows):

@@ -51,7 +51,7 @@ const LAYERS: &[Layer] = &[
         may_use: &["wire", "address", "credentials", "shape", "peer"],
         absent: SOCKETS,
     },
-    Layer { name: "error", may_use: &["wire", "address", "shape"], absent: SOCKETS },
+    Layer { name: "error", may_use: &["wire", "address", "limits", "shape"], absent: SOCKETS },
     Layer { name: "builtin", may_use: &["action", "shape", "wire"], absent: SOCKETS },
     Layer { name: "pace", may_use: &[], absent: PURE },
     Layer {

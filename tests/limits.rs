@@ -1,7 +1,29 @@
-//! Every limit, passed by one and not passed.
+//! Every limit, passed by one and not passed, over real sockets.
+//!
+//! The test of a limit has its name. Limits of time are passed by a peer that never does what it
+//! should, and kept by one that does it in half the time; to the millisecond they are kept where
+//! the clock is a value (`isock/src/proto/tests/clock.rs`).
 
-use isock::{Action, Bytes, Client, Limits, ProblemKind, Ran, Server};
-use std::time::Duration;
+#[path = "limits/calls.rs"]
+mod calls;
+#[path = "limits/decoding.rs"]
+mod decoding;
+#[path = "limits/messages.rs"]
+mod messages;
+#[path = "limits/output.rs"]
+mod output;
+#[path = "limits/ranges.rs"]
+mod ranges;
+#[path = "limits/strangers.rs"]
+mod strangers;
+
+use isock::{Action, Bytes, Limits, ProblemKind, Ran, Server, ServerHandle};
+use isock_tests::{
+    gate::Gate,
+    raw::{self, Frame, Raw},
+    waiting::{eventually, ms},
+};
+use std::{fs, path::Path};
 
 type Any = Box<dyn std::error::Error>;
 
@@ -40,7 +62,22 @@ struct Numbers;
 #[action(input = Vec<Vec<Vec<u8>>>, kind = read)]
 struct Deep;
 
-fn server(limits: Limits) -> Result<isock::ServerHandle, Any> {
+/// Bytes that wait at the gate of the server; as many come back as they say.
+#[derive(Action)]
+#[action(input = (u32, Bytes), output = Bytes, kind = read)]
+struct Late;
+
+/// Passes the gate once its caller has gone.
+#[derive(Action)]
+#[action(kind = read)]
+struct Abandoned;
+
+fn server(limits: Limits) -> Result<ServerHandle, Any> {
+    server_at("127.0.0.1:0", limits, &Gate::new())
+}
+
+fn server_at(address: &str, limits: Limits, gate: &Gate) -> Result<ServerHandle, Any> {
+    let (gate, exit) = (gate.clone(), gate.clone());
     Ok(Server::builder()
         .limits(limits)
         .on::<Echo>(|bytes, _| Ok(bytes))
@@ -50,15 +87,41 @@ fn server(limits: Limits) -> Result<isock::ServerHandle, Any> {
         .on::<Frugal>(|_, _| Ok(()))
         .on::<Numbers>(|_, _| Ok(()))
         .on::<Deep>(|_, _| Ok(()))
-        .bind("127.0.0.1:0")?
+        .on::<Late>(move |(len, _), _| {
+            gate.pass();
+            Ok(Bytes(vec![7; len as usize]))
+        })
+        .on::<Abandoned>(move |(), cx| {
+            eventually("its caller has gone", ms(20_000), || cx.cancelled());
+            exit.pass();
+            Ok(())
+        })
+        .bind(address)?
         .spawn()?)
 }
 
-/// Bytes whose encoded form has this length; four of them are the length itself.
-fn encoded(len: usize) -> Bytes {
-    assert!((1 << 14..1 << 28).contains(&len), "three or four bytes of length");
-    let prefix = if len > (1 << 21) + 4 { 4 } else { 3 };
-    Bytes(vec![7; len - prefix])
+/// A peer that has said nothing yet.
+fn stranger(server: &ServerHandle) -> Raw {
+    Raw::new(raw::connect(server.address()).expect("a connection"))
+}
+
+/// A peer that has exchanged prefaces.
+fn peer(server: &ServerHandle) -> Raw {
+    let mut raw = stranger(server);
+    raw.shake_hands();
+    raw
+}
+
+/// Calls for one byte, and says what comes back.
+fn answer_to_an_echo(raw: &mut Raw, slot: u16, seq: u32) -> Frame {
+    raw.send(&raw::call::<Echo>(slot, seq, &raw::bytes(&[42])));
+    raw.answer()
+}
+
+#[track_caller]
+fn assert_served(raw: &mut Raw, slot: u16, seq: u32) {
+    let answer = answer_to_an_echo(raw, slot, seq);
+    assert_eq!(answer.payload, raw::bytes(&[42]), "{answer:?}");
 }
 
 #[track_caller]
@@ -76,214 +139,13 @@ fn refused<T: std::fmt::Debug, E: std::fmt::Debug>(
 }
 
 #[test]
-fn message() -> Result<(), Any> {
-    let server = server(Limits::default().message(100_000))?;
-    let client = server.client();
-    assert_eq!(client.run::<Echo>(encoded(100_000))?.len(), 99_997);
-    refused(client.run::<Echo>(encoded(100_001)), ProblemKind::InputTooLarge, Ran::No);
-    // The connection lives, and the other direction has the same bound.
-    assert_eq!(client.run::<Make>(99_997)?.len(), 99_997);
-    refused(client.run::<Make>(99_998), ProblemKind::OutputTooLarge, Ran::Yes);
-    assert_eq!(client.run::<Make>(1)?.len(), 1);
-    Ok(())
-}
-
-#[test]
-fn message_by_default() -> Result<(), Any> {
-    let server = server(Limits::default())?;
-    let client = server.client();
-    assert_eq!(client.run::<Echo>(encoded(8 << 20))?.len(), (8 << 20) - 4);
-    refused(client.run::<Echo>(encoded((8 << 20) + 1)), ProblemKind::InputTooLarge, Ran::No);
-    Ok(())
-}
-
-#[test]
-fn message_of_a_client() -> Result<(), Any> {
-    let server = server(Limits::default())?;
-    let limits = Limits::default().message(100_000);
-    let client = Client::builder().limits(limits).connect(server.address())?;
-    assert_eq!(client.run::<Make>(99_997)?.len(), 99_997);
-    refused(client.run::<Make>(99_998), ProblemKind::OutputTooLarge, Ran::Yes);
-    assert_eq!(client.run::<Make>(1)?.len(), 1);
-    Ok(())
-}
-
-#[test]
-fn max_input_and_max_output_of_an_action() -> Result<(), Any> {
-    let server = server(Limits::default())?;
-    let client = server.client();
-    client.run::<Small>(&[7; 15])?;
-    refused(client.run::<Small>(&[7; 16]), ProblemKind::InputTooLarge, Ran::No);
-    assert_eq!(client.run::<Brief>(15)?.len(), 15);
-    refused(client.run::<Brief>(16), ProblemKind::OutputTooLarge, Ran::Yes);
-    Ok(())
-}
-
-/// A client that does not know the action's bound: the server knows it too.
-#[test]
-fn max_input_is_the_servers_own() -> Result<(), Any> {
-    #[derive(Action)]
-    #[action(input = Bytes, kind = read, name = "Small")]
-    struct Unbounded;
-    let server = server(Limits::default())?;
-    let client = server.client();
-    client.run::<Unbounded>(&[7; 15])?;
-    refused(client.run::<Unbounded>(&[7; 16]), ProblemKind::InputTooLarge, Ran::No);
-    Ok(())
-}
-
-#[test]
-fn decode_budget_of_an_action() -> Result<(), Any> {
-    let server = server(Limits::default())?;
-    let client = server.client();
-    // Eleven numbers take 88 bytes, and the 12 bytes of the message are set aside.
-    client.run::<Frugal>(vec![1; 11])?;
-    let result = client.run::<Frugal>(vec![1; 12]);
-    assert!(result.as_ref().is_err_and(|e| e.to_string().contains("decode_budget")), "{result:?}");
-    refused(result, ProblemKind::InputUndecodable, Ran::No);
-    Ok(())
-}
-
-#[test]
-fn decode_budget_of_a_server() -> Result<(), Any> {
-    let server = server(Limits::default().decode_budget(20_000))?;
-    let client = server.client();
-    // 2222 numbers take 17,776 bytes, and the 2224 bytes of the message are set aside.
-    client.run::<Numbers>(vec![1; 2222])?;
-    refused(client.run::<Numbers>(vec![1; 2223]), ProblemKind::InputUndecodable, Ran::No);
-    Ok(())
-}
-
-#[test]
-fn decode_depth() -> Result<(), Any> {
-    let at_three = server(Limits::default().decode_depth(3))?;
-    at_three.client().run::<Deep>(vec![vec![vec![1]]])?;
-    let at_two = server(Limits::default().decode_depth(2))?;
-    let result = at_two.client().run::<Deep>(vec![vec![vec![1]]]);
-    refused(result, ProblemKind::InputUndecodable, Ran::No);
-    Ok(())
-}
-
-#[test]
-fn in_flight() -> Result<(), Any> {
-    use std::sync::{mpsc, Mutex};
-    #[derive(Action)]
-    #[action(input = (), kind = read)]
-    struct Wait;
-    let (started, starts) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let (started, released) = (Mutex::new(started), Mutex::new(released));
-    let server = Server::builder()
-        .limits(Limits::default().in_flight(16))
-        .on::<Wait>(move |(), _| {
-            started.lock().unwrap().send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            Ok(())
-        })
-        .bind("127.0.0.1:0")?
-        .spawn()?;
-    let client = server.client();
-    client.expect(isock_tests::actions::Nothing)?;
-    let calls: Vec<_> = (0..17).map(|_| client.start::<Wait>(())).collect();
-    for _ in 0..16 {
-        starts.recv()?;
-    }
-    // The seventeenth waits at the client: the server has room for it in its workers, and a peer
-    // that sent it anyway would be closed (PROTOCOL.md, slots).
-    assert!(starts.recv_timeout(Duration::from_millis(100)).is_err());
-    for _ in 0..17 {
-        release.send(())?;
-    }
-    for call in calls {
-        call.wait()?;
-    }
-    starts.recv()?;
-    Ok(())
-}
-
-/// Sixty-four replies of a mebibyte to a client that reads them late: all arrive, since quick calls
-/// wait while the output is above its soft mark.
-#[test]
-fn output_soft() -> Result<(), Any> {
-    let server = server(Limits::default())?;
-    let client = server.client();
-    client.run::<Make>(1)?;
-    client.run::<Make>(1)?;
-    let calls: Vec<_> = (0..64).map(|_| client.start::<Make>(1 << 20)).collect();
-    for call in calls {
-        assert_eq!(call.wait()?.len(), 1 << 20);
-    }
-    Ok(())
-}
-
-#[test]
-fn total_of_a_server() -> Result<(), Any> {
-    let server = server(Limits::default().total(1 << 20).message(4 << 20))?;
-    let client = Client::builder().attempts(1).connect(server.address())?;
-    assert_eq!(client.run::<Echo>(vec![7; 200_000])?.len(), 200_000);
-    let result = client.run::<Echo>(vec![7; 3 << 20]);
-    assert!(result.is_err(), "{result:?}");
-    // Once it is gone, there is room again.
-    assert_eq!(client.run::<Echo>(vec![7; 200_000])?.len(), 200_000);
-    Ok(())
-}
-
-/// Two ends without a socket between them: what one writes the other reads.
-#[test]
-fn output_hard() {
-    use isock::{
-        proto::{Answer, Buffer, Config, Connection, Event, NewCall, Outcome, SharedBody},
-        wire::{CallHead, InstanceId, RefusalCode},
-    };
-    use std::{io::IoSlice, time::Instant};
-
-    fn carry(from: &mut Connection, to: &mut Buffer) {
-        while from.output_len() > 0 {
-            let mut slices = [IoSlice::new(&[]); 8];
-            let count = from.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
-            to.push(&bytes);
-            from.written(Instant::now(), bytes.len());
-        }
-    }
-    let limits = Limits::default().output_hard(2_000_000);
-    let config = || Config::new(limits.clone(), InstanceId::default());
-    let now = Instant::now();
-    let mut client = Connection::client(config(), now);
-    let mut server = Connection::server(config(), now);
-    let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
-    for _ in 0..4 {
-        client.call(call.clone()).unwrap();
-    }
-    let (mut to_server, mut to_client) = (Buffer::new(), Buffer::new());
-    carry(&mut client, &mut to_server);
-    let mut keys = Vec::new();
-    while let Some(event) = server.read(now, &mut to_server) {
-        if let Event::Call { key, .. } = event {
-            keys.push(key);
-        }
-    }
-    // One alone may be longer; a second one fits if it fits exactly, and one byte more does not.
-    carry(&mut server, &mut to_client);
-    let answer = |len: usize| Answer::Value(SharedBody::new(vec![7; len]));
-    server.answer(keys[0], answer(1_000_000));
-    let room = 2_000_000 - server.output_len();
-    server.answer(keys[1], answer(room + 1));
-    let room = 2_000_000 - server.output_len();
-    server.answer(keys[2], answer(room));
-    carry(&mut server, &mut to_client);
-    server.answer(keys[3], answer(2_000_001));
-    carry(&mut server, &mut to_client);
-    let mut refused = Vec::new();
-    let mut values = 0;
-    while let Some(event) = client.read(now, &mut to_client) {
-        match event {
-            Event::Reply { outcome: Outcome::Refused(refusal), .. } => refused.push(refusal),
-            Event::Reply { outcome: Outcome::Value(_), .. } => values += 1,
-            _ => {}
-        }
-    }
-    assert_eq!(values, 3);
-    assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].code, refused[0].ran), (RefusalCode::OVERLOADED, Ran::Yes));
+fn every_limit_has_its_test() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("limits");
+    let files = fs::read_dir(folder).expect("a folder").flatten();
+    let tests: String = files.map(|file| fs::read_to_string(file.path()).unwrap()).collect();
+    let limits = format!("{:#?}", Limits::default());
+    let fields = limits.lines().filter_map(|line| line.strip_prefix("    ")?.split(':').next());
+    let untested: Vec<_> =
+        fields.filter(|name| !tests.contains(&format!("#[test]\nfn {name}() "))).collect();
+    assert_eq!(untested, [""; 0]);
 }

@@ -186,7 +186,7 @@ pub use error::{
 };
 #[cfg(feature = "derive")]
 pub use isock_derive::Action;
-pub use limits::Limits;
+pub use limits::{BadLimit, Limits};
 pub use peer::{
     BadConnectionId, Call, CallResult, Connection, ConnectionId, Connections, Peer, Request,
     Session,

@@ -13,12 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+import awake
 import cell
-from load import OtherLoad
+from load import MOST_OTHER_PERCENT, OtherLoad
 from manifest import MOST_ROUNDS, PINS, SYSCALL_RUNS, select_peers, select_workloads
 from results import Samples
-
-MOST_OTHER_LOAD_PERCENT = 5
 
 
 def main():
@@ -29,11 +28,12 @@ def main():
         return 0
     rounds, seconds = (3, 0.4) if options.quick else (9, 1.5)
     bench, others = Bench(peers, workloads), OtherLoad()
-    bench.time_rounds(rounds, seconds)
+    with awake.processors(options.awake):
+        bench.time_rounds(rounds, seconds)
     others = others.percent()
     bench.count_syscalls()
-    bench.samples.write(Path(options.output), {**notes(), "other load": f"{others:.0f} % of the machine"})
-    if others > MOST_OTHER_LOAD_PERCENT:
+    bench.samples.write(Path(options.output), {**notes(options), "other load": f"{others:.0f} % of the machine"})
+    if others > MOST_OTHER_PERCENT:
         print(f"others used {others:.0f} % of the machine meanwhile: repeat this when it is idle", file=sys.stderr)
     for failure in bench.failures:
         print(f"failed: {failure}", file=sys.stderr)
@@ -44,6 +44,7 @@ def main():
 def parse_options():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3 short rounds instead of 9")
+    parser.add_argument("--awake", action="store_true", help="keep idle processors from halting, see awake.py")
     parser.add_argument("--only", default="", metavar="A,B", help="peers and groups: floors, isock, seeds")
     parser.add_argument("--workload", default="", metavar="W1,W2a", help="W1 brings its pinned variants")
     parser.add_argument("--output", default=str(cell.HERE / "results.tsv"), metavar="FILE")
@@ -107,7 +108,7 @@ def syscalls_per_call(peer, workload):
     return {"client_syscalls": each[0], "server_syscalls": each[1]}
 
 
-def notes():
+def notes(options):
     """What a reader of the table needs to know about the run."""
     cpu = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
     model = next((line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("Model name")), "?")
@@ -118,6 +119,7 @@ def notes():
         "rustc": rustc,
         "date": datetime.date.today().isoformat(),
         "command": " ".join(["peers/run.sh", *sys.argv[1:]]),
+        "idle processors": f"awake, {os.cpu_count()} spinners under SCHED_IDLE" if options.awake else "halt",
     }
 
 

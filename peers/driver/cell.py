@@ -59,7 +59,7 @@ def _traced(output, command):
     return ["strace", "-f", "-c", "-qq", "-o", str(output), *command]
 
 
-def _die_with_parent():
+def die_with_parent():
     """Runs in the child: no server outlives a driver that is killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -71,7 +71,7 @@ def _serving(command, address_file):
         [*command, "server", str(address_file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
     try:
         yield _await_address(server, address_file)
@@ -109,7 +109,7 @@ def _finish(command, timeout):
             capture_output=True,
             text=True,
             timeout=timeout,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             check=False,
         )
     except subprocess.TimeoutExpired as late:

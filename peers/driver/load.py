@@ -5,6 +5,9 @@ import resource
 import time
 from pathlib import Path
 
+# A run that shared the machine with more than this means little.
+MOST_OTHER_PERCENT = 5
+
 
 class OtherLoad:
     """Starts to watch when it is made."""

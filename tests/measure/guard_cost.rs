@@ -3,7 +3,8 @@
 //! `cargo run --release --example guard_cost [rounds]`. Each round times both decoders
 //! back to back on the same bytes, in alternating order, so that a disturbance of the
 //! machine meets both; the figures are medians over the rounds of the paired
-//! difference, with the quartiles beside them.
+//! difference, with the quartiles beside them. `guard_instructions.sh` counts instructions
+//! instead, which no other program disturbs.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -53,35 +54,87 @@ struct Tree {
     children: Vec<Tree>,
 }
 
+/// What is done with each kind of message.
+enum Work {
+    /// Times both decoders.
+    Compare { rounds: usize },
+    /// Decodes one kind, named by its place, with one decoder so many times.
+    Decode { case: usize, guarded: bool, times: usize },
+    /// Prints the names.
+    List,
+}
+
 fn main() {
-    let rounds =
-        std::env::args().nth(1).map_or(201, |rounds| rounds.parse().expect("the number of rounds"));
-    println!(
-        "{:<28}{:>8}{:>12}{:>12}{:>9}{:>18}",
-        "", "bytes", "plain", "guarded", "cost", "quartiles"
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |text: &String| text.parse().expect("a number");
+    let work = match &args[..] {
+        [] => Work::Compare { rounds: 201 },
+        [word] if word == "list" => Work::List,
+        [rounds] => Work::Compare { rounds: number(rounds) },
+        [_, case, decoder, times] => {
+            Work::Decode { case: number(case), guarded: decoder == "guarded", times: number(times) }
+        }
+        _ => panic!("guard_cost [rounds | list | decode CASE plain|guarded TIMES]"),
+    };
+    if let Work::Compare { .. } = work {
+        println!(
+            "{:<28}{:>8}{:>12}{:>12}{:>9}{:>18}",
+            "", "bytes", "plain", "guarded", "cost", "quartiles"
+        );
+    }
+    let mut cases = 0..;
+    let mut next = || cases.next().expect("no end");
+    case(&work, next(), "struct of 3 numbers", &Point { x: 1.0, y: -2.5, id: 7 });
+    case(&work, next(), "struct with 3 nested", &order());
+    case(&work, next(), "100 structs of 3 numbers", &points(100));
+    case(&work, next(), "10 rows", &rows(10));
+    case(&work, next(), "1000 rows", &rows(1000));
+    case(&work, next(), "10,000 u64, small", &integers(10_000, 7));
+    case(&work, next(), "10,000 u64, large", &integers(10_000, 60));
+    case(&work, next(), "10,000 f64", &floats(10_000));
+    case(&work, next(), "1000 strings", &strings(1000));
+    case(&work, next(), "map of 1000 u64 to string", &map(1000));
+    case(&work, next(), "tree of 1093 nodes", &tree(6));
+    case(
+        &work,
+        next(),
+        "64 KiB through serde_bytes",
+        &serde_bytes::ByteBuf::from(vec![7; 64 << 10]),
     );
-    compare("struct of 3 numbers", &Point { x: 1.0, y: -2.5, id: 7 }, rounds);
-    compare("struct with 3 nested", &order(), rounds);
-    compare("100 structs of 3 numbers", &points(100), rounds);
-    compare("10 rows", &rows(10), rounds);
-    compare("1000 rows", &rows(1000), rounds);
-    compare("10,000 u64, small", &integers(10_000, 7), rounds);
-    compare("10,000 u64, large", &integers(10_000, 60), rounds);
-    compare("10,000 f64", &floats(10_000), rounds);
-    compare("1000 strings", &strings(1000), rounds);
-    compare("map of 1000 u64 to string", &map(1000), rounds);
-    compare("tree of 1093 nodes", &tree(6), rounds);
-    compare("64 KiB through serde_bytes", &serde_bytes::ByteBuf::from(vec![7; 64 << 10]), rounds);
-    compare("64 KiB as Vec<u8>", &vec![7u8; 64 << 10], rounds);
+    case(&work, next(), "64 KiB as Vec<u8>", &vec![7u8; 64 << 10]);
+}
+
+fn case<T: Serialize + DeserializeOwned>(work: &Work, at: usize, name: &str, value: &T) {
+    match work {
+        Work::Compare { rounds } => compare(name, value, *rounds),
+        Work::List => println!("{name}"),
+        Work::Decode { case, guarded, times } if *case == at => {
+            let bytes = postcard::to_allocvec(value).expect("test values encode");
+            for _ in 0..*times {
+                match guarded {
+                    false => decode_plain::<T>(&bytes),
+                    true => decode_guarded::<T>(&bytes),
+                }
+            }
+        }
+        Work::Decode { .. } => {}
+    }
+}
+
+fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) {
+    drop(black_box(postcard::from_bytes::<T>(black_box(bytes)).expect("valid")));
+}
+
+fn decode_guarded<T: DeserializeOwned>(bytes: &[u8]) {
+    let limits = guard::DecodeLimits::for_len(bytes.len());
+    drop(black_box(guard::decode::<T>(black_box(bytes), limits).expect("valid")));
 }
 
 /// Prints one line: medians of the time per decode and of the paired difference.
 fn compare<T: Serialize + DeserializeOwned>(name: &str, value: &T, rounds: usize) {
     let bytes = postcard::to_allocvec(value).expect("test values encode");
-    let limits = guard::DecodeLimits::for_len(bytes.len());
-    let plain = || drop(black_box(postcard::from_bytes::<T>(black_box(&bytes)).expect("valid")));
-    let guarded = || drop(black_box(guard::decode::<T>(black_box(&bytes), limits).expect("valid")));
-
+    let plain = || decode_plain::<T>(&bytes);
+    let guarded = || decode_guarded::<T>(&bytes);
     let repeats = repeats_for(&plain);
     let (mut plains, mut guardeds, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {

@@ -153,18 +153,38 @@ impl Arena {
         Client::connect(self.address()).expect("a client")
     }
 
-    /// Runs an attack, with the witness beside it.
+    /// Runs an attack, with the witness beside it: again and again, if it is over before the
+    /// witness has made its calls.
     pub(crate) fn withstands(&self, attack: fn(&Arena)) -> Result<(), String> {
         let before = Before::now();
         let witness = Witness::start(self.client());
-        let attacked = survives(|| attack(self));
+        let attacked = survives(|| loop {
+            self.begin_anew();
+            attack(self);
+            assert_eq!(self.runs.take(), 0, "an attack reached a handler once more");
+            if witness.has_seen_enough() {
+                break;
+            }
+        });
+        let missed = !witness.has_seen_enough();
         witness.finish()?;
         attacked?;
         survives(|| {
-            assert_eq!(self.runs.take(), 0, "an attack reached a handler once more");
+            assert!(!missed, "the attack was over before the witness had made its calls");
             before.is_back();
+            self.holds_nothing();
             is_idle();
         })
+    }
+
+    fn begin_anew(&self) {
+        self.gate.close();
+        self.logged.store(0, Ordering::Relaxed);
+    }
+
+    fn holds_nothing(&self) {
+        let held = || self.server.held_bytes();
+        assert!(within(SETTLED, || held() == 0), "{} bytes have stayed on the account", held());
     }
 }
 

@@ -13,7 +13,10 @@ use nix::{
     sys::signal::{kill, Signal},
     unistd::Pid,
 };
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
@@ -87,22 +90,24 @@ pub(crate) fn a_thousand_signals_a_second_fail_no_call(arena: &Arena) {
     let mut process = Process::start(PEER, &["interrupted", &listen]);
     let address = process.line();
     let witness = Witness::start_at(Client::connect(&address).expect("a client"), process.usage());
-    let began = Instant::now();
-    let mut sent = 0;
-    while sent < 1000 {
-        for task in process.usage().tasks() {
-            // A signal to a thread's number is taken by that thread. It may have ended meanwhile.
-            let _ = kill(Pid::from_raw(task.id as i32), Signal::SIGALRM);
+    let usage = process.usage();
+    thread::scope(|scope| {
+        let verdict = scope.spawn(|| process.line());
+        let began = Instant::now();
+        let mut sent = 0;
+        while sent < 1000 || !verdict.is_finished() {
+            for task in usage.tasks() {
+                // A signal to a thread's number is taken by that thread. It may have ended
+                // meanwhile.
+                let _ = kill(Pid::from_raw(task.id as i32), Signal::SIGALRM);
+            }
+            sent += 1;
+            pass(ms(sent).saturating_sub(began.elapsed()));
         }
-        sent += 1;
-        pass(ms(sent).saturating_sub(began.elapsed()));
-    }
+        assert_eq!(verdict.join().expect("a line"), "served");
+    });
     witness.finish().expect("the interrupted server serves");
     process.tell();
-    let said = process.line();
-    let numbers: Vec<u32> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
-    let &[calls, interrupted] = &numbers[..] else { panic!("{said}") };
-    assert!(calls >= 200 && interrupted >= 50, "{said}");
     eventually("the process has ended", Duration::from_secs(5), || {
         process.usage().descriptors() == 0
     });

@@ -50,6 +50,11 @@ impl Gate {
         self.0 .0.lock().unwrap().entered
     }
 
+    /// As at the beginning: closed, and nobody has come. Whoever waits goes on waiting.
+    pub fn close(&self) {
+        *self.0 .0.lock().unwrap() = State::default();
+    }
+
     /// Lets everybody through, now and later.
     pub fn open(&self) {
         self.0 .0.lock().unwrap().open = true;

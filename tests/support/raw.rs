@@ -229,6 +229,16 @@ impl Raw {
         code.ok_or_else(|| "closed without a reason".to_owned())
     }
 
+    /// Reads until this many bytes more have come, and leaves the rest where it is.
+    ///
+    /// # Panics
+    /// If the connection ends first.
+    pub fn take(&mut self, len: usize) {
+        let begun = self.received.len();
+        self.received.resize(begun + len, 0);
+        self.stream.read_exact(&mut self.received[begun..]).expect("more to come");
+    }
+
     fn rest(&self) -> &[u8] {
         &self.received[self.understood..]
     }
@@ -355,6 +365,26 @@ pub fn named_call(name: &str, slot: u16, seq: u32, input: &[u8]) -> Vec<u8> {
     let header = Header::new(FrameKind::CALL, Flags::INITIATOR, head.words(None), input.len());
     header.of_call(slot, seq).write(&mut bytes);
     head.write(None, &mut bytes);
+    bytes.extend_from_slice(input);
+    bytes
+}
+
+/// A call in one frame with metadata before its input.
+pub fn call_with_metadata<A: Action>(
+    slot: u16,
+    seq: u32,
+    metadata: &[u8],
+    input: &[u8],
+) -> Vec<u8> {
+    let len = metadata.len();
+    let head =
+        CallHead { name: name_hash(A::INFO.name), metadata: len as u32, ..Default::default() };
+    let mut bytes = Vec::new();
+    let words = head.words(None);
+    let header = Header::new(FrameKind::CALL, Flags::INITIATOR, words, len + input.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    head.write(None, &mut bytes);
+    bytes.extend_from_slice(metadata);
     bytes.extend_from_slice(input);
     bytes
 }

@@ -7,7 +7,7 @@ use crate::{
 use isock::Client;
 use std::{
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc,
     },
     thread::{self, JoinHandle},
@@ -23,6 +23,7 @@ pub const STALL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Witness {
     enough: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
     thread: JoinHandle<Seen>,
 }
 
@@ -42,10 +43,15 @@ impl Witness {
 
     /// Begins to call a server in that process.
     pub fn start_at(client: Client, server: Usage) -> Witness {
-        let enough = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&enough);
-        let thread = thread::spawn(move || watch(&client, server, &until));
-        Witness { enough, thread }
+        let (enough, made) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (until, count) = (Arc::clone(&enough), Arc::clone(&made));
+        let thread = thread::spawn(move || watch(&client, server, &until, &count));
+        Witness { enough, made, thread }
+    }
+
+    /// Whether it has made all its calls already, or one of them has failed.
+    pub fn has_seen_enough(&self) -> bool {
+        CALLS <= self.made.load(Ordering::Relaxed) || self.thread.is_finished()
     }
 
     /// Makes the rest of its calls, and says whether it was served well all the time.
@@ -83,7 +89,7 @@ impl Witness {
     }
 }
 
-fn watch(client: &Client, server: Usage, enough: &AtomicBool) -> Seen {
+fn watch(client: &Client, server: Usage, enough: &AtomicBool, made: &AtomicUsize) -> Seen {
     let mut seen = Seen::default();
     let mut machine = Machine::new(server);
     while seen.calls < CALLS || !enough.load(Ordering::Relaxed) {
@@ -101,6 +107,7 @@ fn watch(client: &Client, server: Usage, enough: &AtomicBool) -> Seen {
         }
         seen.took.push(waited);
         seen.calls += 1;
+        made.store(seen.calls, Ordering::Relaxed);
         if seen.error.is_some() {
             break;
         }

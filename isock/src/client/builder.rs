@@ -55,9 +55,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds of the connection; [`Limits::default`] unless set.
+    /// Bounds of the connection; [`Limits::default`] unless set. What is out of its range is
+    /// refused by [`connect`](ClientBuilder::connect).
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.options.limits = limits.in_range();
+        self.options.limits = limits;
         self
     }
 
@@ -125,8 +126,8 @@ impl ClientBuilder {
     /// Connects, as [`Client::connect`].
     ///
     /// # Errors
-    /// If no server answers, what answers is no isock server of this version, or an action cannot
-    /// be served.
+    /// If no server answers, what answers is no isock server of this version, an action cannot be
+    /// served, or a limit is out of its range.
     pub fn connect(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let client = self.connect_lazy(address)?;
         reach(client.channel())?;
@@ -137,7 +138,7 @@ impl ClientBuilder {
     /// serves actions connects by itself, as soon as there is a server.
     ///
     /// # Errors
-    /// If the address cannot be read, or an action cannot be served.
+    /// If the address cannot be read, an action cannot be served, or a limit is out of its range.
     pub fn connect_lazy(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let addresses = address.into_addresses()?;
         if let Some(memory) = addresses.iter().find(|address| address.is_memory()) {
@@ -158,6 +159,7 @@ impl ClientBuilder {
         if let Some(error) = self.error {
             return Err(error.into());
         }
+        self.options.limits.check()?;
         let (options, handlers) = self.parts();
         Ok(Client::with(target, options, handlers))
     }

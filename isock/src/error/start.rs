@@ -3,6 +3,7 @@
 use super::Problem;
 use crate::{
     address::{Address, BadAddress},
+    limits::BadLimit,
     shape::RoundtripError,
 };
 use std::{fmt, io, sync::Arc};
@@ -76,6 +77,9 @@ pub enum ServeError {
         /// The address.
         address: Address,
     },
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// An action could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -107,6 +111,9 @@ pub enum ConnectError {
     /// An action cannot be served to the server.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// No server answers.
     #[error("no server at {address} after {attempts} {}: {source}", plural(*.attempts))]
     Unreachable {

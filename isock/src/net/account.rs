@@ -38,8 +38,8 @@ impl Account {
         self.0.held.load(Ordering::Relaxed) > self.0.most
     }
 
-    #[cfg(test)]
-    fn held(&self) -> usize {
+    /// Bytes held now.
+    pub(crate) fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
     }
 }

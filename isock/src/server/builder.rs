@@ -119,7 +119,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Bounds of each connection; [`Limits::default`] unless set.
+    /// Bounds of each connection; [`Limits::default`] unless set. What is out of its range is
+    /// refused by [`bind`](ServerBuilder::bind).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -186,7 +187,7 @@ impl ServerBuilder {
     /// Listens at this address, and those given before.
     ///
     /// # Errors
-    /// What is wrong with the registrations or the addresses, the first thing first.
+    /// What is wrong with the registrations, the addresses or the limits, the first thing first.
     pub fn bind(self, address: impl IntoAddresses) -> Result<Server, ServeError> {
         self.listen(address).build()
     }
@@ -205,6 +206,7 @@ impl ServerBuilder {
         if let Some(error) = self.error {
             return Err(error);
         }
+        self.limits.check()?;
         if self.addresses.is_empty() && !self.in_memory {
             return Err(ServeError::NoAddress);
         }
@@ -215,7 +217,7 @@ impl ServerBuilder {
         Server::new(Parts {
             router: Arc::new(self.router),
             addresses: self.addresses,
-            limits: self.limits.in_range(),
+            limits: self.limits,
             log: self.log,
             hide_failures: self.hide_failures,
             workers: self.workers,

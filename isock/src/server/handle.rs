@@ -33,6 +33,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Server {
     event_loop: EventLoop<Dispatch>,
     workers: Workers,
+    account: Account,
     stopper: Stopper,
 }
 
@@ -63,6 +64,7 @@ pub struct Stopper {
 #[must_use = "dropping the handle stops the server; use `detach` to let it run"]
 pub struct ServerHandle {
     stopper: Stopper,
+    account: Account,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -107,7 +109,7 @@ impl Server {
         let home = Home::new(parts.limits.clone());
         let connections = Connections::new(Arc::clone(&home));
         let config = Config::new(parts.limits, instance);
-        let held = account.clone();
+        let (accounted, held) = (account.clone(), account.clone());
         let service = |remote: &Remote| Dispatch {
             router: Arc::clone(&parts.router),
             workers: workers.clone(),
@@ -123,7 +125,7 @@ impl Server {
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
         let stopper = Stopper { remote, router: parts.router, addresses, connections };
-        Ok(Server { event_loop, workers, stopper })
+        Ok(Server { event_loop, workers, account: accounted, stopper })
     }
 
     /// Where it listens, with the ports that it really has.
@@ -152,10 +154,10 @@ impl Server {
     /// # Errors
     /// If the system has no thread left.
     pub fn spawn(self) -> Result<ServerHandle, ServeError> {
-        let stopper = self.stopper();
+        let (stopper, account) = (self.stopper(), self.account.clone());
         let thread = thread::Builder::new().name("isock-server".into());
         let thread = thread.spawn(move || self.run()).map_err(ServeError::System)?;
-        Ok(ServerHandle { stopper, thread: Some(thread) })
+        Ok(ServerHandle { stopper, account, thread: Some(thread) })
     }
 }
 
@@ -245,6 +247,12 @@ impl ServerHandle {
     /// The clients that are connected: to list, to pick from and to call all of them.
     pub fn connections(&self) -> Connections {
         self.stopper.connections.clone()
+    }
+
+    /// Bytes that the server holds for its connections at the moment, of those that
+    /// [`Limits::total`] allows; 0 while nothing is under way.
+    pub fn held_bytes(&self) -> usize {
+        self.account.held()
     }
 
     /// Adds an action while the server runs; connections that exist can call it at once.

@@ -1,0 +1,175 @@
+//! What one peer may ask for, and what all may together.
+
+use crate::{answer_to_an_echo, assert_served, peer, server, server_at, Any, Echo, Late};
+use isock::{
+    proto::FRAGMENT,
+    wire::{CloseCode, Flags, FrameKind, RefusalCode, MAX_METADATA},
+    Action, Client, Limits, Ran, Server,
+};
+use isock_tests::{
+    gate::Gate,
+    raw::{self, Raw},
+    waiting::{eventually, ms, pass},
+};
+use std::time::{Duration, Instant};
+
+#[test]
+fn message_stall() -> Result<(), Any> {
+    let limit = ms(1000);
+    let server = server(Limits::default().message_stall(limit))?;
+    let message = raw::bytes(&[42; 20]);
+    let (first, rest) = message.split_at(10);
+    let began = Instant::now();
+    let (mut in_time, mut late) = (peer(&server), peer(&server));
+    for raw in [&mut in_time, &mut late] {
+        raw.send(&raw::begun_call::<Echo>(0, 1, first, message.len() as u32));
+    }
+    pass(limit / 2);
+    in_time.send(&raw::more(0, 1, Flags::default(), rest));
+    assert_eq!(in_time.answer().payload, message);
+    assert_eq!(late.closed(), Ok(CloseCode::MESSAGE_STALLED));
+    let took = began.elapsed();
+    assert!((limit..limit * 3).contains(&took), "{took:?}");
+    assert_served(&mut in_time, 0, 2);
+    Ok(())
+}
+
+#[test]
+fn in_flight() -> Result<(), Any> {
+    use std::sync::{mpsc, Mutex};
+    #[derive(Action)]
+    #[action(input = (), kind = read)]
+    struct Wait;
+    let (started, starts) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (started, released) = (Mutex::new(started), Mutex::new(released));
+    let server = Server::builder()
+        .limits(Limits::default().in_flight(16))
+        .on::<Wait>(move |(), _| {
+            started.lock().unwrap().send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            Ok(())
+        })
+        .bind("127.0.0.1:0")?
+        .spawn()?;
+    let client = server.client();
+    client.expect(isock_tests::actions::Nothing)?;
+    let calls: Vec<_> = (0..17).map(|_| client.start::<Wait>(())).collect();
+    for _ in 0..16 {
+        starts.recv()?;
+    }
+    // The seventeenth waits at the client: the server has room for it in its workers, and a peer
+    // that sent it anyway would be closed (PROTOCOL.md, slots).
+    assert!(starts.recv_timeout(Duration::from_millis(100)).is_err());
+    for _ in 0..17 {
+        release.send(())?;
+    }
+    for call in calls {
+        call.wait()?;
+    }
+    starts.recv()?;
+    Ok(())
+}
+
+/// A peer that does not keep to its grant.
+#[test]
+fn in_flight_of_a_peer_that_does_not_count() -> Result<(), Any> {
+    let server = server(Limits::default().in_flight(20))?;
+    let mut raw = peer(&server);
+    assert_served(&mut raw, 19, 1);
+    raw.send(&raw::call::<Echo>(20, 1, &raw::bytes(&[42])));
+    assert_eq!(raw.closed(), Ok(CloseCode::BAD_SLOT));
+    Ok(())
+}
+
+#[test]
+fn pings_per_second() -> Result<(), Any> {
+    let server = server(Limits::default().pings_per_second(1))?;
+    let pings = |count| raw::frame(FrameKind::PING, Flags::default(), &[1; 8]).repeat(count);
+    let mut raw = peer(&server);
+    raw.send(&pings(10));
+    for _ in 0..10 {
+        assert_eq!(raw.answer().header.kind, FrameKind::PONG);
+    }
+    assert_served(&mut raw, 0, 1);
+
+    let mut raw = peer(&server);
+    raw.send(&pings(11));
+    assert_eq!(raw.closed(), Ok(CloseCode::FLOOD));
+    Ok(())
+}
+
+/// Not among `Limits`: both sides must agree on it.
+#[test]
+fn metadata() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let call = |len| raw::call_with_metadata::<Echo>(0, 1, &vec![1; len], &raw::bytes(&[42]));
+    let mut raw = peer(&server);
+    raw.send(&call(MAX_METADATA));
+    assert_eq!(raw.answer().payload, raw::bytes(&[42]));
+    let mut raw = peer(&server);
+    raw.send(&call(MAX_METADATA + 1));
+    assert_eq!(raw.closed(), Ok(CloseCode::BAD_FRAME));
+    Ok(())
+}
+
+/// An input of [`Late`] that takes so many bytes, encoded.
+fn late_input(len: usize) -> Vec<u8> {
+    let prefix = if len > FRAGMENT / 2 { 4 } else { 2 };
+    let input = [vec![1], raw::bytes(&vec![7; len - prefix])].concat();
+    assert_eq!(input.len(), len);
+    input
+}
+
+/// Four calls that wait hold the whole mebibyte, and one byte more is too much.
+#[test]
+fn total() -> Result<(), Any> {
+    let gate = Gate::new();
+    let _opens = gate.opened_at_the_end();
+    let server = server_at("127.0.0.1:0", Limits::default().total(4 * FRAGMENT), &gate)?;
+    let (mut bystander, mut waiting, mut one_more) = (peer(&server), peer(&server), peer(&server));
+    for slot in 0..4 {
+        waiting.send(&raw::call::<Late>(slot, 1, &late_input(FRAGMENT)));
+    }
+    gate.wait_for(4);
+    eventually("only the calls are held", ms(5000), || server.held_bytes() == 4 * FRAGMENT);
+    assert_served(&mut bystander, 0, 1);
+
+    one_more.send(&raw::call::<Late>(0, 1, &late_input(10)));
+    gate.wait_for(5);
+    let refusal = answer_to_an_echo(&mut bystander, 0, 2).refusal();
+    assert_eq!((refusal.code, refusal.ran), (RefusalCode::OVERLOADED, Ran::No));
+    assert_what_a_connection_may_hold_even_now(&mut bystander, peer(&server));
+
+    gate.open();
+    for _ in 0..4 {
+        assert_eq!(waiting.answer().header.kind, FrameKind::REPLY);
+    }
+    one_more.answer();
+    drop(bystander);
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    assert_served(&mut waiting, 0, 2);
+    Ok(())
+}
+
+fn assert_what_a_connection_may_hold_even_now(modest: &mut Raw, mut greedy: Raw) {
+    const SHARE: usize = 128 * 1024;
+    modest.send(&raw::begun_call::<Echo>(1, 1, &[7; SHARE - 10], FRAGMENT as u32));
+    modest.send(&raw::frame(FrameKind::PING, Flags::default(), &[1; 8]));
+    assert_eq!(modest.answer().header.kind, FrameKind::PONG);
+    greedy.send(&raw::begun_call::<Echo>(1, 1, &[7; SHARE + 1], FRAGMENT as u32));
+    assert_eq!(greedy.closed(), Ok(CloseCode::OVERLOADED));
+}
+
+/// The same as its callers see it.
+#[test]
+fn total_of_a_server() -> Result<(), Any> {
+    let server = server(Limits::default().total(1 << 20).message(4 << 20))?;
+    let client = Client::builder().attempts(1).connect(server.address())?;
+    assert_eq!(client.run::<Echo>(vec![7; 200_000])?.len(), 200_000);
+    let result = client.run::<Echo>(vec![7; 3 << 20]);
+    assert!(result.is_err(), "{result:?}");
+    // Once it is gone, there is room again.
+    assert_eq!(client.run::<Echo>(vec![7; 200_000])?.len(), 200_000);
+    Ok(())
+}
