@@ -63,6 +63,15 @@ impl Registration {
         self.shapes
     }
 
+    /// Tells the developer what could not be learnt about its types; silent in shipped programs,
+    /// whose operator can do nothing about it.
+    pub(crate) fn tell_unknown(&self, log: &dyn Fn(&str)) {
+        let unknown = self.shapes.map(Shapes::unknown).unwrap_or_default();
+        for (part, why) in unknown.iter().filter(|_| cfg!(debug_assertions)) {
+            log(&format!("`{}`: its {part}: {why}", self.info.name));
+        }
+    }
+
     pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {
         (self.handler)(input, call, out)
     }

@@ -174,6 +174,9 @@ impl ServerBuilder {
         if !missing.is_empty() {
             return Err(ServeError::Missing(missing));
         }
+        for registration in self.router.registrations() {
+            registration.tell_unknown(&*self.log);
+        }
         Server::new(Parts {
             router: Arc::new(self.router),
             addresses: self.addresses,

@@ -50,6 +50,7 @@ pub struct Stopper {
     remote: Remote,
     router: Arc<Router>,
     addresses: Arc<[Address]>,
+    log: Log,
 }
 
 /// A server that runs on a thread of its own.
@@ -90,7 +91,7 @@ impl Server {
         register_builtins(&parts.router)?;
         let workers = Workers::new(parts.workers);
         let settings = Arc::new(Settings {
-            log: parts.log,
+            log: Arc::clone(&parts.log),
             hide_failures: parts.hide_failures,
             max_output: parts.limits.message,
             decoding: Decoding {
@@ -113,7 +114,7 @@ impl Server {
             EventLoop::new(config, account, listeners, service).map_err(ServeError::System)?;
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
-        let stopper = Stopper { remote, router: parts.router, addresses };
+        let stopper = Stopper { remote, router: parts.router, addresses, log: parts.log };
         Ok(Server { event_loop, workers, stopper })
     }
 
@@ -217,7 +218,9 @@ impl ServerHandle {
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return Err(RegisterError::Stopped { name });
         }
-        self.stopper.router.add(registration)
+        self.stopper.router.add(registration.clone())?;
+        registration.tell_unknown(&*self.stopper.log);
+        Ok(())
     }
 
     /// The same with a closure or a function.
