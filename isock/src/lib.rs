@@ -199,6 +199,7 @@ pub use wire::Ran;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::action::{
+        check::Member,
         example::{example, samples},
         *,
     };

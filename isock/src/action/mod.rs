@@ -4,6 +4,7 @@
 
 mod api;
 mod bytes;
+pub(crate) mod check;
 mod context;
 pub(crate) mod example;
 mod failure;
@@ -18,6 +19,7 @@ mod shapes;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
+pub use check::{CheckError, Mistake};
 pub(crate) use context::Decoding;
 pub use context::{CallInfo, Context, Peer};
 pub use failure::Failure;

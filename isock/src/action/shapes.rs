@@ -3,7 +3,7 @@
 //! Runs the user's `Deserialize` on made-up values, so a panic in there is kept here. Does not
 //! compare with a peer: that is the server's and the client's part.
 
-use super::{info::RESERVED, Action, Never, Payload};
+use super::{info::RESERVED, Action, Mistake, Never, Payload};
 use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
 use std::{
     any::TypeId,
@@ -64,6 +64,19 @@ impl Shapes {
     }
 }
 
+/// What a function says of each type of an action, in the order of [`PARTS`].
+macro_rules! of_each_part {
+    ($action:ident, $function:ident($samples:expr)) => {
+        [
+            $function::<$action::Input>($samples),
+            $function::<$action::Output>($samples),
+            $function::<$action::Error>($samples),
+            $function::<$action::Item>($samples),
+            $function::<$action::Upload>($samples),
+        ]
+    };
+}
+
 /// What was learnt about the types of `A`, or is now.
 pub(crate) fn shapes_of<A: Action>() -> Result<&'static Shapes, &'static Uncarried> {
     let id = TypeId::of::<A>();
@@ -121,19 +134,40 @@ fn recall(id: TypeId, learn: fn() -> Known) -> &'static Known {
     known.get_or_init(learn)
 }
 
+/// All that is wrong with the types of `A`. Each is looked at anew and in full, whatever the build.
+pub(crate) fn mistakes_of<A: Action>() -> Vec<Mistake> {
+    let name = A::INFO.name;
+    let samples = quietly(A::samples).unwrap_or_default();
+    let parts = of_each_part!(A, checked(&samples));
+    let mut mistakes = Vec::new();
+    for (part, of) in PARTS.into_iter().zip(&parts) {
+        if let Part::Uncarried(why) = of {
+            mistakes.push(Mistake::Uncarried { name, part, why: why.clone() });
+        }
+        let unknown = of.unknown().into_iter();
+        mistakes.extend(unknown.map(|why| Mistake::Unknown { name, part, why }));
+    }
+    if let (Some(why), true) = (samples.flaw(), mistakes.is_empty()) {
+        let why = Box::new(why.into());
+        mistakes.push(Mistake::Uncarried { name, part: "samples", why });
+    }
+    mistakes
+}
+
+fn checked<P: Payload>(samples: &Samples) -> Part {
+    match TypeId::of::<P>() == TypeId::of::<Never>() {
+        true => Part::Absent,
+        false => judge(quietly(|| P::check(samples))),
+    }
+}
+
 fn learn<A: Action>() -> Known {
     if A::INFO.name.starts_with(RESERVED) {
         return Ok(Shapes::UNSTATED);
     }
     // A panic leaves it without samples, which what they were for will say.
     let samples = quietly(A::samples).unwrap_or_default();
-    let parts = [
-        part_of::<A::Input>(&samples),
-        part_of::<A::Output>(&samples),
-        part_of::<A::Error>(&samples),
-        part_of::<A::Item>(&samples),
-        part_of::<A::Upload>(&samples),
-    ];
+    let parts = of_each_part!(A, part_of(&samples));
     let examples = [
         samples.first::<A::Input>(),
         samples.first::<A::Output>(),
