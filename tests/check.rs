@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Serialize, Deserialize)]
-pub struct Flat {
+struct Flat {
     id: u8,
     #[serde(flatten)]
     rest: BTreeMap<String, u8>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub struct Note {
+struct Note {
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -21,7 +21,7 @@ pub struct Note {
 
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(untagged)]
-pub enum Either {
+enum Either {
     #[error("{0}")]
     Number(u32),
     #[error("{0}")]
@@ -30,7 +30,7 @@ pub enum Either {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
-pub struct Port(u16);
+struct Port(u16);
 
 impl TryFrom<u16> for Port {
     type Error = &'static str;

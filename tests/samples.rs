@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Email(String);
+struct Email(String);
 
 impl TryFrom<String> for Email {
     type Error = &'static str;
@@ -25,7 +25,7 @@ impl From<Email> for String {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
-pub struct Port(u16);
+struct Port(u16);
 
 impl TryFrom<u16> for Port {
     type Error = String;
@@ -50,20 +50,20 @@ mod there {
 
     #[derive(Action)]
     #[action(input = (Email, u64), samples = sample!(Email, "a@b.c"))]
-    pub struct Sampled;
+    pub(super) struct Sampled;
 
     #[derive(Action)]
     #[action(input = (Email, u64))]
-    pub struct Bare;
+    pub(super) struct Bare;
 
     #[derive(Action)]
     #[action(input = (Email, Port), output = (Port, bool), samples = common())]
     #[action(example = (Email("me@home".into()), Port(4440)), example_output = (Port(4440), true))]
-    pub struct Every;
+    pub(super) struct Every;
 
     #[derive(Action)]
     #[action(input = String, output = u64)]
-    pub struct Plain;
+    pub(super) struct Plain;
 }
 
 /// The client's build: the second part has changed, or a value has been added.
@@ -72,19 +72,19 @@ mod here {
 
     #[derive(Action)]
     #[action(input = (Email, String), samples = [sample!(Email, "x@y.z")])]
-    pub struct Sampled;
+    pub(super) struct Sampled;
 
     #[derive(Action)]
     #[action(input = (Email, String))]
-    pub struct Bare;
+    pub(super) struct Bare;
 
     #[derive(Action)]
     #[action(input = (Email, Port), output = (Port, bool), samples = common())]
-    pub struct Every;
+    pub(super) struct Every;
 
     #[derive(Action)]
     #[action(input = String, output = u64, example = "text", example_output = 7)]
-    pub struct Plain;
+    pub(super) struct Plain;
 }
 
 fn email() -> Email {

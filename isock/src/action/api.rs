@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Member},
-    CheckError, Info, Registration,
+    CheckError, Description, Info, Registration,
 };
 use std::sync::Arc;
 
@@ -47,6 +47,32 @@ pub trait Api {
     /// ```
     fn check() -> Result<(), CheckError> {
         check::check(Self::NAME, Self::MEMBERS)
+    }
+
+    /// Describes the set: every action with its documentation, types and limits. It prints as a
+    /// text that a test can compare with a file, so that a change of what travels shows in a
+    /// review.
+    ///
+    /// ```
+    /// # use isock::Action;
+    /// /// Sends the text back.
+    /// #[derive(Action)]
+    /// #[action(input = String, output = String, error = isock::Never, kind = read)]
+    /// pub struct Echo;
+    ///
+    /// isock::api! { pub Shop = [Echo] }
+    ///
+    /// assert_eq!(Shop::describe().to_string(), "\
+    /// Shop: 1 action
+    ///
+    /// Echo (read)
+    ///     Sends the text back.
+    ///   input: String
+    ///   output: String");
+    /// ```
+    fn describe() -> Description {
+        let actions = Self::MEMBERS.iter().map(|member| (member.describe)()).collect();
+        Description { name: Self::NAME.to_owned(), actions }
     }
 }
 
@@ -99,6 +125,11 @@ macro_rules! api {
             /// With all that is wrong with the actions.
             $vis fn check() -> ::core::result::Result<(), $crate::CheckError> {
                 <$set as $crate::Api>::check()
+            }
+
+            /// As `isock::Api::describe`.
+            $vis fn describe() -> $crate::Description {
+                <$set as $crate::Api>::describe()
             }
         }
 

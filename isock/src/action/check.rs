@@ -1,6 +1,6 @@
 //! What is wrong with a set of actions, for whoever writes it.
 
-use super::{shapes::mistakes_of, Action, RESERVED};
+use super::{shapes::mistakes_of, Action, ActionDescription, RESERVED};
 use crate::{shape::RoundtripError, wire::name_hash};
 use std::fmt;
 
@@ -92,12 +92,14 @@ impl std::error::Error for CheckError {}
 pub struct Member {
     name: &'static str,
     mistakes: fn() -> Vec<Mistake>,
+    pub(super) describe: fn() -> ActionDescription,
 }
 
 impl Member {
     /// The action `A`.
     pub const fn of<A: Action>() -> Member {
-        Member { name: A::INFO.name, mistakes: mistakes_of::<A> }
+        let describe = ActionDescription::of::<A>;
+        Member { name: A::INFO.name, mistakes: mistakes_of::<A>, describe }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The registration stub: an action bound to its handler.
 
-use super::{shapes_of, Action, CallInfo, Context, Failure, Info, Payload, Shapes, Uncarried};
+use super::{
+    shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Payload, Shapes,
+    Uncarried,
+};
 use crate::wire::{DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
 
@@ -56,6 +59,11 @@ impl Registration {
     /// Name and documentation of the action.
     pub fn info(&self) -> Info {
         self.info
+    }
+
+    /// The action in full, for tools.
+    pub(crate) fn describe(&self) -> ActionDescription {
+        ActionDescription::new(&self.info, self.shapes)
     }
 
     /// What its types look like on the wire, or why one of them cannot travel.

@@ -33,6 +33,7 @@ pub struct ServerBuilder {
     log: Log,
     hide_failures: bool,
     workers: usize,
+    reflection: bool,
     in_memory: bool,
 }
 
@@ -48,6 +49,7 @@ impl ServerBuilder {
             log: Arc::new(|line| drop(writeln!(io::stderr(), "isock: {line}"))),
             hide_failures: false,
             workers: WORKERS,
+            reflection: true,
             in_memory: false,
         }
     }
@@ -138,6 +140,27 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether callers may ask what this server has; they may unless it is set to `false`.
+    ///
+    /// Reflection is the built-in actions, whose names begin with `isock.`: what
+    /// [`Client::describe`](crate::Client::describe), [`Client::expect`](crate::Client::expect) and
+    /// [`Client::ping`](crate::Client::ping) call, what tools live on, and what puts a mismatch of
+    /// two builds in words. Without it they are unknown actions, and a mismatch still fails before
+    /// anything runs, without the words.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(output = u64)] struct Count;
+    /// let server = Server::in_memory().reflection(false).on::<Count>(|(), _| Ok(1)).spawn()?;
+    /// assert!(server.client().describe().is_err());
+    /// assert_eq!(server.client().run::<Count>(())?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reflection(mut self, allowed: bool) -> Self {
+        self.reflection = allowed;
+        self
+    }
+
     /// Keeps the text of every [`Failure`](crate::Failure) in the log, and tells callers only that
     /// the handler failed. Declared errors travel as before.
     pub fn hide_failures(mut self) -> Self {
@@ -184,6 +207,7 @@ impl ServerBuilder {
             log: self.log,
             hide_failures: self.hide_failures,
             workers: self.workers,
+            reflection: self.reflection,
         })
     }
 

@@ -42,6 +42,7 @@ pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) hide_failures: bool,
     pub(super) workers: usize,
+    pub(super) reflection: bool,
 }
 
 /// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
@@ -88,7 +89,9 @@ impl Server {
         for address in &parts.addresses {
             listeners.extend(bind(address).map_err(|why| ServeError::of_bind(address, why))?);
         }
-        register_builtins(&parts.router)?;
+        if parts.reflection {
+            register_builtins(&parts.router)?;
+        }
         let workers = Workers::new(parts.workers);
         let settings = Arc::new(Settings {
             log: Arc::clone(&parts.log),
@@ -147,6 +150,13 @@ impl Server {
 }
 
 fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
+    router.insert(builtin::Ping::with(|(), _| Ok(())))?;
+    let table = Arc::downgrade(router);
+    router.insert(builtin::Describe::with(move |after, _| {
+        let all = table.upgrade().map(|router| router.registrations()).unwrap_or_default();
+        let follow = all.iter().filter(|registration| *registration.info().name > *after);
+        Ok(builtin::page(follow.map(Registration::describe)))
+    }))?;
     let table = Arc::downgrade(router);
     router.insert(builtin::Actions::with(move |(), _| {
         let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
