@@ -197,8 +197,10 @@ mod opaque {
         assert_eq!(
             learnt.shape.to_string(),
             "(u8, String, \
-             opaque(\"shape_refusals::Email refused every value: an e-mail address has an @\"), \
-             opaque(\"shape_refusals::Email refused every value: an e-mail address has an @\"))"
+             opaque(\"Email refuses every made-up value (an e-mail address has an @); \
+             give one: isock::sample!(Email, …)\"), \
+             opaque(\"Email refuses every made-up value (an e-mail address has an @); \
+             give one: isock::sample!(Email, …)\"))"
         );
         assert!(learnt.can_blow_up());
     }
@@ -225,7 +227,7 @@ mod opaque {
         assert_eq!(shape.opaque_paths(), ["value"]);
         assert_eq!(
             shape.to_string(),
-            "opaque(\"shape_refusals::opaque::No refused every value: no\")"
+            "opaque(\"No refuses every made-up value (no); give one: isock::sample!(No, …)\")"
         );
     }
 

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::{NonZeroI64, NonZeroU128, NonZeroU8, Wrapping};
-use std::ops::{Bound, Range, RangeFrom, RangeInclusive};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::{
+    NonZeroI128, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI8, NonZeroIsize, NonZeroU128,
+    NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU8, NonZeroUsize, Wrapping,
+};
+use std::ops::{Bound, Range, RangeFrom, RangeInclusive, RangeTo};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -77,19 +80,25 @@ fn types_of_the_standard_library() {
         Cow<'static, str> => "String",
         Cow<'static, [u8]> => "Vec<u8>",
         Wrapping<u8> => "u8",
-        NonZeroU8 => "u8", NonZeroI64 => "i64", NonZeroU128 => "u128",
+        NonZeroU8 => "u8", NonZeroU16 => "u16", NonZeroU32 => "u32", NonZeroU64 => "u64",
+        NonZeroU128 => "u128", NonZeroUsize => "u64",
+        NonZeroI8 => "i8", NonZeroI16 => "i16", NonZeroI32 => "i32", NonZeroI64 => "i64",
+        NonZeroI128 => "i128", NonZeroIsize => "i64",
         PathBuf => "String",
         Result<u8, String> => "Result<u8, String>",
         Duration => "struct Duration {\n    secs: u64,\n    nanos: u32,\n}",
         SystemTime => "struct SystemTime {\n    secs_since_epoch: u64,\n    nanos_since_epoch: u32,\n}",
         Range<u8> => "struct Range {\n    start: u8,\n    end: u8,\n}",
         RangeInclusive<u8> => "struct RangeInclusive {\n    start: u8,\n    end: u8,\n}",
+        RangeTo<u8> => "struct RangeTo {\n    end: u8,\n}",
         RangeFrom<u8> => "struct RangeFrom {\n    start: u8,\n}",
         Bound<u8> => "enum Bound {\n    Unbounded,\n    Included(u8),\n    Excluded(u8),\n}",
         Ipv4Addr => "[u8; 4]",
         Ipv6Addr => "[u8; 16]",
         IpAddr => "enum IpAddr {\n    V4([u8; 4]),\n    V6([u8; 16]),\n}",
         SocketAddr => "enum SocketAddr {\n    V4(([u8; 4], u16)),\n    V6(([u8; 16], u16)),\n}",
+        SocketAddrV4 => "([u8; 4], u16)",
+        SocketAddrV6 => "([u8; 16], u16)",
         std::marker::PhantomData<String> => "struct PhantomData;",
     }
 }
@@ -107,7 +116,65 @@ fn types_of_other_crates() {
         chrono::Month => "String",
         url::Url => "String",
         bytes::Bytes => "Bytes",
+        Vec<uuid::Uuid> => "Vec<Bytes>",
+        HashMap<uuid::Uuid, url::Url> => "HashMap<Bytes, String>",
         (uuid::Uuid, chrono::NaiveDate, url::Url, NonZeroU8, bool) => "(Bytes, String, String, u8, bool)",
+    }
+}
+
+mod validating {
+    use super::*;
+    use isock::{sample, shape::Samples};
+
+    #[derive(Deserialize)]
+    #[serde(try_from = "String")]
+    struct Email;
+
+    impl TryFrom<String> for Email {
+        type Error = &'static str;
+        fn try_from(text: String) -> Result<Self, Self::Error> {
+            text.contains('@').then_some(Email).ok_or("an e-mail address has an @")
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(try_from = "u16")]
+    struct Port;
+
+    impl TryFrom<u16> for Port {
+        type Error = &'static str;
+        fn try_from(port: u16) -> Result<Self, Self::Error> {
+            (port >= 1024).then_some(Port).ok_or("reserved")
+        }
+    }
+
+    /// Each alone, and with something behind it that only a sample gets to.
+    #[test]
+    fn types_that_take_a_sample() {
+        let samples: Samples = [
+            sample!(Email, "a@b.c"),
+            sample!(Port, 4440u16),
+            sample!(semver::Version, "1.2.3"),
+            sample!(semver::VersionReq, ">=1.2"),
+        ]
+        .into();
+        macro_rules! prints {
+            ($($of:ty => $text:expr),* $(,)?) => {$(
+                let learnt = Tracer::with_samples(samples.clone()).trace::<$of>().unwrap();
+                assert_eq!(learnt.refusals, [], stringify!($of));
+                assert_eq!(learnt.shape.to_string(), $text);
+            )*};
+        }
+        prints! {
+            Email => "String",
+            Port => "u16",
+            semver::Version => "String",
+            semver::VersionReq => "String",
+            (Email, Port, semver::Version, semver::VersionReq, bool) =>
+                "(String, u16, String, String, bool)",
+            Vec<(Port, Option<Email>, i8)> => "Vec<(u16, Option<String>, i8)>",
+            BTreeMap<u8, (semver::Version, u8)> => "HashMap<u8, (String, u8)>",
+        }
     }
 }
 
@@ -270,6 +337,12 @@ mod recursion {
     }
     #[derive(Deserialize)]
     #[allow(dead_code)]
+    struct Map {
+        by_key: HashMap<u8, Option<Box<Map>>>,
+        pair: Box<(Vec<Map>, u8)>,
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
     struct Grow {
         result: Result<Box<Grow>, String>,
     }
@@ -284,6 +357,7 @@ mod recursion {
             Forest => "struct Forest(Vec<Forest>);",
             Bare => "type Part = Vec<Part>;",
             Option<Bare> => "Option<Part>\n\ntype Part = Vec<Part>;",
+            Map => "struct Map {\n    by_key: HashMap<u8, Option<Map>>,\n    pair: (Vec<Map>, u8),\n}",
             Grow => "struct Grow {\n    result: Result<Grow, String>,\n}",
             Expr => "\
 enum Expr {

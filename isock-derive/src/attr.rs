@@ -9,7 +9,8 @@ use crate::{
     errors::Errors,
     words::{listed, nearest},
 };
-use proc_macro2::TokenTree;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{
     ext::IdentExt,
     parse::{Parse, ParseStream},
@@ -35,6 +36,19 @@ pub(crate) struct Settings {
     pub(crate) krate: Option<Path>,
     /// `max_input = 1 << 20` and the like.
     pub(crate) bounds: Bounds,
+    /// `example = "hi"` and the like.
+    pub(crate) values: Values,
+}
+
+/// Values of the action's types; whatever is no expression is for the compiler to say.
+#[derive(Default)]
+pub(crate) struct Values {
+    /// `example = "hi"`
+    pub(crate) input: Option<TokenStream>,
+    /// `example_output = 7`
+    pub(crate) output: Option<TokenStream>,
+    /// `samples = isock::sample!(Email, "a@b.c")`
+    pub(crate) samples: Option<TokenStream>,
 }
 
 /// What one call may cost, in bytes.
@@ -187,6 +201,9 @@ impl Reader<'_> {
             Key::DecodeBudget => {
                 self.settings.bounds.decode_budget = Some(self.unquoted(key, input)?);
             }
+            Key::Example => self.settings.values.input = Some(expression(input)?),
+            Key::ExampleOutput => self.settings.values.output = Some(expression(input)?),
+            Key::Samples => self.settings.values.samples = Some(expression(input)?),
         }
         Ok(())
     }
@@ -227,6 +244,21 @@ fn typed<T: Parse>(key: Key, input: ParseStream) -> Result<T> {
     let message =
         |error: Error| Error::new(error.span(), format!("`{}` takes {}", key.name(), key.takes()));
     input.parse().map_err(message)
+}
+
+/// Reads an expression of any kind. `syn` knows a few kinds here, and of those where they end; the
+/// others, arrays and blocks for two, end at the next comma.
+fn expression(input: ParseStream) -> Result<TokenStream> {
+    let ahead = input.fork();
+    let is_known = ahead.parse::<Expr>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,]));
+    if is_known {
+        return Ok(input.parse::<Expr>()?.into_token_stream());
+    }
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    Ok(tokens)
 }
 
 /// Reads a path as in `use`, bare or quoted as serde wants it.
@@ -286,11 +318,14 @@ enum Key {
     MaxInput,
     MaxOutput,
     DecodeBudget,
+    Example,
+    ExampleOutput,
+    Samples,
     Crate,
 }
 
 impl Key {
-    const NAMES: [&'static str; 10] = [
+    const NAMES: [&'static str; 13] = [
         "input",
         "output",
         "error",
@@ -300,10 +335,13 @@ impl Key {
         "max_input",
         "max_output",
         "decode_budget",
+        "example",
+        "example_output",
+        "samples",
         "crate",
     ];
 
-    const ALL: [Key; 10] = [
+    const ALL: [Key; 13] = [
         Key::Input,
         Key::Output,
         Key::Error,
@@ -313,6 +351,9 @@ impl Key {
         Key::MaxInput,
         Key::MaxOutput,
         Key::DecodeBudget,
+        Key::Example,
+        Key::ExampleOutput,
+        Key::Samples,
         Key::Crate,
     ];
 
@@ -335,6 +376,9 @@ impl Key {
             Key::MaxInput => "a number of bytes, as in `max_input = 1 << 20`",
             Key::MaxOutput => "a number of bytes, as in `max_output = 1 << 20`",
             Key::DecodeBudget => "a number of bytes, as in `decode_budget = 64 << 20`",
+            Key::Example => "a value of the input, as in `example = \"hello\"`",
+            Key::ExampleOutput => "a value of the output, as in `example_output = 7`",
+            Key::Samples => "samples of types, as in `samples = isock::sample!(Email, \"a@b.c\")`",
             Key::Crate => "the path of isock, as in `crate = reexported::isock`",
         }
     }

@@ -20,6 +20,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
     let pattern = pattern(action);
     let kind = kind(action);
     let bounds = bounds(&action.bounds);
+    let samples = samples(action);
     let docs = action.docs.expression().map(|docs| quote!(.docs(#docs)));
     quote! {
         #[automatically_derived]
@@ -33,6 +34,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
             type Kind = #kind;
             type Pattern = #pattern;
             const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #bounds;
+            #samples
         }
     }
 }
@@ -43,6 +45,40 @@ fn bounds(bounds: &Bounds) -> TokenStream {
     let max_output = bounds.max_output.iter().map(|bytes| quote!(.max_output(#bytes)));
     let budget = bounds.decode_budget.iter().map(|bytes| quote!(.decode_budget(#bytes)));
     max_input.chain(max_output).chain(budget).collect()
+}
+
+/// The function that gives values of the types, if any are stated. Examples come first, since the
+/// first value of a type is the one that tools show.
+fn samples(action: &Action) -> TokenStream {
+    let private = &action.private;
+    let example = |of: TokenStream, value: &TokenStream| {
+        // At the value, where one of another type is to be reported.
+        let here = spanned(value);
+        let call = quote_spanned!(here=> #private::example::<#of>);
+        quote!(#call(#value))
+    };
+    let input = action.values.input.iter().map(|value| example(quote!(Self::Input), value));
+    let output = action.values.output.iter().map(|value| example(quote!(Self::Output), value));
+    let others = action.values.samples.iter().map(|value| {
+        let here = spanned(value);
+        let call = quote_spanned!(here=> #private::samples);
+        quote!(#call(#value))
+    });
+    let all: Vec<_> = input.chain(output).chain(others).collect();
+    if all.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        fn samples() -> #private::Samples {
+            #private::Samples::new() #(.and(&#all))*
+        }
+    }
+}
+
+/// Where the first token stands, for a call that is written around it.
+fn spanned(tokens: &TokenStream) -> Span {
+    let first = tokens.clone().into_iter().next().map(|token| token.span());
+    Span::call_site().located_at(first.unwrap_or_else(Span::call_site))
 }
 
 /// Input, output, error and item.
@@ -139,6 +175,22 @@ mod tests {
             }
         };
         assert_eq!(written.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn values_become_samples_and_examples_come_first() {
+        let written = derive(&parse_quote! {
+            #[action(samples = [a!(), b::<C, D>()], example = [1, 2], input = Text, name = "x")]
+            pub struct Echo;
+        });
+        let expected = quote! {
+            fn samples() -> ::isock::__private::Samples {
+                ::isock::__private::Samples::new()
+                    .and(&::isock::__private::example::<Self::Input>([1, 2]))
+                    .and(&::isock::__private::samples([a!(), b::<C, D>()]))
+            }
+        };
+        assert!(written.to_string().contains(&expected.to_string()), "{written}");
     }
 
     #[test]

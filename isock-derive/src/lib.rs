@@ -83,6 +83,9 @@ use syn::{parse_macro_input, DeriveInput};
 /// | [`stream`](#stream) | the type of the items that the handler sends on its way | no items |
 /// | [`name`](#name) | the name on the wire | the type's name |
 /// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
+/// | [`example`](#example-example_output-samples) | a value of the input | none |
+/// | [`example_output`](#example-example_output-samples) | a value of the output | none |
+/// | [`samples`](#example-example_output-samples) | values of types that occur in it | none |
 /// | [`crate`](#crate) | the path of isock | `::isock` |
 ///
 /// ## `input`, `output`, `error`
@@ -117,7 +120,8 @@ use syn::{parse_macro_input, DeriveInput};
 ///
 /// ## `name`
 ///
-/// At most 128 bytes, printable, without spaces. Neither the module nor the order of declarations
+/// At most 128 bytes, printable, without spaces, and not beginning with `isock.`: such names are
+/// kept for the actions that every server has. Neither the module nor the order of declarations
 /// matters to the wire, so both may change; to rename a type, keep its old name here.
 ///
 /// ```
@@ -157,6 +161,41 @@ use syn::{parse_macro_input, DeriveInput};
 /// pub struct Search;
 ///
 /// assert_eq!(Search::INFO.max_input, Some(256));
+/// ```
+///
+/// ## `example`, `example_output`, `samples`
+///
+/// What the action's types look like on the wire is learnt by letting them read made-up values. A
+/// type that refuses those, such as an e-mail address, a version or a port above 1023, needs a
+/// value that it takes; without one the action works, and what lies behind the type is *opaque*: a
+/// mismatch of two builds is not noticed there, and tools cannot show it.
+///
+/// `example` is such a value for the whole input, written as a caller may write it, and
+/// `example_output` one of the output; tools show them. `samples` are of types anywhere in the
+/// action, error and items included: one `isock::sample!`, an array of them, or what a function
+/// returns.
+///
+/// ```
+/// # use isock::{Action, Failure};
+/// use isock::sample;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// #[serde(try_from = "u16", into = "u16")]
+/// pub struct Port(u16);
+/// # impl TryFrom<u16> for Port {
+/// #     type Error = &'static str;
+/// #     fn try_from(port: u16) -> Result<Port, &'static str> {
+/// #         if port < 1024 { Err("reserved") } else { Ok(Port(port)) }
+/// #     }
+/// # }
+/// # impl From<Port> for u16 { fn from(port: Port) -> u16 { port.0 } }
+///
+/// #[derive(Action)]
+/// #[action(input = (String, Port), output = String, samples = sample!(Port, 4440u16))]
+/// #[action(example = ("example.org".to_owned(), Port(4440)), example_output = "open")]
+/// pub struct Probe;
+/// # assert_eq!(Probe::with(|_, _| Ok("open".into())).info().name, "Probe");
 /// ```
 ///
 /// ## `crate`

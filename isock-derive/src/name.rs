@@ -6,6 +6,9 @@ use syn::{ext::IdentExt, Ident, LitStr};
 /// The longest name of an action, in bytes.
 const MAX_NAME: usize = 128;
 
+/// Begins the names of the actions that every server has.
+const RESERVED: &str = "isock.";
+
 /// The name that was given, or else the type's own.
 pub(crate) fn choose(ident: &Ident, given: Option<LitStr>, errors: &mut Errors) -> String {
     let own = ident.unraw().to_string();
@@ -34,6 +37,10 @@ fn flaw(name: &str) -> Option<String> {
     if name.len() > MAX_NAME {
         return Some(format!("a name has at most {MAX_NAME} bytes; this one has {}", name.len()));
     }
+    if name.starts_with(RESERVED) {
+        let message = "is kept for built-in actions: begin the name with another word";
+        return Some(format!("`{RESERVED}` {message}"));
+    }
     let bad = name.chars().find(|&c| c.is_whitespace() || !printable(c))?;
     Some(format!("a name is printable and without spaces; {bad:?} is not: write `.`, `-` or `_`"))
 }
@@ -49,10 +56,14 @@ mod tests {
 
     #[test]
     fn a_name_is_short_and_printable() {
-        for name in ["Echo", "shop.place", "größe", "a'b\"c\\", &"x".repeat(128)] {
+        for name in
+            ["Echo", "shop.place", "isock", "isockets.a", "größe", "a'b\"c\\", &"x".repeat(128)]
+        {
             assert_eq!(flaw(name), None, "{name}");
         }
-        for name in ["", "a b", "a\tb", "a\u{a0}b", "a\u{200b}b", "a\0", &"x".repeat(129)] {
+        for name in
+            ["", "isock.ping", "a b", "a\tb", "a\u{a0}b", "a\u{200b}b", "a\0", &"x".repeat(129)]
+        {
             assert!(flaw(name).is_some(), "{name:?}");
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     ast::{Form, Subject},
-    attr::{Bounds, Kind},
+    attr::{Bounds, Kind, Values},
     docs::Docs,
     errors::Errors,
     name,
@@ -38,6 +38,8 @@ pub(crate) struct Action<'a> {
     pub(crate) kind: Kind,
     /// What one call may cost.
     pub(crate) bounds: Bounds,
+    /// Values of its types.
+    pub(crate) values: Values,
 }
 
 /// What the caller sends.
@@ -62,7 +64,22 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
     let name = name::choose(ident, settings.name, errors);
     let kind = settings.kind.unwrap_or(Kind::Once);
     let bounds = settings.bounds;
-    Action { ident, generics, private, name, docs, input, output, error, item, kind, bounds }
+    // Of a type that had to be replaced they are no values.
+    let values = if errors.count() == 0 { settings.values } else { Values::default() };
+    Action {
+        ident,
+        generics,
+        private,
+        name,
+        docs,
+        input,
+        output,
+        error,
+        item,
+        kind,
+        bounds,
+        values,
+    }
 }
 
 /// The path of isock's private module.

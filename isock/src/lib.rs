@@ -148,6 +148,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What travels
+//!
+//! isock learns what a type looks like on the wire by letting its `Deserialize` read made-up values.
+//! So two builds that disagree are told where, in words, and types that postcard cannot carry are
+//! refused when they are registered. A type that refuses made-up values takes a [`sample!`]; see
+//! [`shape`].
+//!
 //! # Features
 //!
 //! `derive`, on by default: [`derive@Action`]. Without it, implement [`trait@Action`] by hand.
@@ -197,7 +204,12 @@ pub use wire::Ran;
 /// What the derive's output names. No part of the public API: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::action::*;
+    pub use crate::action::{
+        check::Member,
+        example::{example, samples},
+        *,
+    };
+    pub use crate::shape::Samples;
     pub use std::{string::String, vec::Vec};
 }
 

@@ -67,10 +67,15 @@ impl Router {
 
     /// What is registered, by name.
     pub(crate) fn infos(&self) -> Vec<Info> {
-        let mut infos: Vec<Info> =
-            self.read().values().map(|entry| entry.registration.info()).collect();
-        infos.sort_by_key(|info| info.name);
-        infos
+        self.registrations().iter().map(Registration::info).collect()
+    }
+
+    /// What is registered, by name.
+    pub(crate) fn registrations(&self) -> Vec<Registration> {
+        let table = self.read();
+        let mut all: Vec<_> = table.values().map(|entry| entry.registration.clone()).collect();
+        all.sort_by_key(|registration| registration.info().name);
+        all
     }
 
     /// Those of `required` that are not registered.

@@ -4,7 +4,10 @@
 
 mod api;
 mod bytes;
+pub(crate) mod check;
 mod context;
+mod describe;
+pub(crate) mod example;
 mod failure;
 mod handle;
 mod info;
@@ -17,8 +20,10 @@ mod shapes;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
+pub use check::{CheckError, Mistake};
 pub(crate) use context::Decoding;
 pub use context::{CallInfo, Context};
+pub use describe::{ActionDescription, Description, PartDescription};
 pub use failure::Failure;
 pub use handle::Handle;
 pub(crate) use info::RESERVED;
@@ -33,6 +38,7 @@ pub use registration::Registration;
 pub use send_as::SendAs;
 pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
 
+use crate::shape::Samples;
 use std::fmt::{Debug, Display};
 
 /// A named operation with typed input, output and error; usually derived.
@@ -65,6 +71,13 @@ pub trait Action: Sized + 'static {
     type Pattern: Pattern;
     /// Name and documentation.
     const INFO: Info;
+
+    /// Values of its types. For types that refuse made-up values, so that what the action looks
+    /// like on the wire can be learnt past them; and the first one of its input or output is what
+    /// tools show as an example. Client and server learn the same, since both have the action.
+    fn samples() -> Samples {
+        Samples::new()
+    }
 
     /// Binds a handler to the action: the registration stub, a value that a server takes before
     /// or while serving.

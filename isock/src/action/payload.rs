@@ -1,7 +1,7 @@
 //! What can travel.
 
 use crate::{
-    shape::{Learnt, RoundtripError, Tracer},
+    shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder},
 };
 use serde::{de::DeserializeOwned, Serialize};
@@ -19,7 +19,9 @@ pub trait Payload: Sized + Send + 'static {
     #[doc(hidden)]
     fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError>;
     #[doc(hidden)]
-    fn learn() -> Result<Learnt, RoundtripError>;
+    fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
+    #[doc(hidden)]
+    fn check(samples: &Samples) -> Result<Learnt, RoundtripError>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -32,12 +34,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
         guard::decode(bytes, limits)
     }
 
-    fn learn() -> Result<Learnt, RoundtripError> {
+    fn learn(samples: &Samples) -> Result<Learnt, RoundtripError> {
         // What `Serialize` writes is checked where tests run; shipped programs start sooner.
         if cfg!(debug_assertions) {
-            Tracer::new().check_roundtrip::<T>()
+            Self::check(samples)
         } else {
-            Ok(Tracer::new().trace::<T>()?)
+            Ok(Tracer::with_samples(samples.clone()).trace::<T>()?)
         }
+    }
+
+    fn check(samples: &Samples) -> Result<Learnt, RoundtripError> {
+        Tracer::with_samples(samples.clone()).check_roundtrip::<T>()
     }
 }

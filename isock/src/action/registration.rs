@@ -1,6 +1,9 @@
 //! The registration stub: an action bound to its handler.
 
-use super::{shapes_of, Action, CallInfo, Context, Failure, Info, Payload, Shapes, Uncarried};
+use super::{
+    shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Payload, Shapes,
+    Uncarried,
+};
 use crate::wire::{DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
 
@@ -58,9 +61,23 @@ impl Registration {
         self.info
     }
 
+    /// The action in full, for tools.
+    pub(crate) fn describe(&self) -> ActionDescription {
+        ActionDescription::new(&self.info, self.shapes)
+    }
+
     /// What its types look like on the wire, or why one of them cannot travel.
     pub(crate) fn shapes(&self) -> Result<&'static Shapes, &'static Uncarried> {
         self.shapes
+    }
+
+    /// Tells the developer what could not be learnt about its types; silent in shipped programs,
+    /// whose operator can do nothing about it.
+    pub(crate) fn tell_unknown(&self, log: &dyn Fn(&str)) {
+        let unknown = self.shapes.map(Shapes::unknown).unwrap_or_default();
+        for (part, why) in unknown.iter().filter(|_| cfg!(debug_assertions)) {
+            log(&format!("`{}`: its {part}: {why}", self.info.name));
+        }
     }
 
     pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// its type from the action (`run::<Square>(3)`); an unannotated `.collect()`, `.parse()?` or
 /// `.into()` does not: write `.collect::<Vec<_>>()`.
 #[diagnostic::on_unimplemented(
-    message = "the input has type `{T}`, and `{Self}` cannot be sent as one",
+    message = "a `{T}` is sent here, and `{Self}` cannot be sent as one",
     label = "expected `{T}`, `&{T}`, or a borrowed form of it",
     note = "the action is named, the input is passed: `client.run::<TheAction>(input)`"
 )]

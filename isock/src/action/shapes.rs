@@ -3,14 +3,14 @@
 //! Runs the user's `Deserialize` on made-up values, so a panic in there is kept here. Does not
 //! compare with a peer: that is the server's and the client's part.
 
-use super::{info::RESERVED, Action, Never, Payload};
-use crate::shape::{RoundtripError, Shape, ShapeError, ShapeHash};
+use super::{info::RESERVED, Action, Mistake, Never, Payload};
+use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
 use std::{
     any::TypeId,
     cell::Cell,
     collections::BTreeMap,
     hash::{Hash, Hasher},
-    panic::catch_unwind,
+    panic::{catch_unwind, AssertUnwindSafe},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -21,7 +21,8 @@ pub(crate) const PARTS: [&str; 5] = ["input", "output", "error", "item", "upload
 #[derive(Debug)]
 pub(crate) struct Shapes {
     hash: u64,
-    parts: [Option<Arc<Shape>>; PARTS.len()],
+    parts: [Part; PARTS.len()],
+    examples: [Option<Vec<u8>>; PARTS.len()],
 }
 
 /// A type of an action that postcard cannot carry.
@@ -35,7 +36,11 @@ type Known = Result<Shapes, Uncarried>;
 
 impl Shapes {
     /// Nothing is stated of the library's own actions: they are the same in every build.
-    pub(crate) const UNSTATED: Shapes = Shapes { hash: 0, parts: [const { None }; PARTS.len()] };
+    pub(crate) const UNSTATED: Shapes = Shapes {
+        hash: 0,
+        parts: [const { Part::Absent }; PARTS.len()],
+        examples: [const { None }; PARTS.len()],
+    };
 
     /// One number for all of them; 0 if it cannot be stated.
     pub(crate) fn hash(&self) -> u64 {
@@ -44,8 +49,32 @@ impl Shapes {
 
     /// In the order of [`PARTS`]; `None` for what the action does not have.
     pub(crate) fn parts(&self) -> [Option<&Shape>; PARTS.len()] {
-        self.parts.each_ref().map(Option::as_deref)
+        self.parts.each_ref().map(|part| Some(&part.learnt()?.shape))
     }
+
+    /// A value of each, encoded, in the order of [`PARTS`]; `None` where there is none.
+    pub(crate) fn examples(&self) -> [Option<&[u8]>; PARTS.len()] {
+        self.examples.each_ref().map(Option::as_deref)
+    }
+
+    /// What could not be learnt: the part, why, and what to do.
+    pub(crate) fn unknown(&self) -> Vec<(&'static str, String)> {
+        let parts = PARTS.into_iter().zip(&self.parts);
+        parts.flat_map(|(part, of)| of.unknown().into_iter().map(move |why| (part, why))).collect()
+    }
+}
+
+/// What a function says of each type of an action, in the order of [`PARTS`].
+macro_rules! of_each_part {
+    ($action:ident, $function:ident($samples:expr)) => {
+        [
+            $function::<$action::Input>($samples),
+            $function::<$action::Output>($samples),
+            $function::<$action::Error>($samples),
+            $function::<$action::Item>($samples),
+            $function::<$action::Upload>($samples),
+        ]
+    };
 }
 
 /// What was learnt about the types of `A`, or is now.
@@ -105,33 +134,67 @@ fn recall(id: TypeId, learn: fn() -> Known) -> &'static Known {
     known.get_or_init(learn)
 }
 
+/// All that is wrong with the types of `A`. Each is looked at anew and in full, whatever the build.
+pub(crate) fn mistakes_of<A: Action>() -> Vec<Mistake> {
+    let name = A::INFO.name;
+    let samples = quietly(A::samples).unwrap_or_default();
+    let parts = of_each_part!(A, checked(&samples));
+    let mut mistakes = Vec::new();
+    for (part, of) in PARTS.into_iter().zip(&parts) {
+        if let Part::Uncarried(why) = of {
+            mistakes.push(Mistake::Uncarried { name, part, why: why.clone() });
+        }
+        let unknown = of.unknown().into_iter();
+        mistakes.extend(unknown.map(|why| Mistake::Unknown { name, part, why }));
+    }
+    if let (Some(why), true) = (samples.flaw(), mistakes.is_empty()) {
+        let why = Box::new(why.into());
+        mistakes.push(Mistake::Uncarried { name, part: "samples", why });
+    }
+    mistakes
+}
+
+fn checked<P: Payload>(samples: &Samples) -> Part {
+    match TypeId::of::<P>() == TypeId::of::<Never>() {
+        true => Part::Absent,
+        false => judge(quietly(|| P::check(samples))),
+    }
+}
+
 fn learn<A: Action>() -> Known {
     if A::INFO.name.starts_with(RESERVED) {
         return Ok(Shapes::UNSTATED);
     }
-    let parts = [
-        part_of::<A::Input>(),
-        part_of::<A::Output>(),
-        part_of::<A::Error>(),
-        part_of::<A::Item>(),
-        part_of::<A::Upload>(),
+    // A panic leaves it without samples, which what they were for will say.
+    let samples = quietly(A::samples).unwrap_or_default();
+    let parts = of_each_part!(A, part_of(&samples));
+    let examples = [
+        samples.first::<A::Input>(),
+        samples.first::<A::Output>(),
+        samples.first::<A::Error>(),
+        samples.first::<A::Item>(),
+        samples.first::<A::Upload>(),
     ];
-    assemble(parts)
+    let shapes = assemble(parts, examples.map(|example| example.map(<[u8]>::to_vec)))?;
+    // Of one that was read while learning, the type itself has said why.
+    match samples.flaw() {
+        Some(why) => Err(Uncarried { part: "samples", why: Box::new(why.into()) }),
+        None => Ok(shapes),
+    }
 }
 
-fn assemble(learnt: [Part; PARTS.len()]) -> Known {
-    let mut parts = [const { None }; PARTS.len()];
-    let mut is_stated = true;
-    for (at, part) in learnt.into_iter().enumerate() {
-        match part {
-            Part::Absent => {}
-            Part::Stated(shape) => parts[at] = Some(shape),
-            Part::Unstated => is_stated = false,
-            Part::Uncarried(why) => return Err(Uncarried { part: PARTS[at], why }),
+fn assemble(parts: [Part; PARTS.len()], examples: [Option<Vec<u8>>; PARTS.len()]) -> Known {
+    for (part, of) in PARTS.into_iter().zip(&parts) {
+        if let Part::Uncarried(why) = of {
+            return Err(Uncarried { part, why: why.clone() });
         }
     }
-    let hash = ShapeHash::of_parts(&parts.each_ref().map(Option::as_deref)).get();
-    Ok(Shapes { hash: if is_stated { hash } else { 0 }, parts })
+    let is_stated = !parts.iter().any(|part| matches!(part, Part::Unstated(_)));
+    let mut shapes = Shapes { hash: 0, parts, examples };
+    if is_stated {
+        shapes.hash = ShapeHash::of_parts(&shapes.parts()).get();
+    }
+    Ok(shapes)
 }
 
 /// What is known of one type.
@@ -139,35 +202,70 @@ fn assemble(learnt: [Part; PARTS.len()]) -> Known {
 enum Part {
     /// The action has no such part.
     Absent,
-    Stated(Arc<Shape>),
-    /// It could not be learnt, and may be sent all the same.
-    Unstated,
+    Stated(Arc<Learnt>),
+    /// It could not be learnt, for this reason, and may be sent all the same.
+    Unstated(Arc<str>),
     Uncarried(Box<RoundtripError>),
 }
 
-/// What is known of `P`, learnt with the first action that has it.
-fn part_of<P: Payload>() -> Part {
+impl Part {
+    fn learnt(&self) -> Option<&Learnt> {
+        match self {
+            Part::Stated(learnt) => Some(learnt),
+            Part::Absent | Part::Unstated(_) | Part::Uncarried(_) => None,
+        }
+    }
+
+    fn unknown(&self) -> Vec<String> {
+        match self {
+            Part::Stated(learnt) => learnt.refusals.iter().map(ToString::to_string).collect(),
+            Part::Unstated(why) => vec![why.to_string()],
+            Part::Absent | Part::Uncarried(_) => Vec::new(),
+        }
+    }
+}
+
+/// What is known of `P`: learnt with the first action that has it, unless an action has samples,
+/// which others need not have.
+fn part_of<P: Payload>(samples: &Samples) -> Part {
     type Types = Mutex<BTreeMap<TypeId, Arc<OnceLock<Part>>>>;
     static TYPES: Types = Mutex::new(BTreeMap::new());
     let id = TypeId::of::<P>();
     if id == TypeId::of::<Never>() {
         return Part::Absent;
     }
+    if !samples.is_empty() {
+        return judge(quietly(|| P::learn(samples)));
+    }
     let mut table = TYPES.lock().unwrap_or_else(PoisonError::into_inner);
     let part = Arc::clone(table.entry(id).or_default());
     drop(table);
-    part.get_or_init(|| match catch_unwind(P::learn) {
-        Ok(Ok(learnt)) => Part::Stated(Arc::new(learnt.shape)),
+    part.get_or_init(|| judge(quietly(|| P::learn(samples)))).clone()
+}
+
+/// `None` stands for a panic.
+fn judge(learnt: Option<Result<Learnt, RoundtripError>>) -> Part {
+    match learnt {
+        Some(Ok(learnt)) => Part::Stated(Arc::new(learnt)),
         // Postcard carries it; only the shape is out of bounds.
-        Ok(Err(RoundtripError::Shape(ShapeError::TooLarge { .. }))) => Part::Unstated,
-        Ok(Err(why)) => Part::Uncarried(Box::new(why)),
+        Some(Err(why @ RoundtripError::Shape(ShapeError::TooLarge { .. }))) => {
+            Part::Unstated(why.to_string().into())
+        }
+        Some(Err(why)) => Part::Uncarried(Box::new(why)),
+        None => Part::Unstated("its `Deserialize` or `Serialize` panics on a made-up value".into()),
+    }
+}
+
+/// What the user's code returns, or `None` if it panics.
+fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => Some(value),
         Err(panic) => {
             // What was thrown is the user's, and may throw again when it is dropped.
             std::mem::forget(panic);
-            Part::Unstated
+            None
         }
-    })
-    .clone()
+    }
 }
 
 #[cfg(test)]

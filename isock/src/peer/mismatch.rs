@@ -145,6 +145,10 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
 fn told(call: &RawCall, problem: Problem, pair: Pair, answer: RawResult) -> Problem {
     let theirs = match answer {
         Ok(RawReply::Value(bytes)) => shapes_in(&bytes, call.decoding()),
+        Err(silent) if silent.kind() == ProblemKind::UnknownAction => {
+            return problem
+                .with_detail("the server does not tell its types: its reflection is off");
+        }
         _ => None,
     };
     let Some(theirs) = theirs else {

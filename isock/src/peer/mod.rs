@@ -8,6 +8,7 @@ mod backoff;
 mod call;
 mod channel;
 mod connection;
+mod described;
 mod mismatch;
 mod raw;
 mod request;
@@ -24,12 +25,19 @@ pub use state::Session;
 #[cfg(unix)]
 use crate::credentials::Credentials;
 use crate::{
-    action::{Action, Api, ItsOwnInput, OneReply, SendAs},
+    action::{Action, Api, Description, ItsOwnInput, Never, OneReply, SendAs, Unary},
     address::Address,
     builtin,
-    error::{CallError, ExpectError, Problem},
+    error::{CallError, ExpectError, Problem, ProblemKind},
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Why a server does not have a built-in action.
+const SILENT: &str = "its reflection is off, or it is of an older version";
 
 /// What [`run`](Peer::run) gives for the action `A`.
 pub type CallResult<A> = Result<<A as Action>::Output, CallError<<A as Action>::Error>>;
@@ -185,17 +193,69 @@ impl Peer {
     /// With the names that it lacks; or if it could not be asked.
     pub fn expect<S: Api>(&self, set: S) -> Result<(), ExpectError> {
         let _ = set;
-        let names = match self.run::<builtin::Actions>(()) {
-            Ok(names) => names,
-            Err(CallError::Call(problem)) => return Err(problem.into()),
-            Err(CallError::Action(never)) => match never {},
-        };
+        let names = self.ask::<builtin::Actions>((), self.channel().options.timeout)?;
         let lacks = |name: &&str| !names.iter().any(|has| has == name);
         let missing: Vec<_> = S::ACTIONS.iter().map(|info| info.name).filter(lacks).collect();
         if missing.is_empty() {
             Ok(())
         } else {
             Err(ExpectError::Missing(missing))
+        }
+    }
+
+    /// Asks the server what it offers: its actions with documentation, kinds, types and limits, by
+    /// name. A value for tools, which prints as a text for people.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// /// Counts the letters.
+    /// #[derive(Action)]
+    /// #[action(input = String, output = usize, kind = read)]
+    /// struct Length;
+    ///
+    /// let server = Server::in_memory().on::<Length>(|text, _| Ok(text.len())).spawn()?;
+    /// let description = server.client().describe()?;
+    /// assert_eq!(description.action("Length").unwrap().summary(), "Counts the letters.");
+    /// println!("{description}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it does not say by the client's timeout, or its
+    /// [`reflection`](crate::ServerBuilder::reflection) is off.
+    pub fn describe(&self) -> Result<Description, Problem> {
+        let began = Instant::now();
+        let actions = described::all(|after| {
+            let left = self.channel().options.timeout.saturating_sub(began.elapsed());
+            self.ask::<builtin::Describe>(after, left)
+        })?;
+        Ok(Description { name: self.channel().name(), actions })
+    }
+
+    /// Calls the server and takes the time: through the connection, the dispatch and back, with an
+    /// action that does nothing.
+    ///
+    /// # Errors
+    /// If it does not answer by the client's timeout, or its
+    /// [`reflection`](crate::ServerBuilder::reflection) is off.
+    pub fn ping(&self) -> Result<Duration, Problem> {
+        let began = Instant::now();
+        self.ask::<builtin::Ping>((), self.channel().options.timeout)?;
+        Ok(began.elapsed())
+    }
+
+    /// Calls a built-in action.
+    fn ask<A>(&self, input: impl SendAs<A::Input>, within: Duration) -> Result<A::Output, Problem>
+    where
+        A: Action<Error = Never, Pattern = Unary>,
+    {
+        match self.request::<A>(input).timeout(within).run() {
+            Ok(answer) => Ok(answer),
+            Err(CallError::Action(never)) => match never {},
+            Err(CallError::Call(problem)) => Err(match problem.kind() {
+                ProblemKind::UnknownAction => problem.with_detail(SILENT),
+                _ => problem,
+            }),
         }
     }
 

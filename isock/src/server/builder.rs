@@ -31,6 +31,7 @@ pub struct ServerBuilder {
     log: Log,
     hide_failures: bool,
     workers: usize,
+    reflection: bool,
     in_memory: bool,
     on_connect: Option<Hook>,
     on_disconnect: Option<Hook>,
@@ -47,6 +48,7 @@ impl ServerBuilder {
             log: standard_log(),
             hide_failures: false,
             workers: WORKERS,
+            reflection: true,
             in_memory: false,
             on_connect: None,
             on_disconnect: None,
@@ -177,6 +179,27 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether callers may ask what this server has; they may unless it is set to `false`.
+    ///
+    /// Reflection is the built-in actions, whose names begin with `isock.`: what
+    /// [`Client::describe`](crate::Peer::describe), [`Client::expect`](crate::Peer::expect) and
+    /// [`Client::ping`](crate::Peer::ping) call, what tools live on, and what puts a mismatch of
+    /// two builds in words. Without it they are unknown actions, and a mismatch still fails before
+    /// anything runs, without the words.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(output = u64)] struct Count;
+    /// let server = Server::in_memory().reflection(false).on::<Count>(|(), _| Ok(1)).spawn()?;
+    /// assert!(server.client().describe().is_err());
+    /// assert_eq!(server.client().run::<Count>(())?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reflection(mut self, allowed: bool) -> Self {
+        self.reflection = allowed;
+        self
+    }
+
     /// Keeps the text of every [`Failure`](crate::Failure) in the log, and tells callers only that
     /// the handler failed. Declared errors travel as before.
     pub fn hide_failures(mut self) -> Self {
@@ -214,6 +237,9 @@ impl ServerBuilder {
         if !missing.is_empty() {
             return Err(ServeError::Missing(missing));
         }
+        for registration in self.router.registrations() {
+            registration.tell_unknown(&*self.log);
+        }
         Server::new(Parts {
             router: Arc::new(self.router),
             addresses: self.addresses,
@@ -223,6 +249,7 @@ impl ServerBuilder {
             workers: self.workers,
             on_connect: self.on_connect,
             on_disconnect: self.on_disconnect,
+            reflection: self.reflection,
         })
     }
 

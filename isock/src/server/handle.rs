@@ -46,6 +46,7 @@ pub(super) struct Parts {
     pub(super) workers: usize,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
+    pub(super) reflection: bool,
 }
 
 /// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
@@ -55,6 +56,7 @@ pub struct Stopper {
     router: Arc<Router>,
     addresses: Arc<[Address]>,
     connections: Connections,
+    log: Log,
 }
 
 /// A server that runs on a thread of its own.
@@ -93,10 +95,12 @@ impl Server {
         for address in &parts.addresses {
             listeners.extend(bind(address).map_err(|why| ServeError::of_bind(address, why))?);
         }
-        register_builtins(&parts.router)?;
+        if parts.reflection {
+            register_builtins(&parts.router)?;
+        }
         let workers = Workers::new(parts.workers);
         let settings = Arc::new(Settings {
-            log: parts.log,
+            log: Arc::clone(&parts.log),
             hide_failures: parts.hide_failures,
             max_output: parts.limits.message,
             decoding: Decoding {
@@ -124,7 +128,8 @@ impl Server {
             EventLoop::new(config, account, listeners, service).map_err(ServeError::System)?;
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
-        let stopper = Stopper { remote, router: parts.router, addresses, connections };
+        let stopper =
+            Stopper { remote, router: parts.router, addresses, connections, log: parts.log };
         Ok(Server { event_loop, workers, account: accounted, stopper })
     }
 
@@ -162,6 +167,13 @@ impl Server {
 }
 
 fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
+    router.insert(builtin::Ping::with(|(), _| Ok(())))?;
+    let table = Arc::downgrade(router);
+    router.insert(builtin::Describe::with(move |after, _| {
+        let all = table.upgrade().map(|router| router.registrations()).unwrap_or_default();
+        let follow = all.iter().filter(|registration| *registration.info().name > *after);
+        Ok(builtin::page(follow.map(Registration::describe)))
+    }))?;
     let table = Arc::downgrade(router);
     router.insert(builtin::Actions::with(move |(), _| {
         let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
@@ -264,7 +276,9 @@ impl ServerHandle {
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return Err(RegisterError::Stopped { name });
         }
-        self.stopper.router.add(registration)
+        self.stopper.router.add(registration.clone())?;
+        registration.tell_unknown(&*self.stopper.log);
+        Ok(())
     }
 
     /// The same with a closure or a function.

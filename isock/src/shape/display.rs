@@ -11,7 +11,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
-use super::{Contents, Field, Node, NodeId, Shape, Variant};
+use super::normal::normalise;
+use super::{Contents, Field, Leaf, Node, NodeId, Shape, Variant};
 
 /// Text is cut here, in bytes: a few shared nodes can unfold to more than memory holds.
 const MAX_TEXT: usize = 256 * 1024;
@@ -39,8 +40,62 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Shapes that are shown together, so that a type that several of them have is shown once.
+pub(crate) struct Group {
+    /// The root is made up, and holds those of the group in order.
+    shape: Shape,
+    roots: Vec<NodeId>,
+    names: Names,
+}
+
+impl Group {
+    /// Shapes, and of each whether it says why parts of it are opaque.
+    pub(crate) fn of<'s>(shapes: impl Iterator<Item = (&'s Shape, bool)>) -> Group {
+        let mut nodes = vec![Node::Leaf(Leaf::Unit)];
+        let mut fields = Vec::new();
+        for (number, (shape, says_why)) in shapes.enumerate() {
+            let before = nodes.len();
+            let there = |id: NodeId| NodeId::new(before + id.index());
+            fields.push(Field { name: number.to_string(), node: there(shape.root()) });
+            nodes.extend(shape.nodes().iter().map(|node| {
+                let mut node = node.clone();
+                node.redirect(there);
+                match node {
+                    Node::Opaque(_) if !says_why => Node::Opaque(String::new()),
+                    node => node,
+                }
+            }));
+        }
+        nodes[0] = Node::Struct(String::new(), fields);
+        let shape = Shape { nodes: normalise(nodes, NodeId::new(0)) };
+        let roots = shape.node(shape.root()).children();
+        let names = Names::from(&shape, &roots);
+        Group { shape, roots, names }
+    }
+
+    /// The shape with this number, as it is written where it is used.
+    pub(crate) fn expression(&self, number: usize) -> String {
+        let mut text = self.text();
+        text.expression(self.roots[number]);
+        text.out
+    }
+
+    /// Each named type.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = String> + '_ {
+        self.names.defined.iter().map(|id| {
+            let mut text = self.text();
+            text.definition(*id);
+            text.out
+        })
+    }
+
+    fn text(&self) -> Text<'_> {
+        Text { shape: &self.shape, names: &self.names, out: String::new(), limit: MAX_TEXT }
+    }
+}
+
 /// A name as it is, or quoted and escaped when it is no identifier.
-pub(super) fn printable(name: &str) -> Cow<'_, str> {
+pub(crate) fn printable(name: &str) -> Cow<'_, str> {
     let mut chars = name.chars();
     let starts = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if starts && chars.all(|c| c.is_alphanumeric() || c == '_') {
@@ -58,9 +113,13 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(shape: &Shape) -> Names {
+        Names::from(shape, &[shape.root()])
+    }
+
+    fn from(shape: &Shape, roots: &[NodeId]) -> Names {
         let mut names = Names { defined: Vec::new(), of: HashMap::new() };
         let mut taken = Taken::default();
-        let mut ahead = VecDeque::from([shape.root()]);
+        let mut ahead: VecDeque<NodeId> = roots.iter().copied().collect();
         let mut heights = HashMap::new();
         while let Some(from) = ahead.pop_front() {
             let mut found = Vec::new();

@@ -51,6 +51,7 @@ mod tests;
 
 pub use codec::{ShapeDecodeError, MAX_ENCODED, MAX_NAME, MAX_NODES};
 pub use diff::{diff, Difference, DifferenceKind};
+pub(crate) use display::{printable, Group};
 pub use error::ShapeError;
 pub use hash::ShapeHash;
 pub use roundtrip::{check_roundtrip, RoundtripError};

@@ -93,6 +93,13 @@ impl Tracer {
     }
 }
 
+/// Whether a value is written as the shape says.
+pub(super) fn fits(shape: &Shape, value: &(impl Serialize + ?Sized)) -> Result<(), String> {
+    let root = Link { from: None, step: Step::Inside, shape };
+    let agree = Agree { shape, at: Some(shape.root()), link: &root };
+    value.serialize(agree).map_err(|disagreement| disagreement.problem)
+}
+
 fn there_and_back<T: Serialize + DeserializeOwned>(
     shape: &Shape,
     value: &T,

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::Serialize;
 
 use super::driver::{Answer, DriveError};
-use super::Leaf;
+use super::error::ShapeError;
+use super::roundtrip::fits;
+use super::{Leaf, Tracer};
 
 /// Values of the user's types, for types that refuse all built-in ones.
 ///
@@ -20,6 +22,9 @@ use super::Leaf;
 /// Samples are looked up by `std::any::type_name`, within this build only. serde
 /// does not name the content of a newtype struct or of a field with
 /// `deserialize_with`: give a sample of the type around those.
+///
+/// An action takes them as `#[action(samples = …)]`, so that both programs have the
+/// same ones; [`sample!`](crate::sample!) makes one, and an array of several is fine.
 ///
 /// ```
 /// use isock::shape::{Samples, Tracer};
@@ -49,6 +54,8 @@ struct Sample {
     type_name: &'static str,
     /// As postcard writes it, or why it cannot; told when the type is met.
     bytes: Result<Vec<u8>, String>,
+    /// Why the type cannot read it, where that was tried.
+    flaw: Option<String>,
 }
 
 impl Samples {
@@ -69,7 +76,26 @@ impl Samples {
     #[must_use]
     pub fn with_wire<T>(mut self, value: &(impl Serialize + ?Sized)) -> Samples {
         let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string());
-        self.samples.push(Sample { type_name: type_name::<T>(), bytes });
+        self.samples.push(Sample { type_name: type_name::<T>(), bytes, flaw: None });
+        self
+    }
+
+    /// The same, and tries whether a `T` can be read from it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_readable<T: DeserializeOwned>(self, value: &(impl Serialize + ?Sized)) -> Samples {
+        let mut samples = self.with_wire::<T>(value);
+        if let Some(sample) = samples.samples.last_mut() {
+            let alone = Samples { samples: vec![sample.clone()] };
+            sample.flaw = flaw_of::<T>(alone, value);
+        }
+        samples
+    }
+
+    /// Adds a value of a `T` that has been encoded already.
+    pub(crate) fn with_encoded<T>(mut self, bytes: Result<Vec<u8>, String>) -> Samples {
+        let flaw = bytes.as_ref().err().cloned();
+        self.samples.push(Sample { type_name: type_name::<T>(), bytes, flaw });
         self
     }
 
@@ -78,6 +104,24 @@ impl Samples {
     pub fn and(mut self, other: &Samples) -> Samples {
         self.samples.extend(other.samples.iter().cloned());
         self
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The first one of a `T`, as it is encoded.
+    pub(crate) fn first<T>(&self) -> Option<&[u8]> {
+        self.bytes(type_name::<T>(), 0).and_then(|bytes| bytes.as_deref().ok())
+    }
+
+    /// The first one that its own type cannot read.
+    pub(crate) fn flaw(&self) -> Option<ShapeError> {
+        self.samples.iter().find_map(|sample| {
+            let (type_name, problem) = (sample.type_name.to_owned(), sample.flaw.clone()?);
+            Some(ShapeError::BadSample { type_name, problem })
+        })
     }
 
     pub(super) fn has(&self, type_name: &str) -> bool {
@@ -90,6 +134,82 @@ impl Samples {
         let count = of_type().count();
         of_type().nth(turn.checked_rem(count)?).map(|sample| &sample.bytes)
     }
+}
+
+/// Why `value` is no sample of a `T`: it cannot be read, or it is written as something that only
+/// happens to be readable, such as an `i32` where the type reads a `u16`.
+fn flaw_of<T: DeserializeOwned>(
+    sample: Samples,
+    value: &(impl Serialize + ?Sized),
+) -> Option<String> {
+    let bytes = match sample.bytes(type_name::<T>(), 0)? {
+        Ok(bytes) => bytes.clone(),
+        Err(why) => return Some(why.clone()),
+    };
+    match Tracer::with_samples(sample).trace::<T>() {
+        Err(ShapeError::BadSample { problem, .. }) => return Some(problem),
+        // Told when an action is registered that has the type.
+        Err(_) => return None,
+        Ok(learnt) => {
+            if let Err(problem) = fits(&learnt.shape, value) {
+                return Some(problem);
+            }
+        }
+    }
+    match postcard::take_from_bytes::<T>(&bytes) {
+        Ok((_, [])) => None,
+        Ok(_) => Some("bytes are left over".to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+impl<const N: usize> From<[Samples; N]> for Samples {
+    fn from(several: [Samples; N]) -> Samples {
+        several.iter().fold(Samples::new(), |all, some| all.and(some))
+    }
+}
+
+impl From<Vec<Samples>> for Samples {
+    fn from(several: Vec<Samples>) -> Samples {
+        several.iter().fold(Samples::new(), |all, some| all.and(some))
+    }
+}
+
+/// A sample of a type: what a value of it looks like on the wire.
+///
+/// For a type that refuses made-up values, such as an e-mail address, a version or a port above
+/// 1023. The second argument is anything that serialises as the type does. It gives a
+/// [`Samples`](crate::shape::Samples), which an action takes:
+///
+/// ```
+/// use isock::{sample, Action};
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// #[serde(try_from = "String", into = "String")]
+/// pub struct Email(String);
+/// # impl TryFrom<String> for Email {
+/// #     type Error = &'static str;
+/// #     fn try_from(text: String) -> Result<Email, Self::Error> {
+/// #         if text.contains('@') { Ok(Email(text)) } else { Err("an address has an @") }
+/// #     }
+/// # }
+/// # impl From<Email> for String { fn from(email: Email) -> String { email.0 } }
+///
+/// #[derive(Action)]
+/// #[action(input = (Email, String), samples = sample!(Email, "a@b.c"))]
+/// pub struct Invite;
+/// # assert!(Invite::with(|_, _| Ok(())).info().name == "Invite");
+/// ```
+///
+/// The literal has the type's own form: `sample!(Port, 4440u16)`, since `4440` alone is an `i32` and
+/// goes as other bytes, which is refused. Several are an array, `samples = [sample!(…), sample!(…)]`, or what a function of the shared
+/// crate returns, `samples = crate::samples()`.
+#[macro_export]
+macro_rules! sample {
+    ($type:ty, $looks_like:expr $(,)?) => {
+        $crate::shape::Samples::new().with_readable::<$type>(&$looks_like)
+    };
 }
 
 /// How many refusals a place may answer before it is given up. Several times the

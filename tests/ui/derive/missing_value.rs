@@ -20,4 +20,8 @@ struct Stream;
 #[action(name, crate)]
 struct Name;
 
+#[derive(Action)]
+#[action(example, example_output =, samples)]
+struct Values;
+
 fn main() {}

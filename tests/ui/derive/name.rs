@@ -23,4 +23,8 @@ struct Long;
 #[derive(Action)]
 struct EchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEchoEcho;
 
+#[derive(Action)]
+#[action(name = "isock.ping")]
+struct Reserved;
+
 fn main() {}

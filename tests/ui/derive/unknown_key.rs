@@ -20,4 +20,8 @@ struct NotYet;
 #[action("Echo")]
 struct NoKey;
 
+#[derive(Action)]
+#[action(exmaple = 5, sample = isock::sample!(u8, 5u8))]
+struct Values;
+
 fn main() {}

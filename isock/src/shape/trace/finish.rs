@@ -186,9 +186,7 @@ fn cause(table: &Table, part: PartId) -> Option<&Refusal> {
 
 fn reason(refusal: Option<&Refusal>) -> String {
     match refusal {
-        Some(refusal) => {
-            limited(&format!("{} refused every value: {}", refusal.type_name, refusal.message))
-        }
+        Some(refusal) => limited(&refusal.in_words()),
         None => "not reached".to_owned(),
     }
 }

@@ -23,6 +23,7 @@ mod table;
 mod words;
 
 use std::any::type_name;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 
@@ -84,6 +85,21 @@ pub struct Refusal {
     pub type_name: String,
     /// What it said to the last value.
     pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at `{}`, {}", self.path, self.in_words())
+    }
+}
+
+impl Refusal {
+    /// Without the place, and without the path of the type: this travels.
+    fn in_words(&self) -> String {
+        let of = words::without_paths(&self.type_name);
+        let Refusal { message, .. } = self;
+        format!("{of} refuses every made-up value ({message}); give one: isock::sample!({of}, …)")
+    }
 }
 
 impl Tracer {
