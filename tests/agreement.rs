@@ -57,7 +57,7 @@ fn actions(server: ServerBuilder) -> ServerBuilder {
 fn tapped() -> (ServerHandle, Client, Tap) {
     let server = actions(Server::builder()).bind("127.0.0.1:0").and_then(Server::spawn);
     let server = server.expect("a server");
-    let tap = Tap::before(&server.address());
+    let tap = Tap::before(server.address());
     let client = Client::connect(tap.address()).expect("a client");
     (server, client, tap)
 }

@@ -2,7 +2,7 @@
 
 use isock::{
     wire::{HELLO_LEN, WELCOME_LEN},
-    Address,
+    IntoAddresses,
 };
 use std::{
     io::{Read, Write},
@@ -29,9 +29,10 @@ impl Tap {
     ///
     /// # Panics
     /// If it is no TCP address, or the system has no port.
-    pub fn before(server: &Address) -> Tap {
+    pub fn before(server: impl IntoAddresses) -> Tap {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
+        let server = server.into_addresses().expect("an address").remove(0);
         let server = server.socket().expect("a TCP address");
         let tap = Tap { address, sent: Heard::default(), answered: Heard::default() };
         let (sent, answered) = (tap.sent.clone(), tap.answered.clone());
