@@ -6,7 +6,7 @@ mod by_the_page;
 #[path = "shape_hashes/types.rs"]
 mod types;
 
-use isock::shape::{Shape, ShapeDecodeError, MAX_ENCODED, MAX_NAME, MAX_NODES};
+use isock::shape::{diff, Shape, ShapeDecodeError, MAX_ENCODED, MAX_NAME, MAX_NODES};
 use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -103,10 +103,12 @@ fn p133_the_page_is_enough_to_compute_a_hash() {
 
 #[test]
 fn what_is_not_compared_does_not_change_a_hash() {
-    let equal: [(&str, [Shape; 2]); 11] = [
+    let equal: [(&str, [Shape; 2]); 13] = [
         ("another module", [shape::<here::Order>(), shape::<elsewhere::Order>()]),
         ("another name", [shape::<here::Order>(), shape::<elsewhere::Purchase>()]),
         ("from either side", [shape::<Option<here::Even>>(), shape::<Option<here::EvenAgain>>()]),
+        ("tuples and arrays", [shape::<here::Left>(), shape::<here::Both>()]),
+        ("arrays and tuples", [shape::<here::Right>(), shape::<here::Both>()]),
         ("a newtype", [shape::<here::Meters>(), shape::<f64>()]),
         ("transparent", [shape::<here::Clear>(), shape::<f64>()]),
         ("a unit struct", [shape::<here::Nothing>(), shape::<()>()]),
@@ -118,6 +120,7 @@ fn what_is_not_compared_does_not_change_a_hash() {
     ];
     for (what, [a, b]) in equal {
         assert_eq!(a.hash(), b.hash(), "{what}\n{a}\n\n{b}");
+        assert_eq!(diff(&a, &b), [], "{what}");
     }
 }
 

@@ -38,18 +38,12 @@ impl Table {
     }
 
     pub fn hash(&self) -> u64 {
-        fnv(&self.clone().normal().encoded()).max(1)
+        fnv(&self.normal().encoded()).max(1)
     }
 
-    fn normal(mut self) -> Table {
-        loop {
-            self = self.merged();
-            let before = self.0.clone();
-            self.0.iter_mut().for_each(Plain::simplify);
-            if self.0 == before {
-                return self;
-            }
-        }
+    fn normal(&self) -> Table {
+        let merged = self.merged();
+        Table(merged.0.into_iter().map(Plain::simple).collect()).merged()
     }
 
     fn merged(&self) -> Table {
@@ -57,8 +51,8 @@ impl Table {
         let mut count = 0;
         loop {
             let mut known = BTreeMap::new();
-            let seen: Vec<Plain> =
-                self.0.iter().map(|node| node.clone().pointing(|id| classes[id])).collect();
+            let seen = |node: &Plain| node.clone().pointing(|id| classes[id]).simple();
+            let seen: Vec<Plain> = self.0.iter().map(seen).collect();
             for node in &seen {
                 let next = known.len();
                 known.entry(node.clone()).or_insert(next);
@@ -130,16 +124,15 @@ impl Plain {
         self
     }
 
-    fn simplify(&mut self) {
-        if self.between[0][0] != TUPLE {
-            return;
-        }
+    /// A tuple of equal parts as an array, and one without parts as a unit.
+    fn simple(self) -> Plain {
         match self.ids[..] {
-            [] => *self = Plain::new(UNIT),
+            _ if self.between[0][0] != TUPLE => self,
+            [] => Plain::new(UNIT),
             [first, _, ..] if self.ids.iter().all(|id| *id == first) => {
-                *self = Plain::new(ARRAY).id(first).with(varint(self.ids.len() as u64));
+                Plain::new(ARRAY).id(first).with(varint(self.ids.len() as u64))
             }
-            _ => {}
+            _ => self,
         }
     }
 }

@@ -126,6 +126,17 @@ pub mod here {
         pub value: u16,
     }
 
+    /// Two of its kind or none, which is said as a tuple and as an array in turns.
+    #[derive(Deserialize)]
+    pub struct Left(pub Option<Box<(Left, Right)>>);
+
+    #[derive(Deserialize)]
+    pub struct Right(pub Option<Box<[Left; 2]>>);
+
+    /// The same, said once.
+    #[derive(Deserialize)]
+    pub struct Both(pub Option<Box<(Both, Both)>>);
+
     #[derive(Deserialize)]
     pub struct Page<T> {
         pub items: Vec<T>,
