@@ -1,7 +1,14 @@
 //! Claims about two builds that disagree about an action's types.
 
-use isock::{Action, Client, Problem, ProblemKind, Ran, RegisterError, ServeError, Server};
-use isock_tests::actions::{Echo, Who};
+use isock::{
+    shape::{Shape, ShapeHash},
+    wire::{name_hash, RefusalCode},
+    Action, Client, Problem, ProblemKind, Ran, RegisterError, ServeError, Server,
+};
+use isock_tests::{
+    actions::{Echo, Who},
+    raw::{self, Raw},
+};
 use std::{
     sync::{
         atomic::{AtomicU32, Ordering},
@@ -214,6 +221,58 @@ fn equal_types_agree_whatever_their_names_and_modules() {
     let back = server.client().run::<moved::Renamed>(&sent).expect("the same types");
     assert_eq!((back.id, back.items[0].qty.as_str()), (7, "three"));
     assert_eq!(back.note.as_deref(), Some("soon"));
+}
+
+/// A call of `A` with this shape hash, and what it is answered with.
+fn raw_call<A: Action>(server: &isock::ServerHandle, shape: u64, input: &[u8]) -> raw::Frame {
+    let mut call = raw::call::<A>(0, 1, input);
+    call[24..32].copy_from_slice(&shape.to_le_bytes());
+    let mut peer = Raw::new(raw::connect(server.address()).expect("a connection"));
+    peer.shake_hands();
+    peer.send(&call);
+    peer.answer()
+}
+
+/// The encoded shapes that a server tells of `name`.
+fn told_of(server: &isock::ServerHandle, name: &str) -> Vec<Option<Vec<u8>>> {
+    let mut peer = Raw::new(raw::connect(server.address()).expect("a connection"));
+    peer.shake_hands();
+    let number = postcard::to_stdvec(&name_hash(name)).expect("a number");
+    peer.send(&raw::named_call("isock.shapes", 0, 1, &number));
+    postcard::from_bytes(&peer.answer().payload).expect("a list of shapes")
+}
+
+#[test]
+fn p135_another_hash_is_refused_with_the_own_one_before_the_input_is_read() {
+    let (server, ran) = server();
+    // No value of the type, which would be UNDECODABLE.
+    let refusal = raw_call::<there::Input>(&server, 4711, &[0xff]).refusal();
+    assert_eq!((refusal.code, refusal.ran), (RefusalCode::MISMATCH, Ran::No));
+    assert_eq!(refusal.text.len(), 16, "{}", refusal.text);
+    let hash = u64::from_str_radix(&refusal.text, 16).expect("a hash");
+
+    let with_it = raw_call::<there::Input>(&server, hash, &[0xff]).refusal();
+    assert_eq!(with_it.code, RefusalCode::UNDECODABLE, "a hash that is equal");
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+    let parts = told_of(&server, "Input");
+    let shapes: Vec<_> = parts.iter().map(decoded).collect();
+    let shapes: Vec<_> = shapes.iter().map(Option::as_ref).collect();
+    assert_eq!(ShapeHash::of_parts(&shapes).get(), hash, "what it tells has the hash it states");
+}
+
+fn decoded(part: &Option<Vec<u8>>) -> Option<Shape> {
+    part.as_ref().map(|bytes| Shape::decode(bytes).expect("a shape"))
+}
+
+#[test]
+fn p136_a_server_tells_its_shapes_by_the_number_of_a_name() {
+    let (server, _) = server();
+    let parts = told_of(&server, "Error");
+    let words = |part| decoded(part).map(|shape| shape.to_string());
+    let text = "enum Refused {\n    OutOfStock { left: u64 },\n}";
+    let told: Vec<_> = parts.iter().map(words).collect();
+    assert_eq!(told, [Some("u16".into()), Some("()".into()), Some(text.into()), None, None]);
+    assert_eq!(told_of(&server, "Nope"), []);
 }
 
 /// Wakes a thread.

@@ -340,6 +340,28 @@ Order.notes[]?: String here, u8 there"
     }
 
     #[test]
+    fn what_differs_as_a_whole_is_told_at_every_place() {
+        type Here = (u32, HashMap<u32, u32>, Vec<(u8, u8)>, [Option<(u8, u8)>; 2]);
+        type There = (u64, HashMap<u64, u64>, Vec<(u8, u8, u8)>, [Option<(u8, u8, u8)>; 2]);
+        assert_eq!(
+            differences::<Here, There>(),
+            "\
+value.0: u32 here, u64 there
+value.1{key}: u32 here, u64 there
+value.1[]: u32 here, u64 there
+value.2[]: 2 parts here, 3 parts there
+value.3[]?: 2 parts here, 3 parts there"
+        );
+        // One type in two places is one type: what differs inside is told once.
+        assert_eq!(
+            differences::<(v1::Item, Vec<v1::Item>), (v2::Item, Vec<v2::Item>)>(),
+            "\
+value.0: fields in the order sku, qty here, fields in the order qty, sku there
+value.0.qty: u32 here, String there"
+        );
+    }
+
+    #[test]
     fn two_types_of_one_name_are_told_apart_by_what_they_are() {
         mod other {
             #[derive(serde::Deserialize)]

@@ -6,6 +6,7 @@ pub mod hostile;
 pub mod memory;
 pub mod process;
 pub mod raw;
+pub mod tap;
 pub mod usage;
 pub mod waiting;
 pub mod witness;

@@ -14,6 +14,7 @@ pub struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static HELD_HERE: Cell<usize> = const { Cell::new(0) };
@@ -37,6 +38,11 @@ pub fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
+/// How often the whole program has asked for memory.
+pub fn requests() -> usize {
+    TAKEN.load(Relaxed)
+}
+
 /// What `work` returns, and the most bytes that this thread held for it at once.
 pub fn of_thread<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD_HERE.get();
@@ -47,6 +53,7 @@ pub fn of_thread<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 fn add(len: usize) {
+    TAKEN.fetch_add(1, Relaxed);
     let held = HELD.fetch_add(len, Relaxed).wrapping_add(len);
     PEAK.fetch_max(held, Relaxed);
     let here = HELD_HERE.get().wrapping_add(len);

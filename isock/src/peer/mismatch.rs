@@ -19,6 +19,9 @@ use std::{
 /// Pairs of builds that are remembered in words; one more empties the table.
 const MAX_REMEMBERED: usize = 128;
 
+/// A server may say so of types that are the same, for reasons of its own.
+const NO_DIFFERENCE: &str = "no difference is found in what the server says its types are";
+
 /// A call whose mismatch is told in words.
 #[derive(Debug)]
 pub(super) struct Explained {
@@ -189,7 +192,10 @@ fn differences(
             (None, Some(_)) => words.push(format!("{part}: none here, one there")),
         }
     }
-    words.join("; ")
+    match words.is_empty() {
+        true => NO_DIFFERENCE.to_owned(),
+        false => words.join("; "),
+    }
 }
 
 type Remembered = BTreeMap<Pair, Arc<str>>;
@@ -240,6 +246,12 @@ mod tests {
             Err(CallError::Call(problem)) => problem.detail().to_owned(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_server_that_refuses_its_own_types_is_told_of_in_words() {
+        let same = shapes_of::<Here>().expect("a type that can travel").parts();
+        assert_eq!(differences(same, same), NO_DIFFERENCE);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub const MAX_NAME: usize = 256;
 
 const VERSION: u8 = 1;
 const FIRST_LEAF: u8 = 1;
+const TUPLE: u8 = 35;
 
 /// Why bytes are not a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,10 +213,13 @@ pub(super) fn encode(nodes: &[Node]) -> Vec<u8> {
     writer.bytes
 }
 
-/// What distinguishes a node from others, its children aside.
+/// What distinguishes a node from others, its children aside: an array is a tuple here.
 pub(super) fn label(node: &Node) -> Vec<u8> {
     let mut writer = Writer { bytes: Vec::new(), with_ids: false };
-    writer.node(node);
+    match node {
+        Node::Array(_, len) => drop(writer.tag(TUPLE).varint(*len)),
+        other => writer.node(other),
+    }
     writer.bytes
 }
 
@@ -236,7 +240,7 @@ impl Writer {
             Node::Optional(inner) => self.tag(32).id(*inner),
             Node::Seq(element) => self.tag(33).id(*element),
             Node::Map(key, value) => self.tag(34).id(*key).id(*value),
-            Node::Tuple(parts) => self.tag(35).ids(parts),
+            Node::Tuple(parts) => self.tag(TUPLE).ids(parts),
             Node::Array(element, len) => self.tag(36).id(*element).varint(*len),
             Node::UnitStruct(name) => self.tag(37).name(name),
             Node::Newtype(name, inner) => self.tag(38).name(name).id(*inner),
@@ -336,7 +340,7 @@ impl Reader<'_> {
             32 => Node::Optional(self.id()?),
             33 => Node::Seq(self.id()?),
             34 => Node::Map(self.id()?, self.id()?),
-            35 => Node::Tuple(self.ids()?),
+            TUPLE => Node::Tuple(self.ids()?),
             36 => match (self.id()?, self.varint()?) {
                 (_, 0 | 1) => return Err(ShapeDecodeError::NotCanonical),
                 (element, len) => Node::Array(element, len),

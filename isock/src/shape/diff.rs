@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::mem::discriminant;
 
 use super::display::{printable, short, Names};
 use super::path::{shorten, At, Step, Trail, MAX_LISTED};
@@ -63,7 +64,8 @@ impl fmt::Display for Difference {
 ///
 /// Names of types and newtypes are not compared, as they are not in the hash. A
 /// pair of types is compared once, at the place where a search in breadth meets
-/// it first, so recursion ends and a type used in ten places is told of once.
+/// it first, so recursion ends and a type used in ten places is told of once. What
+/// differs as a whole, in its kind or its number of parts, is told at every place.
 /// After 64 differences the list ends with one of kind [`DifferenceKind::More`].
 pub fn diff(here: &Shape, there: &Shape) -> Vec<Difference> {
     let mut walk = Walk {
@@ -117,11 +119,27 @@ impl<'s> Walk<'s> {
         self.found.len() > MAX_LISTED || self.seen.len() > MAX_PAIRS || self.trail.len() > MAX_STEPS
     }
 
-    /// Puts a pair on the list unless it was there before.
+    /// Puts a pair on the list unless it was there before and each of its parts is compared
+    /// elsewhere.
     fn later(&mut self, at: At, here: NodeId, there: NodeId) {
         let (here, there) = (self.here.shape.content(here), self.there.shape.content(there));
-        if self.seen.len() <= MAX_PAIRS && self.seen.insert((here, there)) {
+        if self.seen.len() <= MAX_PAIRS
+            && (self.seen.insert((here, there)) || self.differ_as_a_whole(here, there))
+        {
             self.ahead.push_back((at, here, there));
+        }
+    }
+
+    /// Ends, however often it is asked for: each such pair is a difference, and those are counted.
+    fn differ_as_a_whole(&self, here: NodeId, there: NodeId) -> bool {
+        let (a, b) = (self.here.node(here), self.there.node(there));
+        match (Parts::of(a), Parts::of(b)) {
+            _ if is_unit(a) && is_unit(b) => false,
+            (Some(a), Some(b)) => a.len() != b.len(),
+            _ => match (a, b) {
+                (Node::Leaf(a), Node::Leaf(b)) => a != b,
+                _ => discriminant(a) != discriminant(b),
+            },
         }
     }
 

@@ -64,8 +64,8 @@ fn quotient(nodes: &[Node], classes: &[usize]) -> Vec<Node> {
 
 /// An array is a tuple of equal parts, and `()` a tuple of none.
 ///
-/// Equal parts may show only once nodes are merged, so this comes after merging
-/// and may make more nodes equal.
+/// Equal parts may show only once nodes are merged, so this comes after merging;
+/// an empty tuple may then be equal to a unit.
 fn tuples_to_plainer(nodes: &mut [Node]) -> bool {
     let mut changed = false;
     for node in nodes {
@@ -82,7 +82,8 @@ fn tuples_to_plainer(nodes: &mut [Node]) -> bool {
     changed
 }
 
-/// The class of each node; nodes share one when no walk tells them apart.
+/// The class of each node; nodes share one when no walk tells them apart, to which an
+/// array is a tuple of as many parts.
 fn classes(nodes: &[Node]) -> Vec<usize> {
     let mut partition = Partition::by_label(nodes);
     let mut parents: Vec<Vec<(usize, usize)>> = vec![Vec::new(); nodes.len()];
@@ -98,11 +99,28 @@ fn classes(nodes: &[Node]) -> Vec<usize> {
             .flat_map(|node| parents[*node].iter().copied())
             .collect();
         edges.sort_unstable();
+        // Arrays have the block at all positions or at none, so they part from tuples here
+        // and need no positions.
+        let throughout = throughout(nodes, &edges);
+        partition.split(throughout.iter().copied());
         for at_position in edges.chunk_by(|a, b| a.0 == b.0) {
-            partition.split(at_position.iter().map(|(_, parent)| *parent));
+            let hits = at_position.iter().map(|(_, parent)| *parent);
+            partition.split(hits.filter(|parent| throughout.binary_search(parent).is_err()));
         }
     }
     partition.class
+}
+
+/// Of the tuples and arrays that these edges come from, those that have no others; sorted.
+fn throughout(nodes: &[Node], edges: &[(usize, usize)]) -> Vec<usize> {
+    let mut parents: Vec<usize> = edges.iter().map(|(_, parent)| *parent).collect();
+    parents.sort_unstable();
+    let all = |parents: &&[usize]| match &nodes[parents[0]] {
+        Node::Array(..) => true,
+        Node::Tuple(parts) => parts.len() == parents.len(),
+        _ => false,
+    };
+    parents.chunk_by(|a, b| a == b).filter(all).map(|parents| parents[0]).collect()
 }
 
 struct Partition {

@@ -86,6 +86,8 @@ fn tangles() -> impl Strategy<Value = Vec<Node>> {
             1 => Just(Node::Leaf(Leaf::U8)),
             3 => id().prop_map(Node::Optional),
             3 => (id(), id()).prop_map(|(key, value)| Node::Map(key, value)),
+            2 => vec(id(), 2..4).prop_map(Node::Tuple),
+            2 => (id(), 2..4u64).prop_map(|(part, len)| Node::Array(part, len)),
         ];
         vec(node, count)
     })
@@ -98,7 +100,9 @@ fn kinds_of_nodes(nodes: &[Node]) -> usize {
     loop {
         let mut known = std::collections::BTreeMap::new();
         let class = |node: &Node| {
-            let below: Vec<usize> = node.children().iter().map(|id| classes[id.index()]).collect();
+            let times = if let Node::Array(_, len) = node { *len as usize } else { 1 };
+            let below: Vec<usize> =
+                node.children().repeat(times).iter().map(|id| classes[id.index()]).collect();
             let next = known.len();
             *known.entry((codec::label(node), below)).or_insert(next)
         };

@@ -1,0 +1,30 @@
+//! The same program, later: server or client.
+
+#[path = "new/actions.rs"]
+mod actions;
+#[path = "program.rs"]
+mod program;
+
+use actions::{Article, Purchase, Refused, State};
+use std::collections::BTreeMap;
+
+fn order() -> Purchase {
+    let item = Article { qty: "three".into(), sku: "pen".into(), size: (1, 2, 3) };
+    let notes = BTreeMap::from([("by".into(), Some("hand".into()))]);
+    Purchase {
+        id: 7,
+        customer: "Eve".into(),
+        items: vec![item],
+        state: State::Open,
+        notes,
+        code: [7; 5],
+    }
+}
+
+fn refused() -> Refused {
+    Refused::Closed
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::main()
+}
