@@ -206,7 +206,13 @@ impl RawCall {
     /// Wakes the future then, and has its connection read until then.
     fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<Link>) {
         let background = &self.channel.background;
-        self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker(), link);
+        let Some(timer) = &self.timer else {
+            self.timer = Some(background.timer(at, cx.waker(), link));
+            return;
+        };
+        if timer.set(at, cx.waker(), link) {
+            background.look_again();
+        }
     }
 
     /// One attempt.
@@ -220,7 +226,7 @@ impl RawCall {
         };
         self.made += 1;
         let call = NewCall { head, body: Arc::clone(&self.order.body) };
-        match link.start(call) {
+        match link.start(now, call) {
             Ok(started) => {
                 if started.corked {
                     link.watch_cork();
