@@ -1,8 +1,9 @@
 //! Sends calls that stayed behind to leave with others, when nobody waits for any of them.
 //!
 //! A call that is started while others are under way is written by whoever waits next. This is for
-//! the caller who goes off to do something else instead: a thread that looks every millisecond
-//! while calls are being started, sleeps when none are, and ends after ten seconds.
+//! the caller who goes off to do something else instead: one thread for all connections of the
+//! process, that looks every millisecond while calls are being started, sleeps when none are, and
+//! ends after a second of that.
 
 use super::link::Link;
 use std::{
@@ -16,97 +17,104 @@ use std::{
 
 /// A call stays behind for at most about this long.
 const TICK: Duration = Duration::from_millis(1);
-/// Sleeps after this many looks that found nothing.
+/// A connection is left alone after this many looks that found nothing.
 const QUIET: u32 = 20;
-/// Ends after sleeping for this long.
-const IDLE: Duration = Duration::from_secs(10);
+/// The thread ends after sleeping for this long.
+const IDLE: Duration = Duration::from_secs(1);
 
-/// The thread of one connection, if it has one.
-#[derive(Debug, Default)]
-pub(super) struct Corker {
-    /// The thread will look within a tick: nobody need wake it.
-    looking: AtomicBool,
+static CORKER: Corker = Corker {
+    state: Mutex::new(State { running: false, watched: Vec::new() }),
+    changed: Condvar::new(),
+};
+
+struct Corker {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
 struct State {
     running: bool,
+    watched: Vec<Watched>,
+}
+
+struct Watched {
     link: Weak<Link>,
+    quiet: u32,
+}
+
+/// Whether the thread looks at a connection: within a tick, so that nobody need wake it.
+#[derive(Debug, Default)]
+pub(super) struct Looking(AtomicBool);
+
+/// Makes sure that what stays behind on this connection is sent.
+#[inline]
+pub(super) fn watch(link: &Arc<Link>) {
+    if !link.looking().0.load(Ordering::Acquire) {
+        CORKER.watch(link);
+    }
 }
 
 impl Corker {
-    /// Makes sure that what stays behind on this connection is sent.
-    pub(super) fn watch(self: &Arc<Self>, link: &Arc<Link>) {
-        if self.looking.swap(true, Ordering::SeqCst) {
+    fn watch(&'static self, link: &Arc<Link>) {
+        if link.looking().0.swap(true, Ordering::SeqCst) {
             return;
         }
         let mut state = self.lock();
-        state.link = Arc::downgrade(link);
+        state.watched.push(Watched { link: Arc::downgrade(link), quiet: 0 });
         if state.running {
             drop(state);
             return self.changed.notify_all();
         }
-        let this = Arc::clone(self);
         let thread = thread::Builder::new().name("isock-cork".into());
-        state.running = thread.spawn(move || this.work()).is_ok();
+        state.running = thread.spawn(|| self.work()).is_ok();
         if !state.running {
             // No thread to look: nothing stays behind.
+            state.watched.clear();
             drop(state);
-            self.looking.store(false, Ordering::Release);
+            link.looking().0.store(false, Ordering::Release);
             link.uncork();
         }
     }
 
-    /// The connection is gone: the thread, if there is one, has nothing left to wait for.
-    pub(super) fn end(&self) {
-        let _state = self.lock();
-        self.looking.store(true, Ordering::SeqCst);
-        self.changed.notify_all();
-    }
-
     fn work(&self) {
-        let mut quiet = 0;
-        loop {
+        while self.wait_for_work() {
             thread::park_timeout(TICK);
-            let Some(found) = self.look() else { return };
-            quiet = if found { 0 } else { quiet + 1 };
-            if quiet >= QUIET {
-                if !self.sleep() {
-                    return;
-                }
-                quiet = 0;
-            }
+            let watched = std::mem::take(&mut self.lock().watched);
+            // Not under the lock: a connection that is dropped here says its last words.
+            let mut still = watched;
+            still.retain_mut(Watched::look);
+            self.lock().watched.append(&mut still);
         }
     }
 
-    /// Sends what stayed behind, and says whether there was anything; `None` if the connection is
-    /// gone.
-    fn look(&self) -> Option<bool> {
-        let link = self.lock().link.upgrade()?;
-        Some(link.uncork())
-    }
-
-    /// Waits to be needed; false if it is not needed any more.
-    fn sleep(&self) -> bool {
-        self.looking.store(false, Ordering::SeqCst);
-        // A call may have stayed behind between the last look and the line above.
-        if self.look().is_none() {
-            return false;
-        }
+    /// Sleeps while there is nothing to look at; false if nothing comes.
+    fn wait_for_work(&self) -> bool {
         let state = self.lock();
-        let idle = |_: &mut State| !self.looking.load(Ordering::Acquire);
-        let (mut state, waited) = self
+        let idle = |state: &mut State| state.watched.is_empty();
+        let (mut state, _) = self
             .changed
             .wait_timeout_while(state, IDLE, idle)
             .unwrap_or_else(PoisonError::into_inner);
-        let needed = !waited.timed_out();
-        state.running = needed;
-        needed
+        state.running = !state.watched.is_empty();
+        state.running
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    /// Sends what stayed behind; false if the connection is gone, or has been quiet.
+    fn look(&mut self) -> bool {
+        let Some(link) = self.link.upgrade() else { return false };
+        self.quiet = if link.uncork() { 0 } else { self.quiet + 1 };
+        if self.quiet < QUIET {
+            return true;
+        }
+        link.looking().0.store(false, Ordering::SeqCst);
+        // A call may have stayed behind between the last look and the line above.
+        link.uncork();
+        false
     }
 }

@@ -37,10 +37,10 @@ pub(crate) enum Flight {
 impl Line {
     /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
     /// a millisecond, or when somebody waits.
-    pub(crate) fn start(self, call: NewCall) -> Result<Flight, Refused> {
+    pub(crate) fn start(self, now: Instant, call: NewCall) -> Result<Flight, Refused> {
         match self {
             Line::Near(link) => {
-                let started = link.start(call)?;
+                let started = link.start(now, call)?;
                 if started.corked {
                     link.watch_cork();
                 }

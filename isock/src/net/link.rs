@@ -4,8 +4,8 @@
 //! hands that role on when it leaves; each finds its own answer in its [`Pending`].
 
 use super::{
-    corker::Corker,
-    pending::{Ended, Pending, Waiter},
+    corker::{self, Looking},
+    pending::{Ended, Pending, Waiter, Waiting},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
 };
 use crate::{
@@ -16,14 +16,13 @@ use crate::{
     wire::{CallHead, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 use std::{
-    collections::HashMap,
     fmt::Debug,
     io::{self, IoSlice},
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc, Mutex, MutexGuard, PoisonError, Weak,
     },
-    thread::{self, Thread},
+    thread::{self, Thread, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -50,20 +49,26 @@ pub(crate) struct Link {
     /// reader goes on where the last one left. Locked by the holder of the role alone.
     input: Mutex<Buffer>,
     state: Mutex<State>,
-    corker: Arc<Corker>,
+    /// It takes no new calls: it has ended, or the server drains it.
+    over: AtomicBool,
+    looking: Looking,
 }
 
 #[derive(Debug)]
 struct State {
     proto: Connection,
-    pending: HashMap<CallKey, Arc<Pending>>,
-    /// Somebody reads.
-    reading: bool,
+    pending: Waiting,
+    reader: Reader,
     /// Who waits without reading, and would take the role.
-    parked: Vec<Thread>,
+    parked: Vec<Parked>,
+    /// Who has been woken for the role, and has not run since.
+    nominee: Option<ThreadId>,
+    /// Callers have been woken that are likely to call again.
+    crowd: bool,
     closed: Option<Closed>,
     /// Calls in the output that nobody has tried to write.
     corked: u32,
+    start: Pattern,
     last_traffic: Instant,
     /// A write failed: nothing more is written, but what has arrived is still read.
     write_failed: bool,
@@ -71,6 +76,27 @@ struct State {
     full: bool,
     /// What the other side calls, if this side serves anything.
     hosting: Option<Hosting>,
+}
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Nobody,
+    /// Somebody is about to: whatever is in the output by then leaves first.
+    Awake,
+    /// Somebody waits for bytes, and sends nothing meanwhile.
+    Asleep,
+}
+
+/// What calls that are started with nothing else under way have been followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pattern {
+    /// By their answers: the next one leaves at once.
+    Single,
+    /// Not known yet of the one under way.
+    Open,
+    /// By further calls: the next one waits for those.
+    Burst,
 }
 
 /// A call on its way.
@@ -123,12 +149,13 @@ pub(crate) enum Refused {
     Busy,
 }
 
-/// Who is to have the role next. A caller reads for itself and for all; the thread that serves
-/// futures reads when nobody else does.
-#[derive(Clone, Copy)]
-enum Order {
-    First,
-    AfterCallers,
+/// Who would have the role: a caller reads for itself and for all, the thread that serves futures
+/// when nobody else does.
+#[derive(Debug)]
+struct Parked {
+    thread: Thread,
+    /// The caller's; none for the other.
+    call: Option<Arc<Pending>>,
 }
 
 /// The right to read. Dropping it, for whatever reason, hands it on.
@@ -137,8 +164,9 @@ struct Role<'l>(&'l Link);
 impl Drop for Role<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.reading = false;
-        let next = state.parked.last().cloned();
+        state.reader = Reader::Nobody;
+        let next = state.next_reader();
+        state.nominee = next.as_ref().map(Thread::id);
         drop(state);
         if let Some(thread) = next {
             thread.unpark();
@@ -169,11 +197,14 @@ impl Link {
         let now = Instant::now();
         let state = State {
             proto: Connection::client(config, now),
-            pending: HashMap::new(),
-            reading: false,
+            pending: Waiting::default(),
+            reader: Reader::Nobody,
             parked: Vec::new(),
+            nominee: None,
+            crowd: false,
             closed: None,
             corked: 0,
+            start: Pattern::Single,
             last_traffic: now,
             write_failed: false,
             full: false,
@@ -184,7 +215,8 @@ impl Link {
             address,
             input: Mutex::default(),
             state: Mutex::new(state),
-            corker: Arc::default(),
+            over: AtomicBool::new(false),
+            looking: Looking::default(),
         }
     }
 
@@ -222,8 +254,7 @@ impl Link {
 
     /// Whether new calls can be started.
     pub(crate) fn is_usable(&self) -> bool {
-        let state = self.lock();
-        state.closed.is_none() && !state.proto.is_drained()
+        !self.over.load(Ordering::Acquire)
     }
 
     /// Whether it has ended, and with it every call on it.
@@ -235,18 +266,21 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(&self, call: NewCall) -> Result<Started, Refused> {
-        self.look_around();
+    pub(crate) fn start(&self, now: Instant, call: NewCall) -> Result<Started, Refused> {
         let mut state = self.lock();
+        if now.saturating_duration_since(state.last_traffic) >= IDLE {
+            drop(state);
+            self.look_around();
+            state = self.lock();
+        }
         if state.proto.output_len() > QUEUE {
             return Err(Refused::Busy);
         }
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
-        let pending = Arc::new(Pending::default());
-        state.pending.insert(key, Arc::clone(&pending));
+        let pending = state.pending.insert(key);
         state.corked += 1;
-        let alone = state.proto.in_flight() == 1;
-        if alone || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
+        let leaves = state.leaves_at_once();
+        if leaves || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
             self.flush_unless_full(&mut state);
         }
         let corked = state.corked > 0;
@@ -282,7 +316,11 @@ impl Link {
 
     /// Makes sure that what stayed behind is sent within about a millisecond.
     pub(crate) fn watch_cork(self: &Arc<Self>) {
-        self.corker.watch(self);
+        corker::watch(self);
+    }
+
+    pub(super) fn looking(&self) -> &Looking {
+        &self.looking
     }
 
     /// Sends what stayed behind; says whether there was anything.
@@ -290,6 +328,7 @@ impl Link {
         let mut state = self.lock();
         let corked = state.corked > 0;
         if corked {
+            state.note_pattern();
             self.flush_unless_full(&mut state);
         }
         corked
@@ -298,38 +337,43 @@ impl Link {
     /// A server that has gone away or is going has often said so already: reading it now turns
     /// a call that would be lost into one that is sent elsewhere.
     fn look_around(&self) {
-        let idle = self.lock().last_traffic.elapsed() >= IDLE;
-        if idle {
-            if let Some(_role) = self.take_role() {
-                // Whether there was anything changes nothing.
-                let _ = self.pump(CallerStream::read_now);
-            }
+        if let Some(_role) = self.take_role() {
+            // Whether there was anything changes nothing.
+            let _ = self.pump(CallerStream::read_now);
         }
     }
 
     /// Waits until the call has ended; `None` if the deadline comes first.
-    pub(crate) fn wait(&self, pending: &Pending, deadline: Instant) -> Option<Ended> {
-        if let Some(ended) = pending.take() {
-            return Some(ended);
-        }
-        self.uncork();
+    pub(crate) fn wait(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Ended> {
+        let mut role = None;
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
             }
             if deadline <= Instant::now() {
+                drop(role);
+                self.uncork();
                 self.glance();
                 return pending.take();
             }
-            match self.take_role() {
-                Some(_role) => self.read_until(pending, deadline),
-                None => {
-                    self.park(pending, deadline);
-                    // Whoever has been woken may be about to leave: taking the role for a moment
-                    // makes sure that it goes to somebody who stays.
-                    drop(self.take_role());
+            role = match role.or_else(|| self.take_role()) {
+                Some(role) => {
+                    self.read_until(pending, deadline);
+                    Some(role)
                 }
-            }
+                None => {
+                    self.uncork_behind_reader();
+                    self.park(pending, deadline)
+                }
+            };
+        }
+    }
+
+    /// Sends what stayed behind, unless whoever is about to read does so.
+    fn uncork_behind_reader(&self) {
+        let mut state = self.lock();
+        if state.corked > 0 && state.reader != Reader::Awake {
+            self.flush_unless_full(&mut state);
         }
     }
 
@@ -341,78 +385,114 @@ impl Link {
         }
     }
 
-    /// Reads for all until this call has ended.
+    /// Reads for all until this call has ended. Only with the role.
     fn read_until(&self, pending: &Pending, deadline: Instant) {
-        while !pending.is_ended() && Instant::now() < deadline {
-            self.pump_or_wait();
-        }
+        while self.pump_or_wait() < deadline && !pending.is_ended() {}
     }
 
     /// Reads for all, or waits for the role, for a moment: for a thread that serves futures.
     pub(crate) fn drive(&self, deadline: Instant) {
-        match self.take_role() {
-            Some(_role) => self.pump_or_wait(),
-            None => self.stand_by(deadline, Order::AfterCallers),
+        let role = self.take_role().or_else(|| self.stand_by(deadline, None));
+        if role.is_some() {
+            self.pump_or_wait();
         }
     }
 
     fn take_role(&self) -> Option<Role<'_>> {
         let mut state = self.lock();
-        (!std::mem::replace(&mut state.reading, true)).then(|| Role(self))
+        let free = state.reader == Reader::Nobody;
+        if free {
+            state.reader = Reader::Awake;
+        }
+        free.then(|| Role(self))
     }
 
     /// Waits for the end of the call or for the role, whichever comes first.
-    fn park(&self, pending: &Pending, deadline: Instant) {
+    fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
         if pending.wait_as(Waiter::Thread(thread::current())) {
-            self.stand_by(deadline, Order::First);
+            self.stand_by(deadline, Some(Arc::clone(pending)))
+        } else {
+            None
         }
     }
 
-    /// Waits to be woken, for an end or for the role, unless nobody reads.
-    fn stand_by(&self, deadline: Instant, order: Order) {
+    /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
+    /// for the role has it, to hand it on if for nothing else.
+    fn stand_by(&self, deadline: Instant, call: Option<Arc<Pending>>) -> Option<Role<'_>> {
         let me = thread::current();
         let mut state = self.lock();
-        if !state.reading {
-            return;
+        if state.reader == Reader::Nobody {
+            return None;
         }
         let id = me.id();
         // The role goes to the last one.
-        match order {
-            Order::First => state.parked.push(me),
-            Order::AfterCallers => state.parked.insert(0, me),
-        }
+        let at = if call.is_some() { state.parked.len() } else { 0 };
+        state.parked.insert(at, Parked { thread: me, call });
         drop(state);
         // A wake-up that came since then makes this return at once.
         thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
-        self.lock().parked.retain(|thread| thread.id() != id);
+        let mut state = self.lock();
+        if state.nominee != Some(id) {
+            state.parked.retain(|parked| parked.thread.id() != id);
+            return None;
+        }
+        state.nominee = None;
+        if state.reader != Reader::Nobody {
+            return None;
+        }
+        state.reader = Reader::Awake;
+        Some(Role(self))
     }
 
-    /// Moves bytes, or waits for a moment if there are none. Only with the role.
-    fn pump_or_wait(&self) {
-        let state = self.lock();
-        let (full, fed) = (state.full, state.is_fed());
-        drop(state);
-        if fed {
+    /// Moves bytes, or waits for a moment if there are none; says when it was done. Only with the
+    /// role.
+    fn pump_or_wait(&self) -> Instant {
+        let mut state = self.lock();
+        if state.is_fed() {
+            drop(state);
             // What the other side sends is not even run as fast as it comes.
             thread::sleep(FULL);
-        } else if !full {
-            self.pump(CallerStream::read);
-        } else if !self.pump(CallerStream::read_now) {
-            // The other side reads slowly, or not at all. Waiting in a write would keep the lock
-            // from callers whose deadline comes first, waiting in a read would keep the socket
-            // from being filled.
-            thread::sleep(FULL);
+            return Instant::now();
         }
+        if std::mem::take(&mut state.crowd) {
+            drop(state);
+            // Those who have just had their answers call again: their calls leave together.
+            thread::yield_now();
+            state = self.lock();
+        }
+        if state.corked > 0 {
+            state.note_pattern();
+            self.flush(&mut state);
+        }
+        if !state.full {
+            state.reader = Reader::Asleep;
+            drop(state);
+            return self.pump(CallerStream::read).1;
+        }
+        drop(state);
+        let (moved, now) = self.pump(CallerStream::read_now);
+        if moved {
+            return now;
+        }
+        // The other side reads slowly, or not at all. Waiting in a write would keep the lock
+        // from callers whose deadline comes first, waiting in a read would keep the socket
+        // from being filled.
+        thread::sleep(FULL);
+        Instant::now()
     }
 
     /// Reads once with `read`, understands it, and writes what has become due; says whether
-    /// anything moved. Only with the role.
-    fn pump(&self, read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>) -> bool {
+    /// anything moved, and when. Only with the role.
+    fn pump(
+        &self,
+        read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>,
+    ) -> (bool, Instant) {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let result = read(&self.stream, input.space());
         let now = Instant::now();
         let mut woken = Vec::new();
         let mut state = self.lock();
+        state.reader = Reader::Awake;
         let waiting = state.proto.output_len();
         let has_read = result.is_ok();
         match result {
@@ -429,12 +509,21 @@ impl Link {
             state.proto.handle_timeout(now);
             state.understand(now, &mut input, &mut woken);
         }
+        self.note_end(&state);
         self.flush(&mut state);
         let has_written = state.proto.output_len() < waiting;
+        state.crowd |= woken.iter().any(|waiter| matches!(waiter, Waiter::Thread(_)));
         drop(state);
         drop(input);
         woken.into_iter().for_each(Waiter::wake);
-        has_read || has_written
+        (has_read || has_written, now)
+    }
+
+    /// Lets those know who look for a connection.
+    fn note_end(&self, state: &State) {
+        if state.closed.is_some() || state.proto.is_drained() {
+            self.over.store(true, Ordering::Release);
+        }
     }
 
     /// Writes what waits, unless the socket is full: then its reader does.
@@ -496,7 +585,7 @@ impl Link {
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, key: CallKey) -> Ran {
         let mut state = self.lock();
-        if state.pending.remove(&key).is_none() {
+        if !state.pending.remove(key) {
             return Ran::Unknown;
         }
         let ran = state.proto.cancel(key);
@@ -510,6 +599,7 @@ impl Link {
         let mut state = self.lock();
         state.proto.close(CloseCode::DONE);
         state.understand(Instant::now(), &mut Buffer::new(), &mut woken);
+        self.note_end(&state);
         self.say_last(&mut state);
         drop(state);
         woken.into_iter().for_each(Waiter::wake);
@@ -528,20 +618,45 @@ impl Drop for Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);
-        drop(state);
-        self.corker.end();
     }
 }
 
 impl State {
+    /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
+    fn next_reader(&mut self) -> Option<Thread> {
+        loop {
+            let Parked { thread, call } = self.parked.pop()?;
+            if !call.is_some_and(|call| call.is_ended()) {
+                return Some(thread);
+            }
+        }
+    }
+
+    /// Whether the call that has just been started need not wait for others. One that nothing is
+    /// under way with leaves at once, unless such calls have been followed by others lately.
+    fn leaves_at_once(&mut self) -> bool {
+        let alone = self.proto.in_flight() == 1;
+        self.start = match (alone, self.start) {
+            (true, Pattern::Single | Pattern::Open) => Pattern::Open,
+            (false, Pattern::Open) => Pattern::Burst,
+            (_, pattern) => pattern,
+        };
+        alone && self.start == Pattern::Open
+    }
+
+    /// What stayed behind is about to leave: a single call has waited for nobody.
+    fn note_pattern(&mut self) {
+        if self.corked == 1 && self.proto.in_flight() == 1 {
+            self.start = Pattern::Single;
+        }
+    }
+
     /// Hands every event to whom it concerns.
     fn understand(&mut self, now: Instant, input: &mut Buffer, woken: &mut Vec<Waiter>) {
         while let Some(event) = self.proto.read(now, input) {
             match event {
                 Event::Reply { call, outcome } => {
-                    if let Some(pending) = self.pending.remove(&call) {
-                        woken.extend(pending.end(Ended::of(outcome)));
-                    }
+                    woken.extend(self.pending.end(call, Ended::of(outcome)));
                 }
                 Event::Call { key, head, body } => {
                     let body = body.into_vec();
@@ -596,9 +711,7 @@ impl State {
 
     fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {
         for (call, ran) in self.proto.take_lost() {
-            if let Some(pending) = self.pending.remove(&call) {
-                woken.extend(pending.end(Ended::Lost(ran, closed.clone())));
-            }
+            woken.extend(self.pending.end(call, Ended::Lost(ran, closed.clone())));
         }
         if let Some(hosting) = &mut self.hosting {
             hosting.running.drain(..).for_each(|(_, flag)| set(&flag));

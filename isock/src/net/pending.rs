@@ -2,11 +2,12 @@
 
 use super::blocking::hook;
 use crate::{
-    proto::{Closed, Outcome},
+    proto::{CallKey, Closed, Outcome},
     wire::{Ran, Refusal},
 };
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
     thread::Thread,
 };
@@ -98,5 +99,60 @@ impl Pending {
     /// The same for a future.
     pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
         self.wait_as(Waiter::Future(waker.clone()))
+    }
+}
+
+/// Endings whose memory is kept for further calls.
+const SPENT: usize = 512;
+
+/// The calls that one connection waits for, each at the place that its key names.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    calls: Vec<Option<(CallKey, Arc<Pending>)>>,
+    /// Where ends have been put, the oldest first: used again once their callers have them.
+    spent: VecDeque<Arc<Pending>>,
+}
+
+impl Waiting {
+    /// Adds a call that has just been started.
+    pub(super) fn insert(&mut self, key: CallKey) -> Arc<Pending> {
+        let pending = self.fresh();
+        let at = key.index();
+        if at >= self.calls.len() {
+            self.calls.resize_with(at + 1, || None);
+        }
+        self.calls[at] = Some((key, Arc::clone(&pending)));
+        pending
+    }
+
+    fn fresh(&mut self) -> Arc<Pending> {
+        let Some(mut spent) = self.spent.pop_front() else { return Arc::default() };
+        match Arc::get_mut(&mut spent) {
+            Some(pending) => *pending = Pending::default(),
+            // Its caller has not looked yet. It keeps it, and the next ones are younger still.
+            None => return Arc::default(),
+        }
+        spent
+    }
+
+    /// Forgets a call that nobody waits for any more; false if it has ended.
+    pub(super) fn remove(&mut self, key: CallKey) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Ends a call, and returns who is to be woken once all locks are free.
+    #[must_use]
+    pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
+        let pending = self.take(key)?;
+        let waiter = pending.end(ended);
+        if self.spent.len() < SPENT {
+            self.spent.push_back(pending);
+        }
+        waiter
+    }
+
+    fn take(&mut self, key: CallKey) -> Option<Arc<Pending>> {
+        let place = self.calls.get_mut(key.index())?;
+        place.take_if(|(known, _)| *known == key).map(|(_, pending)| pending)
     }
 }

@@ -57,10 +57,13 @@ struct Alarm {
 }
 
 impl Timer {
-    /// Wakes `waker` then, and reads from `link` until then; replaces what was set.
-    pub(super) fn set(&self, at: Instant, waker: &Waker, link: Weak<Link>) {
+    /// Wakes `waker` then, and reads from `link` until then; replaces what was set, and says
+    /// whether the link is another one.
+    pub(super) fn set(&self, at: Instant, waker: &Waker, link: Weak<Link>) -> bool {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = !Weak::ptr_eq(&alarm.link, &link);
         *alarm = Alarm { at: Some((at, waker.clone())), link };
+        other
     }
 }
 
@@ -73,9 +76,10 @@ impl Background {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A timer that is not set yet.
-    pub(super) fn timer(self: &Arc<Self>) -> Timer {
+    /// A timer that is set. The thread sees it only then: else it would wait for it to be.
+    pub(super) fn timer(self: &Arc<Self>, at: Instant, waker: &Waker, link: Weak<Link>) -> Timer {
         let timer = Timer(Arc::default());
+        timer.set(at, waker, link);
         let mut state = self.lock();
         state.timers.push(Arc::downgrade(&timer.0));
         self.need(state);

@@ -116,7 +116,8 @@ impl RawCall {
                 }
             };
             self.made += 1;
-            let call = NewCall { head: self.head(), body: Arc::clone(&self.order.body) };
+            let call =
+                NewCall { head: self.head(Instant::now()), body: Arc::clone(&self.order.body) };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
                 Err(refused) => self.not_taken(refused)?,
@@ -239,14 +240,21 @@ impl RawCall {
     /// Wakes the future then, and has its connection read until then.
     fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
         let background = &self.channel.background;
-        self.timer.get_or_insert_with(|| background.timer()).set(at, cx.waker(), link);
+        let Some(timer) = &self.timer else {
+            self.timer = Some(background.timer(at, cx.waker(), link));
+            return;
+        };
+        if timer.set(at, cx.waker(), link) {
+            background.look_again();
+        }
     }
 
     /// One attempt.
     fn send(&mut self, line: Line) -> Result<(), Problem> {
         self.made += 1;
-        let call = NewCall { head: self.head(), body: Arc::clone(&self.order.body) };
-        match line.start(call) {
+        let now = Instant::now();
+        let call = NewCall { head: self.head(now), body: Arc::clone(&self.order.body) };
+        match line.start(now, call) {
             Ok(flight) => {
                 self.state = State::Sent(flight);
                 Ok(())
@@ -255,11 +263,11 @@ impl RawCall {
         }
     }
 
-    fn head(&self) -> CallHead {
+    fn head(&self, now: Instant) -> CallHead {
         CallHead {
             name: self.order.name,
             shape: self.order.shapes.hash(),
-            remaining: Some(self.order.deadline.saturating_duration_since(Instant::now())),
+            remaining: Some(self.order.deadline.saturating_duration_since(now)),
             ..CallHead::default()
         }
     }

@@ -16,6 +16,13 @@ pub struct CallKey {
     generation: u32,
 }
 
+impl CallKey {
+    /// A place for it in a table: no two calls under way have the same.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// A call that is to be sent.
 #[derive(Clone, Debug)]
 pub struct NewCall {
