@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) error: Option<Type>,
     /// `stream = Tick`
     pub(crate) stream: Option<Type>,
+    /// `upload = Part`
+    pub(crate) upload: Option<Type>,
     /// `name = "shop.place"`
     pub(crate) name: Option<LitStr>,
     /// `kind = read`
@@ -139,6 +141,7 @@ impl Reader<'_> {
         match key {
             Key::Input => self.settings.input = Some(parse_quote!(())),
             Key::Stream => self.settings.stream = Some(parse_quote!(())),
+            Key::Upload => self.settings.upload = Some(parse_quote!(())),
             Key::Kind => self.settings.kind = Some(Kind::Read),
             _ => {}
         }
@@ -193,6 +196,7 @@ impl Reader<'_> {
             Key::Output => self.settings.output = Some(self.unquoted(key, input)?),
             Key::Error => self.settings.error = Some(self.unquoted(key, input)?),
             Key::Stream => self.settings.stream = Some(self.unquoted(key, input)?),
+            Key::Upload => self.settings.upload = Some(self.unquoted(key, input)?),
             Key::Name => self.settings.name = Some(typed(key, input)?),
             Key::Kind => self.settings.kind = Some(self.kind(input)?),
             Key::Crate => self.settings.krate = Some(path(input)?),
@@ -313,6 +317,7 @@ enum Key {
     Output,
     Error,
     Stream,
+    Upload,
     Name,
     Kind,
     MaxInput,
@@ -325,11 +330,12 @@ enum Key {
 }
 
 impl Key {
-    const NAMES: [&'static str; 13] = [
+    const NAMES: [&'static str; 14] = [
         "input",
         "output",
         "error",
         "stream",
+        "upload",
         "name",
         "kind",
         "max_input",
@@ -341,11 +347,12 @@ impl Key {
         "crate",
     ];
 
-    const ALL: [Key; 13] = [
+    const ALL: [Key; 14] = [
         Key::Input,
         Key::Output,
         Key::Error,
         Key::Stream,
+        Key::Upload,
         Key::Name,
         Key::Kind,
         Key::MaxInput,
@@ -371,6 +378,7 @@ impl Key {
             Key::Output => "a type, as in `output = String`",
             Key::Error => "a type, as in `error = PlaceError`",
             Key::Stream => "the type of an item, as in `stream = Tick`",
+            Key::Upload => "the type of an item, as in `upload = Part`",
             Key::Name => "a string, as in `name = \"shop.place\"`",
             Key::Kind => "one of `read`, `idempotent` and `once`, as in `kind = read`",
             Key::MaxInput => "a number of bytes, as in `max_input = 1 << 20`",

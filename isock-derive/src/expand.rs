@@ -16,7 +16,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
     let Action { ident, private, name, .. } = action;
     let generics = outliving(action.generics);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
-    let [input, output, error, item] = types(action);
+    let [input, output, error, item, upload] = types(action);
     let pattern = pattern(action);
     let kind = kind(action);
     let bounds = bounds(&action.bounds);
@@ -30,7 +30,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
             type Output = #output;
             type Error = #error;
             type Item = #item;
-            type Upload = #private::Never;
+            type Upload = #upload;
             type Kind = #kind;
             type Pattern = #pattern;
             const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #bounds;
@@ -81,14 +81,15 @@ fn spanned(tokens: &TokenStream) -> Span {
     Span::call_site().located_at(first.unwrap_or_else(Span::call_site))
 }
 
-/// Input, output, error and item.
-fn types(action: &Action) -> [TokenStream; 4] {
+/// Input, output, error, item and upload.
+fn types(action: &Action) -> [TokenStream; 5] {
     let private = &action.private;
     [
         input(action),
         stated_or(action.output.as_ref(), quote!(())),
         stated_or(action.error.as_ref(), quote!(#private::Failure)),
         stated_or(action.item.as_ref(), quote!(#private::Never)),
+        stated_or(action.upload.as_ref(), quote!(#private::Never)),
     ]
 }
 
@@ -110,9 +111,11 @@ fn stated_or(stated: Option<&Type>, default: TokenStream) -> TokenStream {
 
 fn pattern(action: &Action) -> TokenStream {
     let private = &action.private;
-    match action.item {
-        Some(_) => quote!(#private::Streams),
-        None => quote!(#private::Unary),
+    match (&action.item, &action.upload) {
+        (None, None) => quote!(#private::Unary),
+        (Some(_), None) => quote!(#private::Streams),
+        (None, Some(_)) => quote!(#private::Uploads),
+        (Some(_), Some(_)) => quote!(#private::Both),
     }
 }
 
@@ -196,8 +199,9 @@ mod tests {
     #[test]
     fn every_attribute_gets_an_impl() {
         let words = [
-            "input", "output", "stream", "kind", "name", "crate", "item", "=", "=", "=", ",", ",",
-            ":", "::", "<", ">", "&", "str", "u8", "read", "\"a\"", "7", "(u8)", "[]", "'a", "dyn",
+            "input", "output", "stream", "upload", "kind", "name", "crate", "item", "=", "=", "=",
+            ",", ",", ":", "::", "<", ">", "&", "str", "u8", "read", "\"a\"", "7", "(u8)", "[]",
+            "'a", "dyn",
         ];
         let mut state = 1_u32;
         for _ in 0..5_000 {

@@ -80,7 +80,8 @@ use syn::{parse_macro_input, DeriveInput};
 /// | [`input`](#input-output-error) | the type that callers send | the type itself, or `()` if it holds nothing |
 /// | [`output`](#input-output-error) | the type that the handler returns | `()` |
 /// | [`error`](#input-output-error) | the type that the handler fails with | `isock::Failure` |
-/// | [`stream`](#stream) | the type of the items that the handler sends on its way | no items |
+/// | [`stream`](#stream-upload) | the type of the items that the handler sends on its way | no items |
+/// | [`upload`](#stream-upload) | the type of the items that the caller sends on its way | no items |
 /// | [`name`](#name) | the name on the wire | the type's name |
 /// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
 /// | [`example`](#example-example_output-samples) | a value of the input | none |
@@ -104,18 +105,38 @@ use syn::{parse_macro_input, DeriveInput};
 /// # assert_eq!(stub.info().name, "Add");
 /// ```
 ///
-/// ## `stream`
+/// ## `stream`, `upload`
 ///
-/// The handler sends items of this type before it returns the output. A streaming action can be
-/// declared; this version does not serve or call one yet.
+/// With `stream` the handler sends items of that type before it returns the output, with `upload`
+/// the caller sends items after the input, and with both, both. Such an action is called with
+/// [`open`](https://docs.rs/isock/latest/isock/struct.Peer.html#method.open).
 ///
 /// ```
-/// # use isock::{Action, Streams};
+/// # use isock::{Action, Server};
+/// /// The running sum of what is sent, and how many numbers there were.
 /// #[derive(Action)]
-/// #[action(input = u32, stream = u64)]
-/// pub struct Ticks;
-/// # fn streams<A: Action<Item = u64, Pattern = Streams>>() {}
-/// # streams::<Ticks>();
+/// #[action(upload = i64, stream = i64, output = usize)]
+/// pub struct RunningSum;
+///
+/// let server = Server::in_memory()
+///     .on::<RunningSum>(|(), cx| {
+///         let (mut sum, mut count) = (0, 0);
+///         for number in cx.items() {
+///             sum += number?;
+///             count += 1;
+///             cx.send(sum)?;
+///         }
+///         Ok(count)
+///     })
+///     .spawn()?;
+/// let mut stream = server.client().open::<RunningSum>(())?;
+/// for number in [1, 2, 3] {
+///     stream.send(number)?;
+/// }
+/// stream.close();
+/// let sums = stream.by_ref().collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!((sums, stream.finish()?), (vec![1, 3, 6], 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// ## `name`

@@ -32,8 +32,10 @@ pub(crate) struct Action<'a> {
     pub(crate) output: Option<Type>,
     /// The error, if one is declared.
     pub(crate) error: Option<Type>,
-    /// The item, if it streams.
+    /// What the handler sends on its way, if anything.
     pub(crate) item: Option<Type>,
+    /// What the caller sends on its way, if anything.
+    pub(crate) upload: Option<Type>,
     /// Whether it may be repeated.
     pub(crate) kind: Kind,
     /// What one call may cost.
@@ -61,6 +63,7 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
     let output = settings.output.and_then(|ty| check.owned(ty, Place::Other));
     let error = settings.error.and_then(|ty| check.owned(ty, Place::Error));
     let item = settings.stream.and_then(|ty| check.owned(ty, Place::Other));
+    let upload = settings.upload.and_then(|ty| check.owned(ty, Place::Other));
     let name = name::choose(ident, settings.name, errors);
     let kind = settings.kind.unwrap_or(Kind::Once);
     let bounds = settings.bounds;
@@ -76,6 +79,7 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
         output,
         error,
         item,
+        upload,
         kind,
         bounds,
         values,

@@ -196,7 +196,7 @@ pub use isock_derive::Action;
 pub use limits::{BadLimit, Limits};
 pub use peer::{
     BadConnectionId, Call, CallResult, Connection, ConnectionId, Connections, Peer, Request,
-    Session,
+    Session, Stream,
 };
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;

@@ -1,9 +1,9 @@
 //! What a handler knows about the call it serves.
 
-use super::Info;
+use super::{Action, Info, ManyItems, Payload, TakesItems};
 use crate::{
-    peer::{Connection, Connections, Peer, Session},
-    wire::DecodeLimits,
+    peer::{Connection, Connections, ItemStream, Peer, Session, Unsent},
+    wire::{DecodeLimits, EncodeError, Encoder},
 };
 use std::{
     fmt,
@@ -26,6 +26,135 @@ impl<'c, A> Context<'c, A> {
     pub(super) fn new(call: &'c CallInfo) -> Context<'c, A> {
         Context { call, action: PhantomData }
     }
+}
+
+impl<A: Action> Context<'_, A>
+where
+    A::Pattern: ManyItems,
+{
+    /// Sends an item to the caller; waits while the caller takes none. Small items that are sent in
+    /// a burst travel together.
+    ///
+    /// # Errors
+    /// If the caller has stopped the stream or has gone, or takes nothing for 30 s, or the item
+    /// cannot be sent. A handler that passes the error on with `?` ends, which is what is expected
+    /// of it.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// /// Counts up to a number.
+    /// #[derive(Action)]
+    /// #[action(input = u32, stream = u32, output = ())]
+    /// struct CountTo;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<CountTo>(|to, cx| Ok((1..=to).try_for_each(|n| cx.send(n))?))
+    ///     .spawn()?;
+    /// let counted = server.client().open::<CountTo>(3)?.collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(counted, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send(&self, item: A::Item) -> Result<(), Stopped> {
+        let mut encoder = Encoder::new(self.call.max_item);
+        item.encode(&mut encoder).map_err(|error| Stopped(Why::Unsendable(error)))?;
+        let stream = self.call.stream.as_ref().ok_or(Stopped(Why::Caller))?;
+        stream.send(encoder.as_bytes()).map_err(|unsent| match unsent {
+            Unsent::Stopped => Stopped(Why::Caller),
+            Unsent::Late => Stopped(Why::Late),
+        })
+    }
+}
+
+impl<A: Action> Context<'_, A>
+where
+    A::Pattern: TakesItems,
+{
+    /// The items that the caller sends, as they come; ends with the last one.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// /// Adds up what comes.
+    /// #[derive(Action)]
+    /// #[action(upload = u64, output = u64)]
+    /// struct Sum;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<Sum>(|(), cx| {
+    ///         let mut sum = 0;
+    ///         for item in cx.items() {
+    ///             sum += item?;
+    ///         }
+    ///         Ok(sum)
+    ///     })
+    ///     .spawn()?;
+    /// let stream = server.client().open::<Sum>(())?;
+    /// stream.send(1)?;
+    /// stream.send(2)?;
+    /// assert_eq!(stream.finish()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn items(&self) -> UploadItems<'_, A> {
+        UploadItems { call: self.call, over: false, action: PhantomData }
+    }
+}
+
+/// The items that a caller sends, made by [`Context::items`].
+pub struct UploadItems<'c, A> {
+    call: &'c CallInfo,
+    /// The end, or an error, has been told.
+    over: bool,
+    action: PhantomData<fn() -> A>,
+}
+
+impl<A: Action> Iterator for UploadItems<'_, A>
+where
+    A::Pattern: TakesItems,
+{
+    type Item = Result<A::Upload, Stopped>;
+
+    /// Waits for the next item.
+    ///
+    /// # Errors
+    /// If the caller has given the call up or has gone, sends nothing for 30 s, or sends what is no
+    /// item.
+    fn next(&mut self) -> Option<Self::Item> {
+        let stream = self.call.stream.as_ref().filter(|_| !self.over)?;
+        let next = stream.next_item(|bytes| {
+            let limits = self.call.decoding.limits(&self.call.action, bytes.len());
+            A::Upload::decode(bytes, limits)
+        });
+        self.over = !matches!(next, Ok(Some(Ok(_))));
+        match next {
+            Ok(Some(Ok(item))) => Some(Ok(item)),
+            Ok(Some(Err(error))) => Some(Err(Stopped(Why::Undecodable(error.to_string())))),
+            Ok(None) if self.call.cancelled() => Some(Err(Stopped(Why::Caller))),
+            Ok(None) => None,
+            Err(_late) => Some(Err(Stopped(Why::Late))),
+        }
+    }
+}
+
+impl<A> fmt::Debug for UploadItems<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+/// A stream does not go on: its other end has stopped it or has gone, or an item cannot travel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(Why);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Why {
+    #[error("the other side has stopped the stream or has gone")]
+    Caller,
+    #[error("the other side neither sent nor took an item for 30 s")]
+    Late,
+    #[error("the item cannot be sent: {0}")]
+    Unsendable(EncodeError),
+    #[error("what came is no item: {0}; rebuild both programs from the same crate")]
+    Undecodable(String),
 }
 
 impl<A> Deref for Context<'_, A> {
@@ -51,6 +180,10 @@ pub struct CallInfo {
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) hide_failures: bool,
     pub(crate) decoding: Decoding,
+    /// Its items, if it carries any.
+    pub(crate) stream: Option<ItemStream>,
+    /// The longest encoded item, in bytes.
+    pub(crate) max_item: usize,
 }
 
 impl CallInfo {

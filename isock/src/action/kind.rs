@@ -37,8 +37,13 @@ impl Kind for Once {
 impl Repeatable for Read {}
 impl Repeatable for Idempotent {}
 
-/// How values flow in a call: [`Unary`] or [`Streams`].
-pub trait Pattern: 'static {}
+/// How values flow in a call: [`Unary`], [`Streams`], [`Uploads`] or [`Both`].
+pub trait Pattern: 'static {
+    /// The handler sends items.
+    const ITEMS: bool;
+    /// The caller sends items.
+    const UPLOADS: bool;
+}
 
 /// A pattern with one reply and nothing else.
 #[diagnostic::on_unimplemented(
@@ -47,21 +52,61 @@ pub trait Pattern: 'static {}
 )]
 pub trait OneReply: Pattern {}
 
+/// A pattern with items in one direction or both.
+#[diagnostic::on_unimplemented(
+    message = "this action has no stream of items",
+    note = "add `stream = Item` or `upload = Item` to `#[action(…)]`, or use `run`"
+)]
+pub trait Streaming: Pattern {}
+
 /// A pattern whose handler sends items before its output.
 #[diagnostic::on_unimplemented(
     message = "this action has no stream of items",
     note = "add `stream = Item` to `#[action(…)]`, or use `run`"
 )]
-pub trait ManyItems: Pattern {}
+pub trait ManyItems: Streaming {}
+
+/// A pattern whose caller sends items after the input.
+#[diagnostic::on_unimplemented(
+    message = "this action takes no items from its caller",
+    note = "add `upload = Item` to `#[action(…)]`"
+)]
+pub trait TakesItems: Streaming {}
 
 /// One input, one output.
 #[derive(Debug)]
 pub enum Unary {}
-/// One input, any number of items, one output.
+/// One input, any number of items from the handler, one output.
 #[derive(Debug)]
 pub enum Streams {}
+/// One input, any number of items from the caller, one output.
+#[derive(Debug)]
+pub enum Uploads {}
+/// One input, any number of items in both directions, one output.
+#[derive(Debug)]
+pub enum Both {}
 
-impl Pattern for Unary {}
-impl Pattern for Streams {}
+impl Pattern for Unary {
+    const ITEMS: bool = false;
+    const UPLOADS: bool = false;
+}
+impl Pattern for Streams {
+    const ITEMS: bool = true;
+    const UPLOADS: bool = false;
+}
+impl Pattern for Uploads {
+    const ITEMS: bool = false;
+    const UPLOADS: bool = true;
+}
+impl Pattern for Both {
+    const ITEMS: bool = true;
+    const UPLOADS: bool = true;
+}
 impl OneReply for Unary {}
+impl Streaming for Streams {}
+impl Streaming for Uploads {}
+impl Streaming for Both {}
 impl ManyItems for Streams {}
+impl ManyItems for Both {}
+impl TakesItems for Uploads {}
+impl TakesItems for Both {}

@@ -22,19 +22,20 @@ pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
 pub use check::{CheckError, Mistake};
 pub(crate) use context::Decoding;
-pub use context::{CallInfo, Context};
+pub use context::{CallInfo, Context, Stopped, UploadItems};
 pub use describe::{ActionDescription, Description, PartDescription};
 pub use failure::Failure;
 pub use handle::Handle;
 pub(crate) use info::RESERVED;
 pub use info::{ActionKind, Info};
 pub use kind::{
-    Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streams, Unary,
+    Both, Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streaming,
+    Streams, TakesItems, Unary, Uploads,
 };
 pub use never::Never;
 pub use payload::Payload;
-pub(crate) use registration::Handled;
 pub use registration::Registration;
+pub(crate) use registration::{Directions, Handled};
 pub use send_as::SendAs;
 pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
 
@@ -67,7 +68,7 @@ pub trait Action: Sized + 'static {
     type Upload: Payload;
     /// Whether the action may be repeated: [`Read`], [`Idempotent`] or [`Once`].
     type Kind: Kind;
-    /// [`Unary`] or [`Streams`].
+    /// [`Unary`], [`Streams`], [`Uploads`] or [`Both`].
     type Pattern: Pattern;
     /// Name and documentation.
     const INFO: Info;

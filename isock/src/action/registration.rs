@@ -1,8 +1,8 @@
 //! The registration stub: an action bound to its handler.
 
 use super::{
-    shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Payload, Shapes,
-    Uncarried,
+    shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Pattern, Payload,
+    Shapes, Uncarried,
 };
 use crate::wire::{DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
@@ -13,8 +13,25 @@ use std::{any::Any, fmt, sync::Arc};
 #[must_use = "a registration does nothing until a server takes it"]
 pub struct Registration {
     info: Info,
+    directions: Directions,
     shapes: Result<&'static Shapes, &'static Uncarried>,
     handler: Arc<Handler>,
+}
+
+/// Who sends items in the calls of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Directions {
+    /// The handler.
+    pub(crate) items: bool,
+    /// The caller.
+    pub(crate) uploads: bool,
+}
+
+impl Directions {
+    /// Those of the action `A`.
+    pub(crate) const fn of<A: Action>() -> Directions {
+        Directions { items: A::Pattern::ITEMS, uploads: A::Pattern::UPLOADS }
+    }
 }
 
 /// From bytes to bytes: the one place where a handler's types are known.
@@ -51,6 +68,7 @@ impl Registration {
         };
         Registration {
             info: A::INFO.kind::<A::Kind>(),
+            directions: Directions::of::<A>(),
             shapes: shapes_of::<A>(),
             handler: Arc::new(handler),
         }
@@ -59,6 +77,11 @@ impl Registration {
     /// Name and documentation of the action.
     pub fn info(&self) -> Info {
         self.info
+    }
+
+    /// Who sends items in its calls.
+    pub(crate) fn directions(&self) -> Directions {
+        self.directions
     }
 
     /// The action in full, for tools.

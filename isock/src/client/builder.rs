@@ -170,6 +170,7 @@ impl ClientBuilder {
             log: self.log,
             hide_failures: false,
             max_output: limits.message,
+            streams: limits.streams,
             decoding: Decoding { depth: limits.decode_depth, budget: limits.decode_budget },
         };
         let handlers = Handlers::new(self.router, WORKERS, settings);

@@ -4,7 +4,7 @@
 //! that thread, since others wait for it.
 
 use crate::{
-    net::{Called, Host, Link},
+    net::{Called, Conduit, Driver, Host, Link},
     peer::{Channel, Peer},
     proto::{Answer, ServedKey},
     router::{Entry, Router},
@@ -47,10 +47,14 @@ impl Handlers {
         let _ = self.channel.set(Arc::downgrade(channel));
     }
 
-    fn task(&self, entry: Entry, call: Called) -> Option<Task> {
+    fn task(&self, entry: Entry, link: &Weak<Link>, call: Called) -> Option<Task> {
         let channel = self.channel.get()?.upgrade()?;
-        let Called { head, body, at, cancelled, key: _ } = call;
-        let arrived = Arrived { head, at, body };
+        let Called { head, body, at, cancelled, flow, .. } = call;
+        let conduit = match flow {
+            Some(flow) => Some(Conduit::new(Driver::Near(link.upgrade()?), flow)),
+            None => None,
+        };
+        let arrived = Arrived { head, at, body, conduit };
         Some(Task::new(entry, arrived, Peer::of_channel(channel), cancelled, &self.settings))
     }
 
@@ -101,9 +105,13 @@ impl Host for Handlers {
             return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text));
         }
         let entry = Task::find(&self.router, &call.head, call.body.len())?;
+        if call.flow.is_some() && call.streams > self.settings.streams {
+            let text = "too many streams on one connection";
+            return Err(Refusal::new(RefusalCode::OVERLOADED, Ran::No, text));
+        }
         let (key, action) = (call.key, call.head.name);
         // A client that is gone has nobody who could answer.
-        let Some(task) = self.task(entry, call) else { return Ok(()) };
+        let Some(task) = self.task(entry, link, call) else { return Ok(()) };
         match key {
             Some(key) => self.run(link, key, task),
             None => {

@@ -3,11 +3,13 @@
 use super::{
     account::Charge,
     event_loop::{ConnId, Incoming, Service},
-    far::{Far, Outgoing, Ticket},
+    far::{refusal, Far, Outgoing, Ticket},
+    flow::{Conduit, Driver, Flow, Flows},
+    pending::{wake_all, Ended},
     stream::LoopStream,
 };
 use crate::{
-    proto::{Buffer, Closed, Connection, Event, NewCall},
+    proto::{Answer, Buffer, Closed, Connection, Event, NewCall, ServedKey, StreamKey},
     wire::CloseCode,
 };
 use std::{
@@ -52,6 +54,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) far: Arc<Far>,
     /// Calls of this side; most connections have none.
     pub(super) outgoing: Option<Box<Outgoing>>,
+    /// Streams of either side; most connections have none.
+    pub(super) flows: Option<Box<Flows>>,
     /// What it holds in memory.
     pub(super) charge: Charge,
     /// Set once it has ended: read on until then.
@@ -92,6 +96,7 @@ impl<S: Service> Conn<S> {
             timer: None,
             far,
             outgoing: None,
+            flows: None,
             charge,
             linger: None,
         }
@@ -144,19 +149,45 @@ impl<S: Service> Conn<S> {
     /// Hands over what the connection has understood; says when it began to.
     pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) -> Instant {
         let now = Instant::now();
+        let mut woken = Vec::new();
         while self.may_dispatch(service) {
-            let Some(event) = self.proto.read(now, &mut self.input) else { return now };
-            let Some(session) = &mut self.session else { return now };
+            let Some(event) = self.proto.read(now, &mut self.input) else { break };
+            let Some(session) = &mut self.session else { break };
             let (key, head, body) = match event {
                 Event::Call { key, head, body } => (Some(key), head, body),
                 Event::Send { head, body } => (None, head, body),
                 Event::Cancel(key) => {
                     service.cancelled(session, key);
+                    if let Some(flows) = &self.flows {
+                        flows.cancelled(key, &mut woken);
+                    }
                     continue;
                 }
                 Event::Reply { call, outcome } => {
-                    if let Some(outgoing) = &mut self.outgoing {
-                        outgoing.ended(call, outcome);
+                    let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
+                    match (flow, &mut self.outgoing) {
+                        (Some(flow), _) => flow.end(Ended::of(outcome), &mut woken),
+                        (None, Some(outgoing)) => outgoing.ended(call, outcome),
+                        (None, None) => {}
+                    }
+                    continue;
+                }
+                Event::Items { stream, items, body } => {
+                    if let Some(flow) = self.flows.as_ref().and_then(|flows| flows.get(stream)) {
+                        flow.deliver(body, items, &mut woken);
+                    }
+                    continue;
+                }
+                Event::ItemsEnd(key) => {
+                    let flows = self.flows.as_ref();
+                    if let Some(flow) = flows.and_then(|flows| flows.get(key.into())) {
+                        flow.complete(&mut woken);
+                    }
+                    continue;
+                }
+                Event::Credit { stream, left } => {
+                    if let Some(flow) = self.flows.as_ref().and_then(|flows| flows.get(stream)) {
+                        flow.credit(left, &mut woken);
                     }
                     continue;
                 }
@@ -169,19 +200,74 @@ impl<S: Service> Conn<S> {
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
-                Event::Items { .. }
-                | Event::ItemsEnd(_)
-                | Event::Credit { .. }
-                | Event::Settings(_)
-                | Event::Pong(_)
-                | Event::Draining => continue,
+                Event::Settings(_) | Event::Pong(_) | Event::Draining => continue,
             };
-            let call = Incoming { connection: self.id, key, head, body, arrived: now };
             let proto = &mut self.proto;
-            let job = service.call(session, call, &mut |key, answer| proto.answer(key, answer));
+            let conduit = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
+                let flow = Flow::new(Some(key.into()), head.credit);
+                self.flows.get_or_insert_default().insert(key.into(), Arc::clone(&flow));
+                Conduit::new(Driver::Far(Arc::clone(&self.far)), flow)
+            });
+            let streams = proto.serving_streams();
+            let call =
+                Incoming { connection: self.id, key, head, body, arrived: now, conduit, streams };
+            let flows = &mut self.flows;
+            let job = service.call(session, call, &mut |key, answer| {
+                proto.answer(key, answer);
+                if let Some(flows) = flows {
+                    flows.remove(key.into());
+                }
+            });
             jobs.extend(job);
         }
+        wake_all(woken);
         now
+    }
+
+    /// Answers a call of the other side.
+    pub(super) fn answer(&mut self, key: ServedKey, answer: Answer) {
+        self.proto.answer(key, answer);
+        let flow = self.flows.as_mut().and_then(|flows| flows.remove(key.into()));
+        if let Some(flow) = flow {
+            let mut woken = Vec::new();
+            flow.stop(&mut woken);
+            wake_all(woken);
+        }
+    }
+
+    /// Makes a call of this side that carries items.
+    pub(super) fn open(&mut self, call: NewCall, flow: Arc<Flow>) {
+        self.far.taken(&call);
+        let size = call.body.len();
+        let mut woken = Vec::new();
+        match self.proto.call(call) {
+            Ok(key) => {
+                flow.begun(key);
+                let flows = self.flows.get_or_insert_default();
+                flows.insert(key.into(), Arc::clone(&flow));
+                flows.settle(&flow, &mut self.proto, &mut woken);
+            }
+            Err(why) => flow.end(refusal(size, why), &mut woken),
+        }
+        wake_all(woken);
+    }
+
+    /// Does what a stream's user has asked for.
+    pub(super) fn settle_flow(&mut self, flow: &Arc<Flow>) {
+        let mut woken = Vec::new();
+        if let Some(flows) = self.flows.as_mut().filter(|flows| flows.key_of(flow).is_some()) {
+            flows.settle(flow, &mut self.proto, &mut woken);
+        }
+        wake_all(woken);
+    }
+
+    /// Nobody wants a stream of this side any more.
+    pub(super) fn cancel_flow(&mut self, flow: &Arc<Flow>) {
+        let Some(flows) = &mut self.flows else { return };
+        if let Some(StreamKey::Own(key)) = flows.key_of(flow) {
+            flows.remove(key.into());
+            self.proto.cancel(key);
+        }
     }
 
     /// Makes a call of this side.
@@ -206,9 +292,19 @@ impl<S: Service> Conn<S> {
     /// The connection has ended: whoever holds something of it learns so.
     pub(super) fn over(&mut self, service: &mut S, why: &Closed) {
         self.far.leave();
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.lost(&mut self.proto, why);
+        let mut woken = Vec::new();
+        for (call, ran) in self.proto.take_lost() {
+            let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
+            match (flow, &mut self.outgoing) {
+                (Some(flow), _) => flow.end(Ended::Lost(ran, why.clone()), &mut woken),
+                (None, Some(outgoing)) => outgoing.lost(call, ran, why),
+                (None, None) => {}
+            }
         }
+        if let Some(flows) = &mut self.flows {
+            flows.stop_all(&mut woken);
+        }
+        wake_all(woken);
         if let Some(session) = self.session.take() {
             service.closed(session, why);
         }
@@ -269,12 +365,21 @@ impl<S: Service> Conn<S> {
             }
             if self.may_answer() {
                 jobs.append(&mut self.held);
+                self.go_on_with_flows();
             }
             self.dispatch(service, jobs);
             if self.may_answer() || !self.writable || self.proto.output_len() == 0 {
                 return true;
             }
         }
+    }
+
+    /// There is room again for items that had to wait.
+    fn go_on_with_flows(&mut self) {
+        let Some(flows) = &mut self.flows else { return };
+        let mut woken = Vec::new();
+        flows.go_on(&mut self.proto, &mut woken);
+        wake_all(woken);
     }
 
     /// Ends the connection once nothing is left to do on it.

@@ -8,6 +8,7 @@ use super::{
     account::Account,
     conn::Conn,
     far::Far,
+    flow::Conduit,
     listen::Listener,
     lobby::Lobby,
     origin::{Origin, Source},
@@ -75,6 +76,10 @@ pub(crate) struct Incoming<'b> {
     pub(crate) body: Body<'b>,
     /// When its first byte had been read.
     pub(crate) arrived: Instant,
+    /// Its items, if it carries any.
+    pub(crate) conduit: Option<Conduit>,
+    /// Streams that the connection has, this one included.
+    pub(crate) streams: usize,
 }
 
 /// Whoever knows what calls mean.
@@ -409,6 +414,26 @@ impl<S: Service> EventLoop<S> {
                     }
                     self.touch(connection);
                 }
+                Command::Open { connection, call, flow } => {
+                    match self.get(connection) {
+                        Some(conn) => conn.open(call, flow),
+                        None => Command::Open { connection, call, flow }.comes_too_late(),
+                    }
+                    self.touch(connection);
+                }
+                Command::Settle { connection, flow } => {
+                    match self.get(connection) {
+                        Some(conn) => conn.settle_flow(&flow),
+                        None => Command::Settle { connection, flow }.comes_too_late(),
+                    }
+                    self.touch(connection);
+                }
+                Command::CancelStream { connection, flow } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.cancel_flow(&flow);
+                    }
+                    self.touch(connection);
+                }
                 Command::Send { connection, call } => {
                     if let Some(conn) = self.get(connection) {
                         conn.send(&call);
@@ -444,7 +469,7 @@ impl<S: Service> EventLoop<S> {
         // Not through `get`: the service is borrowed beside the connection.
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
-        conn.proto.answer(key, answer);
+        conn.answer(key, answer);
         if let Some(session) = &mut conn.session {
             self.service.answered(session, key);
         }

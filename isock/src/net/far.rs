@@ -5,8 +5,9 @@
 
 use super::{
     event_loop::ConnId,
+    flow::Flow,
     link::Refused,
-    pending::{Ended, Pending, Waiter},
+    pending::{wake_all, Ended, Pending},
     remote::{Command, Remote},
 };
 use crate::{
@@ -15,13 +16,11 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
         Arc,
     },
     task::Waker,
-    thread,
     time::Instant,
 };
 
@@ -130,6 +129,27 @@ impl Far {
         Ran::Unknown
     }
 
+    /// Hands a call to the loop that carries items.
+    pub(crate) fn open(&self, call: NewCall, flow: &Arc<Flow>) -> Result<(), Refused> {
+        self.take_room(&call)?;
+        let (connection, flow) = (self.id, Arc::clone(flow));
+        let command = Command::Open { connection, call, flow };
+        self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))
+    }
+
+    /// Has the loop do what a stream's user has asked for.
+    pub(super) fn settle(&self, flow: &Arc<Flow>) {
+        let (connection, flow) = (self.id, Arc::clone(flow));
+        // A loop that has returned has stopped every stream.
+        let _ = self.remote.send(Command::Settle { connection, flow });
+    }
+
+    /// Gives a stream up.
+    pub(super) fn cancel_stream(&self, flow: &Arc<Flow>) {
+        let (connection, flow) = (self.id, Arc::clone(flow));
+        let _ = self.remote.send(Command::CancelStream { connection, flow });
+    }
+
     /// Ends the connection, and tells the other side why.
     pub(crate) fn disconnect(&self, reason: &str) {
         let close = Close::saying(CloseCode::DISMISSED, reason);
@@ -141,18 +161,7 @@ impl Far {
 impl Ticket {
     /// Blocks until the call has ended; `None` if the deadline comes first.
     pub(crate) fn wait(&self, deadline: Instant) -> Option<Ended> {
-        loop {
-            if let Some(ended) = self.pending.take() {
-                return Some(ended);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            if self.pending.wait_as(Waiter::Thread(thread::current())) {
-                thread::park_timeout(left);
-            }
-        }
+        self.pending.block(deadline)
     }
 
     pub(crate) fn take(&self) -> Option<Ended> {
@@ -171,10 +180,7 @@ impl Ticket {
     /// Puts the end, and wakes who waits: on the loop's own thread, which a waker that panics must
     /// not end.
     fn end(&self, ended: Ended) {
-        if let Some(waiter) = self.pending.end(ended) {
-            // The panic hook has reported it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waiter.wake()));
-        }
+        wake_all(self.pending.end(ended).into_iter().collect());
     }
 
     /// The connection that it was to take had ended before.
@@ -210,12 +216,7 @@ impl Outgoing {
         }
         match proto.call(call) {
             Ok(key) => drop(self.0.insert(key, ticket)),
-            Err(NotStarted::TooLarge { limit }) => {
-                let text = format!("{size} bytes, and the other side accepts {limit}");
-                let refusal = Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text);
-                ticket.end(Ended::Refused(refusal));
-            }
-            Err(NotStarted::Draining | NotStarted::Closed) => ticket.never_sent(Closed::Eof),
+            Err(why) => ticket.end(refusal(size, why)),
         }
     }
 
@@ -235,12 +236,21 @@ impl Outgoing {
         }
     }
 
-    /// The connection has ended, and every call with it.
-    pub(super) fn lost(&mut self, proto: &mut Connection, closed: &Closed) {
-        for (call, ran) in proto.take_lost() {
-            if let Some(ticket) = self.0.remove(&call) {
-                ticket.end(Ended::Lost(ran, closed.clone()));
-            }
+    /// A call was lost with the connection.
+    pub(super) fn lost(&mut self, call: CallKey, ran: Ran, closed: &Closed) {
+        if let Some(ticket) = self.0.remove(&call) {
+            ticket.end(Ended::Lost(ran, closed.clone()));
         }
+    }
+}
+
+/// Why a connection does not take a call.
+pub(super) fn refusal(size: usize, why: NotStarted) -> Ended {
+    match why {
+        NotStarted::TooLarge { limit } => {
+            let text = format!("{size} bytes, and the other side accepts {limit}");
+            Ended::Refused(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text))
+        }
+        NotStarted::Draining | NotStarted::Closed => Ended::Lost(Ran::No, Closed::Eof),
     }
 }

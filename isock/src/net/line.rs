@@ -4,6 +4,7 @@
 
 use super::{
     far::{Far, Ticket},
+    flow::{Conduit, Driver, Flow},
     link::{Link, Refused, Started},
     pending::Ended,
 };
@@ -59,6 +60,21 @@ impl Line {
             Line::Near(link) => link.send(call),
             Line::Far(far) => far.send(call),
         }
+    }
+
+    /// Sends a call that carries items.
+    pub(crate) fn open(self, call: NewCall, flow: &Arc<Flow>) -> Result<Conduit, Refused> {
+        let driver = match self {
+            Line::Near(link) => {
+                link.open(call, flow)?;
+                Driver::Near(link)
+            }
+            Line::Far(far) => {
+                far.open(call, flow)?;
+                Driver::Far(far)
+            }
+        };
+        Ok(Conduit::new(driver, Arc::clone(flow)))
     }
 
     /// The name that the server gave the connection.

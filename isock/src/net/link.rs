@@ -5,6 +5,7 @@
 
 use super::{
     corker::{self, Looking},
+    flow::{Flow, Flows},
     pending::{Ended, Pending, Waiter, Waiting},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
 };
@@ -76,6 +77,12 @@ struct State {
     full: bool,
     /// What the other side calls, if this side serves anything.
     hosting: Option<Hosting>,
+    /// Streams of either side.
+    flows: Flows,
+    /// Streams whose users have asked for something that is done with the next write.
+    unsettled: Vec<Arc<Flow>>,
+    /// Who is to be woken once the lock is free.
+    woken: Vec<Waiter>,
 }
 
 /// Who reads.
@@ -120,6 +127,10 @@ pub(crate) struct Called {
     pub(crate) at: Instant,
     /// Set once nobody waits for the answer any more.
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Its items, if it carries any.
+    pub(crate) flow: Option<Arc<Flow>>,
+    /// Streams that the connection has, this one included.
+    pub(crate) streams: usize,
 }
 
 /// Whoever serves the calls of the other side. It is told by a thread that others wait for: it
@@ -209,6 +220,9 @@ impl Link {
             write_failed: false,
             full: false,
             hosting,
+            flows: Flows::default(),
+            unsettled: Vec::new(),
+            woken: Vec::new(),
         };
         Link {
             stream,
@@ -287,6 +301,55 @@ impl Link {
         Ok(Started { pending, key, corked })
     }
 
+    /// Sends a call that carries items, or queues it as the protocol wants.
+    pub(crate) fn open(&self, call: NewCall, flow: &Arc<Flow>) -> Result<(), Refused> {
+        self.look_around();
+        let mut state = self.lock();
+        if state.proto.output_len() > QUEUE {
+            return Err(Refused::Busy);
+        }
+        let key = state.proto.call(call).map_err(Refused::Protocol)?;
+        flow.begun(key);
+        state.flows.insert(key.into(), Arc::clone(flow));
+        self.flush_unless_full(&mut state);
+        self.unlock(state);
+        Ok(())
+    }
+
+    /// Does what a stream's user has asked for: at once, or with what follows in a burst.
+    pub(super) fn settle(self: &Arc<Self>, flow: &Arc<Flow>) {
+        let mut state = self.lock();
+        state.unsettled.push(Arc::clone(flow));
+        state.corked += 1;
+        if state.last_traffic.elapsed() >= BURST {
+            self.flush_unless_full(&mut state);
+        }
+        let corked = state.corked > 0;
+        self.unlock(state);
+        if corked {
+            self.watch_cork();
+        }
+    }
+
+    /// Gives a stream of this side up, and says whether its handler can have run.
+    pub(super) fn cancel_stream(&self, key: CallKey) -> Ran {
+        let mut state = self.lock();
+        if state.flows.remove(key.into()).is_none() {
+            return Ran::Unknown;
+        }
+        let ran = state.proto.cancel(key);
+        self.flush_unless_full(&mut state);
+        self.unlock(state);
+        ran
+    }
+
+    /// Wakes those who are to be woken. A waker is the user's code, so not before the lock is free.
+    fn unlock(&self, mut state: MutexGuard<'_, State>) {
+        let woken = std::mem::take(&mut state.woken);
+        drop(state);
+        woken.into_iter().for_each(Waiter::wake);
+    }
+
     /// Sends an input that wants no answer: at once, or with those that follow in a burst.
     pub(crate) fn send(self: &Arc<Self>, call: &NewCall) -> Result<(), Refused> {
         self.look_around();
@@ -331,6 +394,7 @@ impl Link {
             state.note_pattern();
             self.flush_unless_full(&mut state);
         }
+        self.unlock(state);
         corked
     }
 
@@ -375,6 +439,7 @@ impl Link {
         if state.corked > 0 && state.reader != Reader::Awake {
             self.flush_unless_full(&mut state);
         }
+        self.unlock(state);
     }
 
     /// Understands what lies there already: an answer that has come in time is no late one because
@@ -512,6 +577,7 @@ impl Link {
         self.note_end(&state);
         self.flush(&mut state);
         let has_written = state.proto.output_len() < waiting;
+        woken.append(&mut state.woken);
         state.crowd |= woken.iter().any(|waiter| matches!(waiter, Waiter::Thread(_)));
         drop(state);
         drop(input);
@@ -537,6 +603,7 @@ impl Link {
     /// role, and then without waiting.
     fn flush(&self, state: &mut State) {
         state.corked = 0;
+        state.settle_flows();
         let mut began = None;
         while state.proto.output_len() > 0 {
             if state.write_failed {
@@ -570,6 +637,9 @@ impl Link {
             }
         }
         state.full = false;
+        if state.go_on_with_flows() {
+            self.flush(state);
+        }
     }
 
     /// Answers a call of the other side.
@@ -579,7 +649,13 @@ impl Link {
             hosting.running.retain(|(known, _)| *known != key);
         }
         state.proto.answer(key, answer);
+        if let Some(flow) = state.flows.remove(key.into()) {
+            let mut woken = Vec::new();
+            flow.stop(&mut woken);
+            state.woken.append(&mut woken);
+        }
         self.flush_unless_full(&mut state);
+        self.unlock(state);
     }
 
     /// Gives a call up, and says whether its handler can have run.
@@ -655,8 +731,24 @@ impl State {
     fn understand(&mut self, now: Instant, input: &mut Buffer, woken: &mut Vec<Waiter>) {
         while let Some(event) = self.proto.read(now, input) {
             match event {
-                Event::Reply { call, outcome } => {
-                    woken.extend(self.pending.end(call, Ended::of(outcome)));
+                Event::Reply { call, outcome } => match self.flows.remove(call.into()) {
+                    Some(flow) => flow.end(Ended::of(outcome), woken),
+                    None => woken.extend(self.pending.end(call, Ended::of(outcome))),
+                },
+                Event::Items { stream, items, body } => {
+                    if let Some(flow) = self.flows.get(stream) {
+                        flow.deliver(body, items, woken);
+                    }
+                }
+                Event::ItemsEnd(key) => {
+                    if let Some(flow) = self.flows.get(key.into()) {
+                        flow.complete(woken);
+                    }
+                }
+                Event::Credit { stream, left } => {
+                    if let Some(flow) = self.flows.get(stream) {
+                        flow.credit(left, woken);
+                    }
                 }
                 Event::Call { key, head, body } => {
                     let body = body.into_vec();
@@ -669,15 +761,10 @@ impl State {
                 Event::Cancel(key) => {
                     let running = self.hosting.iter().flat_map(|hosting| &hosting.running);
                     running.filter(|(known, _)| *known == key).for_each(|(_, flag)| set(flag));
+                    self.flows.cancelled(key, woken);
                 }
                 Event::Closed(closed) => return self.closed(closed, woken),
-                Event::Ready
-                | Event::Items { .. }
-                | Event::ItemsEnd(_)
-                | Event::Credit { .. }
-                | Event::Settings(_)
-                | Event::Pong(_)
-                | Event::Draining => {}
+                Event::Ready | Event::Settings(_) | Event::Pong(_) | Event::Draining => {}
             }
         }
     }
@@ -692,15 +779,37 @@ impl State {
             Some(Hosting { host, me, running }) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
-                host.call(me, Called { key, head, body, at, cancelled })
+                let flow = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
+                    let flow = Flow::new(Some(key.into()), head.credit);
+                    self.flows.insert(key.into(), Arc::clone(&flow));
+                    flow
+                });
+                let streams = self.proto.serving_streams();
+                host.call(me, Called { key, head, body, at, cancelled, flow, streams })
             }
         };
         if let (Err(refusal), Some(key)) = (taken, key) {
             if let Some(hosting) = &mut self.hosting {
                 hosting.running.retain(|(known, _)| *known != key);
             }
+            self.flows.remove(key.into());
             self.proto.answer(key, Answer::Refusal(refusal));
         }
+    }
+
+    /// Hands the protocol what the users of streams have asked for.
+    fn settle_flows(&mut self) {
+        for flow in std::mem::take(&mut self.unsettled) {
+            if self.flows.key_of(&flow).is_some() {
+                self.flows.settle(&flow, &mut self.proto, &mut self.woken);
+            }
+        }
+    }
+
+    /// The same for those that had to wait for room; says whether there is more to write.
+    fn go_on_with_flows(&mut self) -> bool {
+        self.flows.go_on(&mut self.proto, &mut self.woken);
+        self.proto.output_len() > 0 && !self.write_failed
     }
 
     /// Whether more has come than its host can take, and nobody waits for what may come next.
@@ -711,8 +820,13 @@ impl State {
 
     fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {
         for (call, ran) in self.proto.take_lost() {
-            woken.extend(self.pending.end(call, Ended::Lost(ran, closed.clone())));
+            let ended = Ended::Lost(ran, closed.clone());
+            match self.flows.remove(call.into()) {
+                Some(flow) => flow.end(ended, woken),
+                None => woken.extend(self.pending.end(call, ended)),
+            }
         }
+        self.flows.stop_all(woken);
         if let Some(hosting) = &mut self.hosting {
             hosting.running.drain(..).for_each(|(_, flag)| set(&flag));
         }

@@ -7,9 +7,11 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
+    panic::{catch_unwind, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
-    thread::Thread,
+    thread::{self, Thread},
+    time::Instant,
 };
 
 /// How a call ended, as far as one connection knows.
@@ -64,6 +66,14 @@ impl Waiter {
     }
 }
 
+/// Wakes on the thread of a loop, which a waker that panics must not end.
+pub(super) fn wake_all(woken: Vec<Waiter>) {
+    for waiter in woken {
+        // The panic hook has reported it.
+        let _ = catch_unwind(AssertUnwindSafe(|| waiter.wake()));
+    }
+}
+
 impl Pending {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,6 +94,22 @@ impl Pending {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.lock().ended.is_some()
+    }
+
+    /// Blocks until the end is there; `None` if the deadline comes first.
+    pub(super) fn block(&self, deadline: Instant) -> Option<Ended> {
+        loop {
+            if let Some(ended) = self.take() {
+                return Some(ended);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            if self.wait_as(Waiter::Thread(thread::current())) {
+                thread::park_timeout(left);
+            }
+        }
     }
 
     /// Says who waits; false if the end is there already.

@@ -1,9 +1,15 @@
 //! How other threads reach an event loop: a queue and a waker.
 
-use super::{event_loop::ConnId, far::Ticket, pipe::LoopEnd};
+use super::{
+    event_loop::ConnId,
+    far::Ticket,
+    flow::Flow,
+    pending::{wake_all, Ended},
+    pipe::LoopEnd,
+};
 use crate::{
     proto::{Answer, Closed, NewCall, ServedKey},
-    wire::Close,
+    wire::{Close, Ran},
 };
 use std::{
     io,
@@ -18,6 +24,12 @@ pub(crate) enum Command {
     Answer { connection: ConnId, key: ServedKey, answer: Answer },
     /// Make a call.
     Call { connection: ConnId, call: NewCall, ticket: Arc<Ticket> },
+    /// Make a call that carries items.
+    Open { connection: ConnId, call: NewCall, flow: Arc<Flow> },
+    /// A stream has something to send, or has consumed something.
+    Settle { connection: ConnId, flow: Arc<Flow> },
+    /// Nobody wants this stream any more.
+    CancelStream { connection: ConnId, flow: Arc<Flow> },
     /// Send an input that wants no answer.
     Send { connection: ConnId, call: NewCall },
     /// Nobody waits for this call any more.
@@ -37,9 +49,16 @@ pub(crate) enum Command {
 impl Command {
     /// The loop has returned, or its connection has ended.
     pub(super) fn comes_too_late(self) {
-        if let Command::Call { ticket, .. } = self {
-            ticket.never_sent(Closed::Eof);
+        let mut woken = Vec::new();
+        match self {
+            Command::Call { ticket, .. } => ticket.never_sent(Closed::Eof),
+            Command::Open { flow, .. } => {
+                flow.end(Ended::Lost(Ran::No, Closed::Eof), &mut woken);
+            }
+            Command::Settle { flow, .. } => flow.stop(&mut woken),
+            _ => {}
         }
+        wake_all(woken);
     }
 }
 

@@ -88,7 +88,10 @@ fn told<E>(problem: Option<Problem>) -> CallError<E> {
     CallError::Call(problem.expect("a call was polled after it had ended"))
 }
 
-fn decode<A: Action>(result: Result<RawReply, Problem>, decoding: Decoding) -> CallResult<A> {
+pub(super) fn decode<A: Action>(
+    result: Result<RawReply, Problem>,
+    decoding: Decoding,
+) -> CallResult<A> {
     let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
     match result? {
         RawReply::Value(bytes) => {

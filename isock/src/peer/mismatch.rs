@@ -109,6 +109,19 @@ impl Explained {
     }
 }
 
+/// The problem of a call that is no mismatch, or is one in words: the other side is asked, and
+/// waited for.
+pub(super) fn explained(call: &RawCall, problem: Problem) -> Problem {
+    match ask(call, problem) {
+        Ok(asked) => {
+            let Asked { mut question, problem, pair } = *asked;
+            let answer = question.wait();
+            told(call, problem, pair, answer)
+        }
+        Err(problem) => problem,
+    }
+}
+
 /// Asks the server what its types are.
 ///
 /// # Errors

@@ -13,7 +13,9 @@ mod mismatch;
 mod raw;
 mod request;
 mod state;
+mod stream;
 
+pub(crate) use crate::net::Unsent;
 pub(crate) use backoff::pause;
 pub use call::Call;
 pub(crate) use channel::{Channel, NoLink, Options, Target};
@@ -21,11 +23,13 @@ pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
 pub(crate) use connection::{Home, Served};
 pub use request::Request;
 pub use state::Session;
+pub use stream::Stream;
+pub(crate) use stream::{ItemStream, IDLE};
 
 #[cfg(unix)]
 use crate::credentials::Credentials;
 use crate::{
-    action::{Action, Api, Description, ItsOwnInput, Never, OneReply, SendAs, Unary},
+    action::{Action, Api, Description, ItsOwnInput, Never, OneReply, SendAs, Streaming, Unary},
     address::Address,
     builtin,
     error::{CallError, ExpectError, Problem, ProblemKind},
@@ -141,6 +145,30 @@ impl Peer {
         A::Pattern: OneReply,
     {
         self.request::<A>(input).start()
+    }
+
+    /// Opens a stream: a call that carries items, from the handler, to it, or both.
+    ///
+    /// # Errors
+    /// If it was not opened, as when there is no connection. What the other side says to it comes
+    /// with the first item or with [`Stream::finish`].
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # #[derive(Action)] #[action(input = u32, stream = u32, output = ())] struct CountTo;
+    /// # let server = Server::in_memory()
+    /// #     .on::<CountTo>(|to, cx| Ok((1..=to).try_for_each(|n| cx.send(n))?))
+    /// #     .spawn()?;
+    /// # let client = server.client();
+    /// let numbers = client.open::<CountTo>(3)?.collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(numbers, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open<A: Action>(&self, input: impl SendAs<A::Input>) -> Result<Stream<A>, Problem>
+    where
+        A::Pattern: Streaming,
+    {
+        self.request::<A>(input).open()
     }
 
     /// A call with options of its own.

@@ -7,13 +7,14 @@ use super::{
     background::Timer,
     backoff,
     channel::{Channel, NoLink},
+    stream::RawStream,
 };
 use crate::{
-    action::{ActionKind, Decoding, Shapes},
+    action::{ActionKind, Decoding, Directions, Shapes},
     error::{Problem, ProblemKind},
-    net::{self, Ended, Flight, Line, Refused},
+    net::{self, Ended, Flight, Flow, Line, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
-    wire::{CallHead, Ran, Refusal, RefusalCode},
+    wire::{CallHead, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
 use std::{
     sync::{Arc, Weak},
@@ -35,7 +36,7 @@ pub(super) struct Order {
 }
 
 /// What came back, still encoded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum RawReply {
     Value(Vec<u8>),
     Error(Vec<u8>),
@@ -123,6 +124,63 @@ impl RawCall {
                 Err(refused) => self.not_taken(refused)?,
             }
         }
+    }
+
+    /// Opens a stream: an attempt that was not taken is made again, one that was never is.
+    pub(super) fn open(
+        mut self,
+        directions: Directions,
+        idle: Duration,
+    ) -> Result<RawStream, Problem> {
+        let flow = Flow::of_call();
+        loop {
+            let line = match self.channel.current() {
+                Some(line) => Ok(line),
+                None if net::about_to_block().is_err() => {
+                    return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
+                }
+                None => self.channel.line(self.order.deadline),
+            };
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    self.not_linked(error)?;
+                    self.pause();
+                    continue;
+                }
+            };
+            self.made += 1;
+            let mut head = self.head(Instant::now());
+            head.items = directions.uploads;
+            if directions.items {
+                head.credit = self.channel.options.limits.first_window();
+            }
+            let call = NewCall { head, body: Arc::clone(&self.order.body) };
+            match line.open(call, &flow) {
+                Ok(conduit) => {
+                    self.state = State::Ended;
+                    return Ok(RawStream::new(self, conduit, idle));
+                }
+                Err(refused) => self.not_taken(refused)?,
+            }
+        }
+    }
+
+    /// How a stream has ended, for people.
+    pub(super) fn told(&self, ended: Ended) -> RawResult {
+        match ended {
+            Ended::Value(bytes) => Ok(RawReply::Value(bytes)),
+            Ended::Error(bytes) => Ok(RawReply::Error(bytes)),
+            Ended::Refused(refusal) => Err(self.finish(Problem::refused(refusal))),
+            Ended::Lost(ran, closed) => {
+                Err(self.problem(ProblemKind::ConnectionLost, ran, words(&closed)))
+            }
+        }
+    }
+
+    /// The longest item that can be sent, in bytes.
+    pub(super) fn max_item(&self) -> usize {
+        self.channel.options.limits.message - ITEM_LEN
     }
 
     /// Waits for the next attempt.
@@ -238,7 +296,7 @@ impl RawCall {
     }
 
     /// Wakes the future then, and has its connection read until then.
-    fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
+    pub(super) fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
         let background = &self.channel.background;
         let Some(timer) = &self.timer else {
             self.timer = Some(background.timer(at, cx.waker(), link));
@@ -381,7 +439,12 @@ impl RawCall {
         }
     }
 
-    fn problem(&self, kind: ProblemKind, ran: Ran, detail: impl Into<String>) -> Problem {
+    pub(super) fn problem(
+        &self,
+        kind: ProblemKind,
+        ran: Ran,
+        detail: impl Into<String>,
+    ) -> Problem {
         self.finish(Problem::new(kind, ran, detail))
     }
 

@@ -4,10 +4,13 @@ use super::{
     channel::Channel,
     mismatch::Explained,
     raw::{Order, RawCall},
-    Call, CallResult,
+    stream::IDLE,
+    Call, CallResult, Stream,
 };
 use crate::{
-    action::{shapes_of, Action, Kind, OneReply, Repeatable, SendAs, Uncarried},
+    action::{
+        shapes_of, Action, Directions, Kind, OneReply, Repeatable, SendAs, Streaming, Uncarried,
+    },
     error::{Problem, ProblemKind},
     proto::SharedBody,
     wire::{name_hash, EncodeError, Encoder, Ran},
@@ -25,6 +28,7 @@ pub struct Request<A> {
     channel: Arc<Channel>,
     input: Result<SharedBody, EncodeError>,
     timeout: Duration,
+    idle: Duration,
     attempts: u32,
     action: PhantomData<fn() -> A>,
 }
@@ -34,7 +38,7 @@ impl<A: Action> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| Arc::new(encoder.into_bytes()));
         let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
-        Request { channel, input, timeout, attempts, action: PhantomData }
+        Request { channel, input, timeout, idle: IDLE, attempts, action: PhantomData }
     }
 
     /// How long the call may take, all its attempts together; the client's timeout unless set.
@@ -51,6 +55,30 @@ impl<A: Action> Request<A> {
     {
         self.attempts = attempts.max(1);
         self
+    }
+
+    /// How long a stream may rest, once it has begun, before it is given up; 30 s unless set. Its
+    /// [`timeout`](Request::timeout) is for the beginning: until the first item comes, or the
+    /// first one is taken.
+    pub fn idle(mut self, idle: Duration) -> Self
+    where
+        A::Pattern: Streaming,
+    {
+        self.idle = idle;
+        self
+    }
+
+    /// Opens the stream: see [`Peer::open`](crate::Peer::open).
+    ///
+    /// # Errors
+    /// If it was not opened, as when there is no connection.
+    pub fn open(self) -> Result<Stream<A>, Problem>
+    where
+        A::Pattern: Streaming,
+    {
+        let (channel, idle) = (Arc::clone(&self.channel), self.idle);
+        let call = RawCall::new(channel, self.order()?);
+        call.open(Directions::of::<A>(), idle).map(Stream::new)
     }
 
     /// Calls and waits for the output.
@@ -113,7 +141,7 @@ impl<A: Action> Request<A> {
 }
 
 /// A timeout too long for the clock counts as thirty years.
-fn after(timeout: Duration) -> Instant {
+pub(super) fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
 }

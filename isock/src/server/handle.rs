@@ -103,6 +103,7 @@ impl Server {
             log: Arc::clone(&parts.log),
             hide_failures: parts.hide_failures,
             max_output: parts.limits.message,
+            streams: parts.limits.streams,
             decoding: Decoding {
                 depth: parts.limits.decode_depth,
                 budget: parts.limits.decode_budget,

@@ -79,6 +79,9 @@ impl Service for Dispatch {
             Ok(_) if self.account.is_overdrawn() => {
                 Err(overloaded("the server holds too much for its connections"))
             }
+            Ok(_) if call.conduit.is_some() && call.streams > self.settings.streams => {
+                Err(overloaded("too many streams on one connection"))
+            }
             found => found,
         };
         let entry = match (entry, call.key) {
@@ -95,7 +98,12 @@ impl Service for Dispatch {
         let cancelled = Arc::new(AtomicBool::new(false));
         let peer = Peer::of_served(Arc::clone(&session.served));
         let (connection, action) = (call.connection, call.head.name);
-        let arrived = Arrived { head: call.head, at: call.arrived, body: call.body.into_vec() };
+        let arrived = Arrived {
+            head: call.head,
+            at: call.arrived,
+            body: call.body.into_vec(),
+            conduit: call.conduit,
+        };
         let task = Task::new(entry, arrived, peer, Arc::clone(&cancelled), &self.settings);
         let Some(key) = call.key else {
             self.queue(session, connection, action, task);
@@ -104,7 +112,7 @@ impl Service for Dispatch {
         session.running.push((key, cancelled));
         let charge = self.account.charge(task.size());
         let job = Job { task, connection, key, _charge: charge };
-        if job.task.pace().is_quick() {
+        if job.task.is_quick() {
             return Some(job);
         }
         if let Some(Done { key, answer: refused, .. }) = self.run_elsewhere(job) {
@@ -222,7 +230,7 @@ impl net::Job for Job {
     }
 
     fn is_quick(&self) -> bool {
-        self.task.pace().is_quick()
+        self.task.is_quick()
     }
 
     fn connection(&self) -> ConnId {

@@ -2,12 +2,13 @@
 
 use super::{contained, Log};
 use crate::{
-    action::{CallInfo, Decoding, Handled, Info, Registration, Shapes},
+    action::{CallInfo, Decoding, Directions, Handled, Info, Registration, Shapes},
+    net::Conduit,
     pace::Pace,
-    peer::Peer,
+    peer::{ItemStream, Peer, IDLE},
     proto::Answer,
     router::{Entry, Router},
-    wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
+    wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
 use std::{
     sync::{
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) hide_failures: bool,
     pub(crate) max_output: usize,
     pub(crate) decoding: Decoding,
+    /// Streams that the other side may have on one connection.
+    pub(crate) streams: usize,
 }
 
 /// A call as it has arrived.
@@ -33,6 +36,8 @@ pub(crate) struct Arrived {
     pub(crate) at: Instant,
     /// Metadata, then the encoded input.
     pub(crate) body: Vec<u8>,
+    /// Its items, if it carries any.
+    pub(crate) conduit: Option<Conduit>,
 }
 
 /// A call whose action is known.
@@ -41,6 +46,8 @@ pub(crate) struct Task {
     pace: Arc<Pace>,
     input: Vec<u8>,
     metadata: usize,
+    /// When its caller stops waiting for it to begin.
+    deadline: Option<Instant>,
     info: CallInfo,
     settings: Arc<Settings>,
 }
@@ -58,6 +65,11 @@ impl Task {
         let ours = entry.registration.shapes().map_or(0, Shapes::hash);
         if ours != 0 && head.shape != 0 && ours != head.shape {
             return Err(Refusal::new(RefusalCode::MISMATCH, Ran::No, format!("{ours:016x}")));
+        }
+        let carries = Directions { items: !head.credit.is_zero(), uploads: head.items };
+        if carries != entry.registration.directions() {
+            let text = "one build streams in this action and the other does not";
+            return Err(Refusal::new(RefusalCode::WRONG_PATTERN, Ran::No, text));
         }
         let input = len - head.metadata as usize;
         if let Some(limit) = entry.registration.info().max_input.filter(|limit| input > *limit) {
@@ -77,14 +89,20 @@ impl Task {
     ) -> Task {
         let Entry { registration, pace } = entry;
         let CallHead { remaining, metadata, .. } = call.head;
+        let deadline = remaining.and_then(|left| call.at.checked_add(left));
+        let stream = call.conduit.map(|conduit| ItemStream::new(conduit, IDLE));
         Task {
+            deadline,
             info: CallInfo {
                 action: registration.info(),
                 peer,
-                deadline: remaining.and_then(|left| call.at.checked_add(left)),
+                // The deadline of a stream is for its beginning.
+                deadline: deadline.filter(|_| stream.is_none()),
                 cancelled,
                 hide_failures: settings.hide_failures,
                 decoding: settings.decoding,
+                stream,
+                max_item: settings.max_output - ITEM_LEN,
             },
             registration,
             pace,
@@ -92,6 +110,11 @@ impl Task {
             input: call.body,
             settings: Arc::clone(settings),
         }
+    }
+
+    /// Whether it is expected to end at once, and may run where others wait for it.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.info.stream.is_none() && self.pace.is_quick()
     }
 
     /// How long its action usually takes.
@@ -113,7 +136,7 @@ impl Task {
     }
 
     fn answer(&self, now: Instant) -> Answer {
-        if self.info.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
             let text = "the deadline passed before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
         }
@@ -124,11 +147,20 @@ impl Task {
         let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
         let mut out = Encoder::new(most.min(self.settings.max_output));
         let input = &self.input[self.metadata..];
+        let stream = self.info.stream.as_ref();
+        if let Some(stream) = stream.filter(|_| self.registration.directions().uploads) {
+            stream.conduit().welcome();
+        }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        match contained(|| self.registration.handle(input, &self.info, &mut out)) {
+        let answer = match contained(|| self.registration.handle(input, &self.info, &mut out)) {
             Ok(handled) => self.sort(handled, out),
             Err(text) => self.panicked(&text),
+        };
+        if let Some(stream) = stream {
+            // The answer comes after the last item.
+            stream.conduit().drain();
         }
+        answer
     }
 
     fn sort(&self, handled: Handled, out: Encoder) -> Answer {

@@ -1,0 +1,384 @@
+//! A call that carries items, as its caller holds it.
+
+use super::{
+    call::decode,
+    mismatch,
+    raw::{RawCall, RawReply},
+    CallResult,
+};
+use crate::{
+    action::{Action, Payload, SendAs, Streaming, TakesItems},
+    error::{CallError, Problem, ProblemKind},
+    net::{Conduit, Ended, Received, Unsent},
+    wire::{items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
+};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// How long a stream may rest before it is given up, unless said otherwise.
+pub(crate) const IDLE: Duration = Duration::from_secs(30);
+
+/// One stream as bytes: what the typed parts of both ends stand on.
+#[derive(Debug)]
+pub(crate) struct ItemStream {
+    conduit: Conduit,
+    batch: Mutex<Batch>,
+    idle: Duration,
+}
+
+/// A message of items of which some have been taken.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    at: usize,
+    items: u32,
+}
+
+/// Nothing came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Late;
+
+impl ItemStream {
+    pub(crate) fn new(conduit: Conduit, idle: Duration) -> ItemStream {
+        ItemStream { conduit, batch: Mutex::default(), idle }
+    }
+
+    pub(crate) fn conduit(&self) -> &Conduit {
+        &self.conduit
+    }
+
+    fn rested(&self) -> Instant {
+        super::request::after(self.idle)
+    }
+
+    /// The next item, as `decode` reads it; `None` if there are no further ones.
+    pub(crate) fn next_item<T>(&self, decode: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Late> {
+        self.next_by(decode, || self.rested())
+    }
+
+    fn next_by<T>(
+        &self,
+        decode: impl FnOnce(&[u8]) -> T,
+        deadline: impl FnOnce() -> Instant,
+    ) -> Result<Option<T>, Late> {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        if batch.is_empty() {
+            match self.conduit.receive(deadline()).ok_or(Late)? {
+                Received::End => return Ok(None),
+                Received::Items(bytes, items) => *batch = Batch { bytes, at: 0, items },
+            }
+        }
+        Ok(self.take(&mut batch, decode))
+    }
+
+    fn take<T>(&self, batch: &mut Batch, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        // The protocol has counted the items: there is one.
+        let item = items(&batch.bytes[batch.at..]).next()?;
+        let decoded = decode(item);
+        batch.at += ITEM_LEN + item.len();
+        if batch.is_empty() {
+            self.conduit.consumed(batch.bytes.len(), batch.items);
+        }
+        Some(decoded)
+    }
+
+    /// Sends an encoded item; waits while the other side takes none.
+    pub(crate) fn send(&self, item: &[u8]) -> Result<(), Unsent> {
+        self.conduit.send(item, || self.rested())
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+}
+
+/// A stream that has been opened: iterate over its items, send some if the action takes any, and
+/// take the handler's output with [`finish`](Stream::finish). Dropping it before its end stops it.
+///
+/// ```
+/// # use isock::{Action, Server};
+/// /// Counts up to a number, and says how many it has counted.
+/// #[derive(Action)]
+/// #[action(input = u32, stream = u32, output = u32)]
+/// struct CountTo;
+///
+/// # let server = Server::in_memory()
+/// #     .on::<CountTo>(|to, cx| {
+/// #         (1..=to).try_for_each(|n| cx.send(n))?;
+/// #         Ok(to)
+/// #     })
+/// #     .spawn()?;
+/// # let client = server.client();
+/// let mut stream = client.open::<CountTo>(3)?;
+/// for number in stream.by_ref() {
+///     println!("{}", number?);
+/// }
+/// assert_eq!(stream.finish()?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping a stream stops it; iterate over it, or take its end with `.finish()`"]
+pub struct Stream<A: Action> {
+    raw: RawStream,
+    action: PhantomData<fn() -> A>,
+}
+
+/// A stream without its types.
+pub(super) struct RawStream {
+    call: RawCall,
+    items: ItemStream,
+    /// Until when something must have come; then each rest counts by itself.
+    opening: Option<Instant>,
+    /// When it will have rested too long, for who polls it.
+    rested: Option<Instant>,
+    end: Option<Result<RawReply, Problem>>,
+    /// The end was an error, and the iterator has given it.
+    told: bool,
+}
+
+impl RawStream {
+    pub(super) fn new(call: RawCall, conduit: Conduit, idle: Duration) -> RawStream {
+        let opening = Some(call.order().deadline);
+        let items = ItemStream::new(conduit, idle);
+        RawStream { call, items, opening, rested: None, end: None, told: false }
+    }
+
+    /// The next item; `None` at the end, which is then in `end`.
+    fn next<T>(&mut self, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if self.end.is_some() {
+            return None;
+        }
+        let opening = self.opening;
+        let next = self.items.next_by(decode, || opening.unwrap_or_else(|| self.items.rested()));
+        match next {
+            Ok(Some(item)) => {
+                self.opening = None;
+                Some(item)
+            }
+            Ok(None) => {
+                self.ended();
+                None
+            }
+            Err(Late) => {
+                self.late();
+                None
+            }
+        }
+    }
+
+    fn poll_next<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        decode: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Option<T>> {
+        if self.end.is_some() {
+            return Poll::Ready(None);
+        }
+        let now = Instant::now();
+        let items = &self.items;
+        let mut batch = items.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        if batch.is_empty() {
+            match items.conduit.poll_receive(cx.waker()) {
+                Some(Received::Items(bytes, items)) => *batch = Batch { bytes, at: 0, items },
+                Some(Received::End) => {
+                    drop(batch);
+                    self.ended();
+                    return Poll::Ready(None);
+                }
+                None => {
+                    drop(batch);
+                    return self.pending(now, cx);
+                }
+            }
+        }
+        (self.opening, self.rested) = (None, None);
+        Poll::Ready(items.take(&mut batch, decode))
+    }
+
+    /// Nothing has come yet: has the stream read, and looked at again in time.
+    fn pending<T>(&mut self, now: Instant, cx: &Context<'_>) -> Poll<Option<T>> {
+        let rested = || *self.rested.get_or_insert_with(|| self.items.rested());
+        let at = self.opening.unwrap_or_else(rested);
+        if at <= now {
+            self.late();
+            return Poll::Ready(None);
+        }
+        self.call.wake_at(at, cx, self.items.conduit.to_read());
+        Poll::Pending
+    }
+
+    fn ended(&mut self) {
+        let ended = self.items.conduit.take_end();
+        // A conduit that says that no more comes without an end has been given up here.
+        let cancelled = || Ended::Lost(Ran::Unknown, crate::proto::Closed::Eof);
+        self.end = Some(self.call.told(ended.unwrap_or_else(cancelled)));
+    }
+
+    fn late(&mut self) {
+        let ran = self.items.conduit.cancel();
+        let detail = match self.opening {
+            Some(_) => "",
+            None => "the other side neither sent nor took an item in time",
+        };
+        self.end = Some(Err(self.call.problem(ProblemKind::Deadline, ran, detail)));
+    }
+
+    /// A mismatch in words; the other side is asked for its types.
+    fn explain(&mut self) {
+        if let Some(Err(problem)) = &self.end {
+            if problem.kind() == ProblemKind::Mismatch {
+                let problem = mismatch::explained(&self.call, problem.clone());
+                self.end = Some(Err(problem));
+            }
+        }
+    }
+}
+
+/// Nobody wants the rest.
+impl Drop for RawStream {
+    fn drop(&mut self) {
+        if self.end.is_none() {
+            self.items.conduit.cancel();
+        }
+    }
+}
+
+impl<A: Action> Stream<A>
+where
+    A::Pattern: Streaming,
+{
+    pub(super) fn new(raw: RawStream) -> Stream<A> {
+        Stream { raw, action: PhantomData }
+    }
+
+    /// Waits for the end, and gives the handler's output. Items that have not been looked at are
+    /// dropped; where this side sends items, those that have been sent are all.
+    ///
+    /// # Errors
+    /// The action's own error as a value, or the problem that kept it from answering.
+    pub fn finish(mut self) -> CallResult<A> {
+        self.raw.items.conduit.finish();
+        while self.raw.next(|_| ()).is_some() {}
+        self.raw.explain();
+        self.outcome()
+    }
+
+    /// Polls for the next item, as the `Stream` of the futures crates does. For those who have no
+    /// executor's trait at hand: `std::future::poll_fn(|cx| stream.poll_next(cx)).await`.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<A::Item, CallError<A::Error>>>> {
+        let decoding = self.raw.call.decoding();
+        let decode = |bytes: &[u8]| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()));
+        self.raw.poll_next(cx, decode).map(|item| match item {
+            Some(item) => Some(self.checked(item)),
+            None => self.failure().map(Err),
+        })
+    }
+
+    /// Stops the stream, and says whether its handler ran, as far as this side can know.
+    pub fn cancel(self) -> Ran {
+        self.raw.items.conduit.cancel()
+    }
+
+    fn checked(
+        &mut self,
+        item: Result<A::Item, DecodeError>,
+    ) -> Result<A::Item, CallError<A::Error>> {
+        item.map_err(|error| {
+            let raw = &mut self.raw;
+            raw.items.conduit.cancel();
+            let text = error.to_string();
+            let problem = raw.call.problem(ProblemKind::OutputUndecodable, Ran::Yes, text);
+            raw.end = Some(Err(problem.clone()));
+            raw.told = true;
+            CallError::Call(problem)
+        })
+    }
+
+    /// The end, if it is an error that has not been told.
+    fn failure(&mut self) -> Option<CallError<A::Error>> {
+        if std::mem::replace(&mut self.raw.told, true) {
+            return None;
+        }
+        self.outcome().err()
+    }
+
+    fn outcome(&self) -> CallResult<A> {
+        match &self.raw.end {
+            Some(end) => decode::<A>(end.clone(), self.raw.call.decoding()),
+            None => Err(self.raw.call.problem(ProblemKind::Cancelled, Ran::Unknown, "").into()),
+        }
+    }
+}
+
+impl<A: Action> Stream<A>
+where
+    A::Pattern: TakesItems,
+{
+    /// Sends an item to the handler; waits while it takes none. Small items that are sent in a
+    /// burst travel together.
+    ///
+    /// # Errors
+    /// If the handler has ended, which [`finish`](Stream::finish) then says more about; or takes
+    /// nothing for 30 s, or the item cannot be sent.
+    pub fn send(&self, item: impl SendAs<A::Upload>) -> Result<(), Problem> {
+        let raw = &self.raw;
+        let mut encoder = Encoder::new(raw.call.max_item());
+        item.encode(&mut encoder).map_err(|error| {
+            let kind = match error {
+                EncodeError::TooLarge { .. } => ProblemKind::InputTooLarge,
+                EncodeError::Unsupported(_) => ProblemKind::InputUnencodable,
+            };
+            raw.call.problem(kind, Ran::Unknown, error.to_string())
+        })?;
+        raw.items.send(encoder.as_bytes()).map_err(|unsent| match unsent {
+            Unsent::Stopped => {
+                let text = "the handler takes no further items; `finish` says why";
+                raw.call.problem(ProblemKind::Cancelled, Ran::Unknown, text)
+            }
+            Unsent::Late => {
+                let text = "the handler took no item in time";
+                raw.call.problem(ProblemKind::Deadline, Ran::Unknown, text)
+            }
+        })
+    }
+
+    /// Says that no further item follows, without waiting for the end: for who goes on to iterate
+    /// over what the handler sends.
+    pub fn close(&self) {
+        self.raw.items.conduit.finish();
+    }
+}
+
+impl<A: Action> Iterator for Stream<A>
+where
+    A::Pattern: Streaming,
+{
+    type Item = Result<A::Item, CallError<A::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let decoding = self.raw.call.decoding();
+        let decode = |bytes: &[u8]| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()));
+        match self.raw.next(decode) {
+            Some(item) => Some(self.checked(item)),
+            None => {
+                self.raw.explain();
+                self.failure().map(Err)
+            }
+        }
+    }
+}
+
+impl<A: Action> fmt::Debug for Stream<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("action", &A::INFO.name).finish_non_exhaustive()
+    }
+}

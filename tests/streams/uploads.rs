@@ -1,0 +1,73 @@
+use crate::{everywhere, server, Sum};
+use isock::{Action, CallError, Failure, ProblemKind};
+
+/// Takes three items, and no more.
+#[derive(Action)]
+#[action(upload = u64, output = u64)]
+struct Three;
+
+#[test]
+fn what_is_sent_arrives_in_order_and_the_output_comes_back() {
+    everywhere(|client| {
+        let stream = client.open::<Sum>(()).unwrap();
+        for n in 0..100_000u64 {
+            stream.send(n).unwrap();
+        }
+        assert_eq!(stream.finish().unwrap(), 100_000 * 99_999 / 2);
+    });
+}
+
+#[test]
+fn an_upload_without_items_has_an_output() {
+    everywhere(|client| assert_eq!(client.open::<Sum>(()).unwrap().finish().unwrap(), 0));
+}
+
+#[test]
+fn a_handler_that_has_enough_ends_the_upload() {
+    let server = server();
+    server
+        .on::<Three>(|(), cx| cx.items().take(3).try_fold(0, |sum, n| Ok::<_, Failure>(sum + n?)))
+        .unwrap();
+    let client = server.client();
+    let stream = client.open::<Three>(()).unwrap();
+    let problem = (0..).find_map(|_| stream.send(7u64).err()).unwrap();
+    assert_eq!(problem.kind(), ProblemKind::Cancelled);
+    assert_eq!(stream.finish().unwrap(), 21);
+    assert_eq!(client.open::<Sum>(()).unwrap().finish().unwrap(), 0, "the connection lives on");
+}
+
+#[test]
+fn a_handler_of_an_upload_that_fails_says_why() {
+    let server = server();
+    server
+        .on::<Three>(|(), cx| match cx.items().next() {
+            Some(_) => Err(Failure::new("not this one")),
+            None => Ok(0),
+        })
+        .unwrap();
+    let stream = server.client().open::<Three>(()).unwrap();
+    stream.send(1).unwrap();
+    let error = stream.finish().unwrap_err();
+    assert!(
+        matches!(&error, CallError::Action(failure) if failure.to_string() == "not this one"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_caller_that_gives_up_ends_the_handler() {
+    let (ended, seen) = std::sync::mpsc::channel();
+    let server = server();
+    server
+        .on::<Three>(move |(), cx| {
+            let last = cx.items().last();
+            ended.send(last.is_some_and(|item| item.is_err()))?;
+            Ok(0)
+        })
+        .unwrap();
+    let client = server.client();
+    let stream = client.open::<Three>(()).unwrap();
+    stream.send(1).unwrap();
+    drop(stream);
+    assert!(seen.recv().unwrap(), "the last thing that it sees is that its caller has gone");
+}
