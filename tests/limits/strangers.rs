@@ -2,7 +2,7 @@
 
 use crate::{assert_served, server, server_at, stranger, Any};
 use isock::{
-    wire::{CloseCode, VERSION},
+    wire::{CloseCode, HELLO_LEN, VERSION},
     Client, ConnectError, Limits, ServerHandle,
 };
 use isock_tests::{
@@ -53,6 +53,25 @@ fn handshake_of_a_client() {
     assert!((limit..limit * 5).contains(&took), "{took:?}");
     let welcome = raw::welcome(VERSION, (VERSION, VERSION));
     assert!(client().connect(raw::answering(welcome, Then::Stay)).is_ok());
+}
+
+/// Before it is known who speaks, no frame may be longer than a kibibyte: a preface alone comes, and
+/// its own length is judged before the rest of it.
+#[test]
+fn preface() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let mut hello = raw::hello(VERSION, VERSION);
+    hello.resize(1024, 0);
+    hello[10] = ((1024 - HELLO_LEN) / 8) as u8;
+    let mut raw = stranger(&server);
+    raw.send(&hello);
+    assert_eq!(raw.welcome().version, VERSION);
+    assert_served(&mut raw, 0, 1);
+    hello[10] += 1;
+    let mut raw = stranger(&server);
+    raw.send(&hello[..11]);
+    assert_refused(&mut raw, CloseCode::BAD_PREFACE);
+    Ok(())
 }
 
 /// From another address of this machine for each host.
