@@ -31,14 +31,14 @@ account stays¦8,47¦isock/src/net/account.rs¦        self.set(0);¦        sel
 memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦wanted.then(|| first.to_vec())¦wanted.then(|| { let mut body = Vec::with_capacity(total); body.extend_from_slice(first); body })
 memory of a stranger¦5¦isock/src/net/conn.rs¦        self.input.shrink_into(spare);¦
 memory of a value¦47,49¦isock/src/action/context.rs¦info.decode_budget.unwrap_or(by_len)¦info.decode_budget.unwrap_or(by_len * 8)
-CPU while waiting¦65¦isock/src/net/accept.rs¦FIRST: Duration = Duration::from_millis(10)¦FIRST: Duration = Duration::from_micros(10)
-CPU while waiting¦65¦isock/src/net/accept.rs¦MOST: Duration = Duration::from_secs(1)¦MOST: Duration = Duration::from_micros(10)
+CPU while waiting¦65¦isock/src/net/accept.rs¦self.retry = Some((Instant::now() + pause, pause));¦self.retry = Some((Instant::now(), pause));
 CPU when idle¦10,11¦isock/src/net/event_loop.rs¦if idle { self.next_timeout() }¦if idle { Some(Duration::ZERO) }
-CPU that is quadratic¦9¦isock/src/proto/receive.rs¦let waiting = input.waiting();¦let waiting = input.waiting();\n std::hint::black_box(waiting.to_vec());
+CPU of a long frame¦9¦isock/src/proto/receive.rs¦let waiting = input.waiting();¦let waiting = input.waiting();\n std::hint::black_box(waiting.to_vec());
+CPU of a long message¦9¦isock/src/proto/inbound.rs¦(body.len() * 2).max(body.len() + more)¦(body.len() + more)
 CPU of a value¦47,48,49,50¦isock/src/wire/guard.rs¦        self.passed.get_or_insert(limit);¦        let until = std::time::Instant::now() + std::time::Duration::from_millis(40);\n while std::time::Instant::now() < until {}\n self.passed.get_or_insert(limit);
 time of a handshake¦4¦isock/src/proto/connection.rs¦now + config.limits.handshake¦now + config.limits.handshake * 2
 time of the backlog¦65¦isock/src/net/accept.rs¦MOST: Duration = Duration::from_secs(1)¦MOST: Duration = Duration::from_secs(8)
-time of the backlog¦65¦isock/src/net/accept.rs¦*at = Instant::now();¦let _ = at;
+time of the backlog¦65¦isock/src/net/accept.rs¦(pause * 2)¦(pause * 8)
 close code¦6,7¦isock/src/proto/receive.rs¦return Err(CloseCode::BAD_LENGTH);¦return Err(CloseCode::BAD_FRAME);
 close echoes¦1,3¦isock/src/proto/ending.rs¦let mut close = Close::new(code);¦let mut close = Close::new(code);\n if code == CloseCode::BAD_PREFACE { close.text = "GET /a".into(); }
 handler runs¦51,52¦isock/src/wire/guard.rs¦Ok(value) if guard.is_satisfied() => Ok(value),¦Ok(value) => Ok(value),
@@ -51,6 +51,8 @@ limit unauthenticated, strict¦limits strangers¦isock/src/net/lobby.rs¦(self.w
 limit unauthenticated_per_address¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() > self.most_of_one + 1
 limit unauthenticated_per_address, strict¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() >= self.most_of_one
 limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() > self.peer.message + 1
+limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() <= limit =>¦call.body.len() <= limit + 1 =>
+limit message of a peer¦6¦isock/src/proto/receive.rs¦> self.config.limits.message¦> self.config.limits.message + 1
 limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() >= self.peer.message
 limit in_flight¦limits in_flight¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
 limit in_flight of a client¦limits in_flight¦isock/src/proto/handshake.rs¦self.calls.grant(slots)¦self.calls.grant(slots + 1)

@@ -80,10 +80,11 @@ fn stranger_from(host: u8, server: &ServerHandle) -> Raw {
     Raw::new(raw::connect_from(host, &server.address()).expect("a connection"))
 }
 
-/// The first one has made room, the others are held all at once.
+/// The first one has made room, the others are held all at once: when the newest one is answered,
+/// the rest have said nothing.
 fn assert_all_but_the_first_are_held(mut strangers: Vec<Raw>) {
     assert_refused(&mut strangers[0], CloseCode::DISPLACED);
-    for raw in &mut strangers[1..] {
+    for raw in strangers[1..].iter_mut().rev() {
         assert_eq!(raw.shake_hands().version, VERSION);
     }
 }
