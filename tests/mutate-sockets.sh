@@ -99,7 +99,7 @@ if [ $# -eq 0 ] && ! run ""; then
 fi
 
 planted=0 unnoticed=0
-while read -r name; do
+while read -r name <&3; do
     case $name in "${1:-}"*) ;; *) continue ;; esac
     mapfile -t lines < <(faults | grep "^$name¦")
     for line in "${lines[@]}"; do
@@ -125,7 +125,7 @@ PYTHON
             awk '{ t[$2] = t[$2] (t[$2] ? "," : "") $1 } END { for (k in t) print k, t[k] }' |
             sort | paste -sd ' ')
         why=$(sed -nE 's/^row [0-9]+ [a-z]+ FAILED: (.*)/\1/p' log | head -1)
-        [ -n "$failed" ] || why=$(grep -A1 'panicked at' log | sed -n 2p)
+        [ -n "$failed" ] || why=$(grep -A1 -E 'panicked at|^Error: ' log | sed -n 2p || true)
         [ -n "$failed" ] || failed=$(sed -nE 's/^    ([a-z_]+::[a-z_]+)$/\1/p' log | sort -u | paste -sd ' ')
         echo "$name: ${failed:-the list}: $why"
     fi
@@ -133,7 +133,7 @@ PYTHON
         IFS=¦ read -r _ _ file _ _ <<< "$line"
         cp "$root/$file" "$file"
     done
-done < <(faults | awk -F¦ '!seen[$1]++ { print $1 }')
+done 3< <(faults | awk -F¦ '!seen[$1]++ { print $1 }')
 
 echo "$planted faults, $unnoticed not noticed"
 [ "$unnoticed" -eq 0 ]
