@@ -108,6 +108,7 @@ fn output_hard() -> Result<(), Any> {
     for (calls, fits) in [(2, true), (6, false)] {
         let gate = Gate::new();
         let server = unix_server(Limits::default().output_hard(2_000_000), &gate)?;
+        let _opens = gate.opened_at_the_end();
         let mut raw = peer(&server);
         (0..calls).for_each(|slot| raw.send(&late(slot, 900_000)));
         gate.wait_for(usize::from(calls));
