@@ -68,7 +68,7 @@ limit pings_per_second, strict¦limits pings¦isock/src/proto/clock.rs¦self.lev
 limit metadata¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata > total.min(MAX_METADATA + 1)
 limit metadata, strict¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata >= total.min(MAX_METADATA)
 limit decode_depth¦limits decode_depth¦isock/src/action/context.rs¦depth: self.depth,¦depth: self.depth + 1,
-limit decode_budget¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget + 8)
+limit decode_budget¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget + 9)
 limit decode_budget, strict¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget - 1)
 limit total¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) > self.0.most + 10
 limit total, strict¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) >= self.0.most

@@ -59,7 +59,7 @@ fn whole_reply(raw: &mut Raw) -> (Frame, usize) {
 fn output_soft() -> Result<(), Any> {
     let gate = Gate::new();
     gate.open();
-    let server = unix_server(Limits::default().output_soft(100_000), &gate)?;
+    let server = unix_server(Limits::default().output_soft(1_000_000), &gate)?;
     let client = server.client();
     let other_turns = || {
         for _ in 0..50 {
@@ -67,9 +67,9 @@ fn output_soft() -> Result<(), Any> {
         }
     };
 
-    // Half of what may wait does not stop the next call.
+    // The socket takes some of it in. The rest waits, and that much may.
     let mut raw = peer(&server);
-    raw.send(&make(0, 50_000));
+    raw.send(&make(0, 1_000_000));
     raw.take(1);
     raw.send(&late(1, 1));
     gate.wait_for(1);
