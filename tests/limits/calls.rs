@@ -4,14 +4,14 @@ use crate::{answer_to_an_echo, assert_served, peer, server, server_at, Any, Echo
 use isock::{
     proto::FRAGMENT,
     wire::{CloseCode, Flags, FrameKind, RefusalCode, MAX_METADATA},
-    Action, Client, Limits, Ran, Server,
+    Bytes, Client, Limits, Ran,
 };
 use isock_tests::{
     gate::Gate,
     raw::{self, Raw},
-    waiting::{eventually, ms, pass},
+    waiting::{eventually, ms, pass, within},
 };
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[test]
 fn message_stall() -> Result<(), Any> {
@@ -36,38 +36,21 @@ fn message_stall() -> Result<(), Any> {
 
 #[test]
 fn in_flight() -> Result<(), Any> {
-    use std::sync::{mpsc, Mutex};
-    #[derive(Action)]
-    #[action(input = (), kind = read)]
-    struct Wait;
-    let (started, starts) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let (started, released) = (Mutex::new(started), Mutex::new(released));
-    let server = Server::builder()
-        .limits(Limits::default().in_flight(16))
-        .on::<Wait>(move |(), _| {
-            started.lock().unwrap().send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            Ok(())
-        })
-        .bind("127.0.0.1:0")?
-        .spawn()?;
+    let gate = Gate::new();
+    let server = server_at("127.0.0.1:0", Limits::default().in_flight(16), &gate)?;
+    let _opens = gate.opened_at_the_end();
     let client = server.client();
     client.expect(isock_tests::actions::Nothing)?;
-    let calls: Vec<_> = (0..17).map(|_| client.start::<Wait>(())).collect();
-    for _ in 0..16 {
-        starts.recv()?;
-    }
+    let calls: Vec<_> = (0..17).map(|_| client.start::<Late>((1, Bytes(Vec::new())))).collect();
+    gate.wait_for(16);
     // The seventeenth waits at the client: the server has room for it in its workers, and a peer
     // that sent it anyway would be closed (PROTOCOL.md, slots).
-    assert!(starts.recv_timeout(Duration::from_millis(100)).is_err());
-    for _ in 0..17 {
-        release.send(())?;
-    }
+    assert!(!within(ms(100), || gate.entered() > 16));
+    gate.open();
     for call in calls {
         call.wait()?;
     }
-    starts.recv()?;
+    assert_eq!(gate.entered(), 17);
     Ok(())
 }
 
@@ -115,34 +98,37 @@ fn metadata() -> Result<(), Any> {
 
 /// An input of [`Late`] that takes so many bytes, encoded.
 fn late_input(len: usize) -> Vec<u8> {
-    let prefix = if len > FRAGMENT / 2 { 4 } else { 2 };
+    let prefix = [2, 3, 4][usize::from(len > 100) + usize::from(len > 1 << 14)];
     let input = [vec![1], raw::bytes(&vec![7; len - prefix])].concat();
     assert_eq!(input.len(), len);
     input
 }
 
-/// Four calls that wait hold the whole mebibyte, and one byte more is too much.
+/// Calls that wait hold the whole mebibyte, and one byte more is too much. They are sent one by one,
+/// since what has come of the next one counts as well.
 #[test]
 fn total() -> Result<(), Any> {
+    const TOTAL: usize = 1 << 20;
     let gate = Gate::new();
+    let server = server_at("127.0.0.1:0", Limits::default().total(TOTAL), &gate)?;
     let _opens = gate.opened_at_the_end();
-    let server = server_at("127.0.0.1:0", Limits::default().total(4 * FRAGMENT), &gate)?;
     let (mut bystander, mut waiting, mut one_more) = (peer(&server), peer(&server), peer(&server));
-    for slot in 0..4 {
-        waiting.send(&raw::call::<Late>(slot, 1, &late_input(FRAGMENT)));
+    let calls = [vec![TOTAL / 16; 12], vec![TOTAL / 256; 64]].concat();
+    for (slot, len) in (0..).zip(&calls) {
+        waiting.send(&raw::call::<Late>(slot, 1, &late_input(*len)));
+        gate.wait_for(usize::from(slot) + 1);
     }
-    gate.wait_for(4);
-    eventually("only the calls are held", ms(5000), || server.held_bytes() == 4 * FRAGMENT);
+    eventually("only the calls are held", ms(5000), || server.held_bytes() == TOTAL);
     assert_served(&mut bystander, 0, 1);
 
     one_more.send(&raw::call::<Late>(0, 1, &late_input(10)));
-    gate.wait_for(5);
+    gate.wait_for(calls.len() + 1);
     let refusal = answer_to_an_echo(&mut bystander, 0, 2).refusal();
     assert_eq!((refusal.code, refusal.ran), (RefusalCode::OVERLOADED, Ran::No));
     assert_what_a_connection_may_hold_even_now(&mut bystander, peer(&server));
 
     gate.open();
-    for _ in 0..4 {
+    for _ in calls {
         assert_eq!(waiting.answer().header.kind, FrameKind::REPLY);
     }
     one_more.answer();

@@ -2,7 +2,7 @@
 
 use crate::{assert_served, server, server_at, stranger, Any};
 use isock::{
-    wire::{CloseCode, VERSION},
+    wire::{CloseCode, HELLO_LEN, VERSION},
     Client, ConnectError, Limits, ServerHandle,
 };
 use isock_tests::{
@@ -55,16 +55,36 @@ fn handshake_of_a_client() {
     assert!(client().connect(raw::answering(welcome, Then::Stay)).is_ok());
 }
 
+/// Before it is known who speaks, no frame may be longer than a kibibyte: a preface alone comes, and
+/// its own length is judged before the rest of it.
+#[test]
+fn preface() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let mut hello = raw::hello(VERSION, VERSION);
+    hello.resize(1024, 0);
+    hello[10] = ((1024 - HELLO_LEN) / 8) as u8;
+    let mut raw = stranger(&server);
+    raw.send(&hello);
+    assert_eq!(raw.welcome().version, VERSION);
+    assert_served(&mut raw, 0, 1);
+    hello[10] += 1;
+    let mut raw = stranger(&server);
+    raw.send(&hello[..11]);
+    assert_refused(&mut raw, CloseCode::BAD_PREFACE);
+    Ok(())
+}
+
 /// From another address of this machine for each host.
 fn stranger_from(host: u8, server: &ServerHandle) -> Raw {
     let host = Ipv4Addr::new(127, 0, 0, host);
     Raw::new(raw::connect_from(host, &server.address()).expect("a connection"))
 }
 
-/// The first one has made room, the others are held all at once.
+/// The first one has made room, the others are held all at once: when the newest one is answered,
+/// the rest have said nothing.
 fn assert_all_but_the_first_are_held(mut strangers: Vec<Raw>) {
     assert_refused(&mut strangers[0], CloseCode::DISPLACED);
-    for raw in &mut strangers[1..] {
+    for raw in strangers[1..].iter_mut().rev() {
         assert_eq!(raw.shake_hands().version, VERSION);
     }
 }

@@ -83,13 +83,14 @@ impl Runs {
 /// The server under attack.
 pub(crate) struct Arena {
     pub(crate) transport: &'static Transport,
+    /// Before the server, which waits for its handlers.
+    _opens: OpensAtTheEnd,
     pub(crate) server: ServerHandle,
     pub(crate) runs: Runs,
     /// Holds the handler of `Peek`.
     pub(crate) gate: Gate,
     /// Lines that the operator got.
     pub(crate) logged: Arc<AtomicUsize>,
-    _opens: OpensAtTheEnd,
 }
 
 /// Handlers run on so many threads: few, so that they all exist soon.

@@ -3,14 +3,14 @@
 use crate::{arena::Arena, prefaces::assert_refused};
 use isock::{
     proto::FRAGMENT,
-    wire::{CloseCode, Flags, FrameKind, MAGIC},
+    wire::{CloseCode, Flags, FrameKind, HELLO_LEN, MAGIC, VERSION},
     Address, Limits,
 };
 use isock_tests::{
-    actions::Hold,
+    actions::{Echo, Hold},
     memory,
     raw::{self, Raw},
-    waiting::{ms, pass},
+    waiting::{ms, pass, within},
 };
 use std::{
     net::Ipv4Addr,
@@ -51,6 +51,7 @@ pub(crate) fn a_preface_has_three_seconds(arena: &Arena) {
 /// Row 5. On a Unix socket all of one user's connections come from one address.
 pub(crate) fn the_silent_make_room_for_others(arena: &Arena) {
     const HELD: usize = 16;
+    assert_strangers_cost_little(arena, HELD - 1);
     let mut silent: Vec<Raw> = (0..200).map(|_| arena.stranger()).collect();
     let mut held = silent.split_off(silent.len() - HELD);
     for raw in &mut silent {
@@ -62,6 +63,20 @@ pub(crate) fn the_silent_make_room_for_others(arena: &Arena) {
     for raw in &mut held[1..] {
         assert_eq!(raw.shake_hands().version, 1, "sixteen are held");
     }
+}
+
+/// At most 4 KiB each, as long as their prefaces are not complete.
+fn assert_strangers_cost_little(arena: &Arena, many: usize) {
+    let other = arena.client();
+    let before = memory::held();
+    let begun = &raw::hello(VERSION, VERSION)[..HELLO_LEN - 1];
+    let mut strangers: Vec<Raw> = (0..many).map(|_| arena.stranger()).collect();
+    strangers.iter_mut().for_each(|raw| raw.send(begun));
+    for _ in 0..20 {
+        assert!(other.run::<Echo>("the server has read them meanwhile").is_ok());
+    }
+    let cost = || memory::held().saturating_sub(before);
+    assert!(within(ms(1000), || cost() <= many * 4096), "{many} strangers cost {}", cost());
 }
 
 fn elsewhere(address: &Address) -> Raw {

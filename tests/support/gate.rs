@@ -42,7 +42,10 @@ impl Gate {
         let late = |state: &mut State| state.entered < handlers;
         let (state, waited) =
             changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, late).unwrap();
-        assert!(!waited.timed_out(), "{} handlers came, not {handlers}", state.entered);
+        // Not under the lock: a panic would poison it for whoever opens the gate.
+        let entered = state.entered;
+        drop(state);
+        assert!(!waited.timed_out(), "{entered} handlers came, not {handlers}");
     }
 
     /// How many handlers have come.

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Plants a fault for each kind of check of the catalogue of attacks, and for each limit, and expects
+# rows or tests to fail.
+#
+# Works on a copy of the workspace. Prints what each fault fails and why the first of it does, ends
+# with a count, and fails if a fault is not noticed. `mutate-sockets.sh close` plants those alone
+# whose name begins with `close`. It needs Python.
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutate-sockets"
+
+cd "$root"
+git ls-files -z isock isock-derive tests examples Cargo.toml Cargo.lock README.md |
+    xargs -0 cp --parents -t "$work"
+cd "$work"
+
+# name ¦ rows to run, all if none, or `limits` and the test of one ¦ file ¦ what stands there ¦ what it becomes, both literally; the
+# first place counts, and \n is a new line. Lines of one name are one fault.
+faults() {
+    cat <<'TABLE'
+refused¦1,7,10,29,47¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::mem::forget(self.account.charge(1 << 40)); }
+stalled¦1,7,47¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::thread::sleep(std::time::Duration::from_millis(300)); }
+over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true {
+descriptors stay¦1,29¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
+memory stays¦6,7¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::mem::forget(vec![0_u8; 1 << 20]); }
+account stays¦8,47¦isock/src/net/account.rs¦        self.set(0);¦        self.set(self.bytes / 2);
+memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦wanted.then(|| first.to_vec())¦wanted.then(|| { let mut body = Vec::with_capacity(total); body.extend_from_slice(first); body })
+memory of a stranger¦5¦isock/src/net/conn.rs¦        self.input.shrink_into(spare);¦
+memory of a value¦47,49¦isock/src/action/context.rs¦info.decode_budget.unwrap_or(by_len)¦info.decode_budget.unwrap_or(by_len * 8)
+CPU while waiting¦65¦isock/src/net/accept.rs¦self.retry = Some((Instant::now() + pause, pause));¦self.retry = Some((Instant::now(), pause));
+CPU when idle¦10,11¦isock/src/net/event_loop.rs¦if idle { self.next_timeout() }¦if idle { Some(Duration::ZERO) }
+CPU of a long frame¦9¦isock/src/proto/receive.rs¦let waiting = input.waiting();¦let waiting = input.waiting();\n std::hint::black_box(waiting.to_vec());
+CPU of a long message¦9¦isock/src/proto/inbound.rs¦(body.len() * 2).max(body.len() + more)¦(body.len() + more)
+CPU of a value¦47,48,49,50¦isock/src/wire/guard.rs¦        self.passed.get_or_insert(limit);¦        let until = std::time::Instant::now() + std::time::Duration::from_millis(40);\n while std::time::Instant::now() < until {}\n self.passed.get_or_insert(limit);
+time of a handshake¦4¦isock/src/proto/connection.rs¦now + config.limits.handshake¦now + config.limits.handshake * 2
+time of the backlog¦65¦isock/src/net/accept.rs¦MOST: Duration = Duration::from_secs(1)¦MOST: Duration = Duration::from_secs(8)
+time of the backlog¦65¦isock/src/net/accept.rs¦(pause * 2)¦(pause * 8)
+close code¦6,7¦isock/src/proto/receive.rs¦return Err(CloseCode::BAD_LENGTH);¦return Err(CloseCode::BAD_FRAME);
+close echoes¦1,3¦isock/src/proto/ending.rs¦let mut close = Close::new(code);¦let mut close = Close::new(code);\n if code == CloseCode::BAD_PREFACE { close.text = "GET /a".into(); }
+handler runs¦51,52¦isock/src/wire/guard.rs¦Ok(value) if guard.is_satisfied() => Ok(value),¦Ok(value) => Ok(value),
+text leaks¦57¦isock/src/server/service.rs¦RefusalCode::PANICKED, Ran::Yes, ""¦RefusalCode::PANICKED, Ran::Yes, text
+limit handshake¦limits strangers¦isock/src/proto/connection.rs¦now + config.limits.handshake¦now + config.limits.handshake * 30
+limit preface¦limits strangers¦isock/src/wire/preface.rs¦if len > MAX_PREFACE_LEN¦if len > MAX_PREFACE_LEN + 8
+limit preface, strict¦limits strangers¦isock/src/wire/preface.rs¦if len > MAX_PREFACE_LEN¦if len >= MAX_PREFACE_LEN
+limit unauthenticated¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.len() > self.most)¦(self.waiting.len() > self.most + 1)
+limit unauthenticated, strict¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.len() > self.most)¦(self.waiting.len() >= self.most)
+limit unauthenticated_per_address¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() > self.most_of_one + 1
+limit unauthenticated_per_address, strict¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() >= self.most_of_one
+limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() > self.peer.message + 1
+limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() <= limit =>¦call.body.len() <= limit + 1 =>
+limit message of a peer¦6¦isock/src/proto/receive.rs¦> self.config.limits.message¦> self.config.limits.message + 1
+limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() >= self.peer.message
+limit in_flight¦limits in_flight¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
+limit in_flight of a client¦limits in_flight¦isock/src/proto/handshake.rs¦self.calls.grant(slots)¦self.calls.grant(slots + 1)
+limit message_stall¦limits message_stall¦isock/src/proto/inbound.rs¦limits.message_stall +¦limits.message_stall * 30 +
+limit output_soft¦limits output_soft¦isock/src/proto/connection.rs¦self.output.len() < self.config.limits.output_soft¦self.output.len() < self.config.limits.output_soft * 100
+limit output_soft, strict¦limits output_soft¦isock/src/proto/connection.rs¦self.output.len() < self.config.limits.output_soft¦self.output.len() == 0
+limit output_hard¦limits output_hard¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > self.config.limits.output_hard + 1
+limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦get_or_insert(now + self.config.limits.output_stall)¦get_or_insert(now + self.config.limits.output_stall * 30)
+limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦Some(now + self.config.limits.output_stall)¦Some(now + self.config.limits.output_stall * 30)
+limit output_stall, strict¦limits output_stall¦isock/src/proto/clock.rs¦            self.stall_deadline = Some(now + self.config.limits.output_stall);¦            self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
+limit pings_per_second¦limits pings¦isock/src/proto/clock.rs¦self.level <= rate * 10.0¦self.level <= rate * 10.0 + 1.0
+limit pings_per_second, strict¦limits pings¦isock/src/proto/clock.rs¦self.level <= rate * 10.0¦self.level <= rate * 10.0 - 1.0
+limit metadata¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata > total.min(MAX_METADATA + 1)
+limit metadata, strict¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata >= total.min(MAX_METADATA)
+limit decode_depth¦limits decode_depth¦isock/src/action/context.rs¦depth: self.depth,¦depth: self.depth + 1,
+limit decode_budget¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget + 9)
+limit decode_budget, strict¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget - 1)
+limit total¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) > self.0.most + 10
+limit total, strict¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) >= self.0.most
+limit total of a connection¦limits total¦isock/src/net/conn.rs¦overdrawn && held > share¦overdrawn && held > 2 * share
+limit total of a connection, strict¦limits total¦isock/src/net/conn.rs¦overdrawn && held > share¦overdrawn && held > share / 2
+limit out of range¦limits ranges¦isock/src/server/builder.rs¦        self.limits.check()?;¦
+limit out of range at a client¦limits ranges¦isock/src/client/builder.rs¦        self.settings.limits.check()?;¦
+limit of a peer¦limits ranges¦isock/src/proto/handshake.rs¦fragment as usize >= INITIAL_MESSAGE¦fragment > 0
+limit of slots of a peer¦limits ranges¦isock/src/proto/handshake.rs¦welcome.slots < INITIAL_SLOTS¦welcome.slots == 0
+limit without a test¦limits every_limit¦tests/limits/calls.rs¦fn total()¦fn total_of_all()
+row lost¦¦tests/sockets.rs¦    row(57, handlers::ten_thousand_panics),¦
+row skipped¦¦tests/sockets.rs¦for transport in TRANSPORTS {¦for transport in &TRANSPORTS[..1] {
+TABLE
+}
+
+run() {
+    case $1 in
+        limits*) timeout 300 cargo test -q -p isock-tests --test limits "${1#limits }" > log 2>&1 ;;
+        "") timeout 300 cargo test -q -p isock-tests --test sockets -- --nocapture > log 2>&1 ;;
+        *) SOCKETS_ROW=$1 run "" ;;
+    esac
+}
+
+if [ $# -eq 0 ] && ! run ""; then
+    grep -E 'FAILED|panicked|^error' log
+    echo "the catalogue fails without a fault"
+    exit 1
+fi
+
+planted=0 unnoticed=0
+while read -r name <&3; do
+    case $name in "${1:-}"*) ;; *) continue ;; esac
+    mapfile -t lines < <(faults | grep "^$name¦")
+    for line in "${lines[@]}"; do
+        IFS=¦ read -r _ rows file from to <<< "$line"
+        FROM=$from TO=$to python3 - "$file" <<'PYTHON'
+import os, sys
+path, (old, new) = sys.argv[1], (os.environ[name].replace("\\n", "\n") for name in ("FROM", "TO"))
+text = open(path).read()
+if old not in text:
+    sys.exit(f"{path} has no `{old}`")
+open(path, "w").write(text.replace(old, new, 1))
+PYTHON
+    done
+    planted=$((planted + 1))
+    if run "$rows"; then
+        echo "$name: NOT NOTICED"
+        unnoticed=$((unnoticed + 1))
+    elif grep -q '^error' log && ! grep -q '^running' log; then
+        cat log
+        exit 1
+    else
+        failed=$(sed -nE 's/^row ([0-9]+) (tcp|unix) FAILED.*/\1 \2/p' log |
+            awk '{ t[$2] = t[$2] (t[$2] ? "," : "") $1 } END { for (k in t) print k, t[k] }' |
+            sort | paste -sd ' ')
+        why=$(sed -nE 's/^row [0-9]+ [a-z]+ FAILED: (.*)/\1/p' log | head -1)
+        [ -n "$failed" ] || why=$(grep -A1 -E 'panicked at|^Error: ' log | sed -n 2p || true)
+        [ -n "$failed" ] || failed=$(sed -nE 's/^    ([a-z_]+::[a-z_]+)$/\1/p' log | sort -u | paste -sd ' ')
+        echo "$name: ${failed:-the list}: $why"
+    fi
+    for line in "${lines[@]}"; do
+        IFS=¦ read -r _ _ file _ _ <<< "$line"
+        cp "$root/$file" "$file"
+    done
+done 3< <(faults | awk -F¦ '!seen[$1]++ { print $1 }')
+
+echo "$planted faults, $unnoticed not noticed"
+[ "$unnoticed" -eq 0 ]
