@@ -90,7 +90,9 @@ fn a_side_that_changes_its_mind_all_the_time_ends_with_no_and_is_not_closed() {
 fn an_answer_in_fragments_or_behind_items_counts_when_it_comes() {
     for items in [false, true] {
         let mut pair = Pair::open();
-        (0..2).for_each(|_| drop(pair.client.open((1 << 30, 9), false)));
+        for _ in 0..2 {
+            pair.client.open((1 << 30, 9), false);
+        }
         pair.drive_until_idle();
         let change = |pair: &mut Pair| {
             (0..10).for_each(|n| pair.server.conn.set_attended(n % 2 == 0));
