@@ -308,6 +308,7 @@ fn check(end: &mut End, book: &mut Book, other: &Book) {
     assert_eq!(end.conn.memory(), 0, "memory that is still held");
     assert!(end.conn.is_closed() || end.conn.serving() == 0);
     assert_eq!(end.conn.serving_streams(), 0, "streams that are still held");
+    assert!(!end.conn.streams.has_own(), "streams of calls that have ended");
     let wrong: Vec<_> = book.not_run.intersection(&other.came).collect();
     assert!(wrong.is_empty(), "calls that came although they were said not to run: {wrong:?}");
 }

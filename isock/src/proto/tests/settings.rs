@@ -76,6 +76,12 @@ fn a_side_that_changes_its_mind_all_the_time_ends_with_no_and_is_not_closed() {
     pair.client.conn.set_attended(true);
     pair.drive_until_idle();
     assert_eq!(pair.server.seen.last(), Some(&yes));
+    pair.client.start("Work", "");
+    for n in 0..100 {
+        pair.client.conn.set_attended(n % 2 == 1);
+        pair.drive_until_idle();
+    }
+    assert_eq!(pair.server.seen.last(), Some(&no), "the last word that it hears");
     let key = pair.server.calls()[0];
     for n in 0..10 {
         pair.server.conn.set_attended(n % 2 == 0);

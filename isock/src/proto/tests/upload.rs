@@ -266,7 +266,7 @@ fn a_drain_takes_streams_with_it_that_were_not_counted() {
     let refused = Seen::Refused(call, RefusalCode::DRAINING, Ran::No);
     assert_eq!(pair.client.seen, [Seen::Draining, refused]);
     assert_eq!((pair.server.seen.len(), pair.server.conn.serving_streams()), (0, 0));
-    assert!(!pair.server.conn.is_closed());
+    assert!(!pair.server.conn.is_closed() && !pair.client.conn.streams.has_own());
     let gone = pair.client.conn.send_items(call.into(), &mut batch(&["x"]), false);
     assert_eq!(gone, Err(NotSent::Ended));
 }
