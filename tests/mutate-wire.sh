@@ -99,7 +99,7 @@ items.rs|self.bytes.to_le_bytes()|self.bytes.to_be_bytes()
 items.rs|self.items.to_le_bytes()|self.items.to_be_bytes()
 items.rs|bytes: u32_at(word, 0)|bytes: u32_at(word, 4)
 items.rs|items: u32_at(word, 4)|items: u32_at(word, 0)
-items.rs|u32::from_le_bytes(*front)|u32::from_be_bytes(*front)
+items.rs|u32_at(self.rest, 0)|u32_at(self.rest, 1)
 items.rs|len.to_le_bytes()|len.to_be_bytes()
 settings.rs|ATTENDED: u32 = 0x01|ATTENDED: u32 = 0x02
 settings.rs|bits.to_le_bytes()|bits.to_be_bytes()

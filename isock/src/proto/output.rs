@@ -388,10 +388,30 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_one_call_keep_their_order_and_let_others_pass() {
+        let mut output = Output::default();
+        let header =
+            |slot| Header::new(FrameKind::REFUSAL, Flags::default(), 0, 3).of_call(slot, 1);
+        for len in [25_000, 5, 12_000] {
+            reply(&mut output, 1, &SharedBody::new(vec![len as u8; len]));
+        }
+        output.last_frame(id(1), header(1), |_| (), b"end");
+        output.last_frame(id(2), header(2), |_| (), b"end");
+        let len = output.len();
+        let bytes = drain(&mut output, usize::MAX);
+        assert_eq!(slots(&bytes), [1, 2, 1, 1, 1, 1, 1, 1]);
+        let more_headers = 3 * 16;
+        assert_eq!(len + more_headers, bytes.len());
+        assert!(bytes.ends_with(b"end"));
+    }
+
+    #[test]
     fn a_truncated_message_is_never_completed() {
         let mut output = Output::default();
         reply(&mut output, 1, &SharedBody::new(vec![7; 25_000]));
+        reply(&mut output, 1, &SharedBody::new(vec![7; 25_000]));
         assert!(output.truncate(id(1)));
+        assert_eq!(output.len(), 16 + 10_000);
         assert!(!output.truncate(id(1)));
         assert_eq!(drain(&mut output, usize::MAX).len(), 16 + 10_000);
     }

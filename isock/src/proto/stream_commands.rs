@@ -23,33 +23,41 @@ impl Connection {
         batch: &mut ItemBatch,
         end: bool,
     ) -> Result<(), NotSent> {
+        let place = self.may_send(stream, batch)?;
+        // The items of a served call end with its final frame.
         let end = end && matches!(stream, StreamKey::Own(_));
-        let limit = self.peer.message;
-        let len = batch.as_bytes().len();
-        let room = self.config.limits.output_soft.saturating_sub(self.output.len());
-        let full = self.output.len() > 0 && len > room;
-        let place = self.place(stream);
-        let outgoing = self.streams.outgoing(stream).filter(|outgoing| !outgoing.ended);
-        let (Some(outgoing), false) = (outgoing, matches!(place, Where::Gone)) else {
-            return Err(NotSent::Ended);
-        };
-        match () {
-            () if len > limit => return Err(NotSent::TooLarge { limit }),
-            () if !outgoing.allows(batch.items(), batch.before_last()) => {
-                return Err(NotSent::NoCredit)
-            }
-            () if full && len > 0 => return Err(NotSent::Full),
-            () => {}
+        let (items, len) = (batch.items(), batch.as_bytes().len());
+        if let Some(outgoing) = self.streams.outgoing(stream) {
+            outgoing.spend(items, len);
+            outgoing.ended = end;
         }
-        outgoing.spend(batch.items(), len);
-        outgoing.ended = end;
-        self.items_sent = self.items_sent.saturating_add(batch.items());
-        if let Where::Sent(id) = place {
-            if len > 0 || end {
-                self.write_items(id, batch, end);
-            }
+        self.items_sent = self.items_sent.saturating_add(items);
+        match place {
+            Where::Sent(id) if len > 0 || end => self.write_items(id, batch, end),
+            _ => {}
         }
         Ok(())
+    }
+
+    fn may_send(&self, stream: StreamKey, batch: &ItemBatch) -> Result<Where, NotSent> {
+        let place = self.place(stream);
+        let outgoing = self.streams.get(stream).and_then(|stream| stream.outgoing.as_ref());
+        let outgoing = match outgoing {
+            Some(outgoing) if place != Where::Gone && !outgoing.ended => outgoing,
+            _ => return Err(NotSent::Ended),
+        };
+        let (len, waiting) = (batch.as_bytes().len(), self.output.len());
+        let limit = self.peer.message;
+        match () {
+            () if len > limit => Err(NotSent::TooLarge { limit }),
+            () if !outgoing.allows(batch.items(), batch.before_last()) => Err(NotSent::NoCredit),
+            // Items alone never bring the output to where this side stops reading: two sides that
+            // both send would wait for each other.
+            () if len > 0 && waiting > 0 && waiting + len > self.config.limits.output_soft => {
+                Err(NotSent::Full)
+            }
+            () => Ok(place),
+        }
     }
 
     /// Writes an end that was asked for before its call had a slot.

@@ -59,8 +59,8 @@ impl<'m> Iterator for ItemsIn<'m> {
     type Item = &'m [u8];
 
     fn next(&mut self) -> Option<&'m [u8]> {
-        let (front, rest) = self.rest.split_first_chunk::<ITEM_LEN>()?;
-        let item = rest.get(..u32::from_le_bytes(*front) as usize)?;
+        let rest = self.rest.get(ITEM_LEN..)?;
+        let item = rest.get(..u32_at(self.rest, 0) as usize)?;
         self.rest = &rest[item.len()..];
         Some(item)
     }

@@ -1,11 +1,84 @@
 //! A line that breaks at any byte: what the caller concludes, and what really happened.
 
-use super::pair::{ms, Pair, Script, Seen};
+use super::pair::{batch, ms, value, Pair, Script, Seen};
 use crate::{
     limits::Limits,
-    proto::CallKey,
+    proto::{CallKey, ServedKey, StreamKey},
     wire::{FrameKind, Header, Ran, HEADER_LEN, HELLO_LEN},
 };
+
+/// What a stream exchange came to: its pair, its call, and the items of either side.
+type Streamed = (Pair, CallKey, [Vec<Vec<u8>>; 2]);
+
+/// A stream with items in both directions, credit that comes back, an end and an answer. Whatever
+/// still can be done after a cut is done.
+fn stream(cut_client: Option<usize>, cut_server: Option<usize>) -> Streamed {
+    let mut pair = Pair::new();
+    pair.latency = ms(5);
+    (pair.client.cut_after, pair.server.cut_after) = (cut_client, cut_server);
+    pair.server.script = Script::Hold;
+    let call = pair.client.open((40, 3), true);
+    pair.drive_until_idle();
+    let key = ServedKey { slot: 0, seq: 1 };
+    pair.server.conn.take_items(key);
+    pair.drive_until_idle();
+    let (mut up, mut down) = (vec![], vec![]);
+    for n in 0..6u8 {
+        let items = [vec![n; usize::from(n) * 5], vec![n]];
+        for (end, stream, sent) in [
+            (&mut pair.client, StreamKey::Own(call), &mut up),
+            (&mut pair.server, StreamKey::Served(key), &mut down),
+        ] {
+            if end.conn.send_items(stream, &mut batch(&items), n == 5).is_ok() {
+                sent.extend(items.clone());
+            }
+        }
+        pair.drive_until_idle();
+        pair.client.conn.consumed(call.into(), usize::from(n) * 5 + 9, 2, true);
+        pair.server.conn.consumed(key.into(), usize::from(n) * 5 + 9, 2, true);
+        pair.drive_until_idle();
+    }
+    pair.server.conn.answer(key, value("end"));
+    pair.drive_until_idle();
+    (pair, call, [up, down])
+}
+
+/// Whatever was cut: items arrive as a prefix of what was sent, and the call ends once.
+fn check_stream((mut pair, call, sent): Streamed, cut: usize) {
+    let key = ServedKey { slot: 0, seq: 1 };
+    for (items, sent) in [(pair.server.items(key), &sent[0]), (pair.client.items(call), &sent[1])] {
+        assert!(sent.starts_with(&items), "cut at {cut}");
+    }
+    let ended = ended(&pair) == [call];
+    if ended {
+        assert_eq!(pair.client.items(call), sent[1], "cut at {cut}");
+    }
+    if pair.server.seen.contains(&Seen::ItemsEnd(key)) {
+        assert_eq!(pair.server.items(key), sent[0], "cut at {cut}");
+    }
+    let lost = pair.client.conn.take_lost();
+    assert_eq!(lost.len() + usize::from(ended), 1, "cut at {cut}");
+    if lost.iter().any(|(_, ran)| *ran == Ran::No) {
+        assert_eq!(pair.server.calls(), [], "cut at {cut}");
+    }
+    pair.server.conn.handle_eof();
+    assert_eq!((pair.client.conn.memory(), pair.server.conn.serving_streams()), (0, 0));
+}
+
+#[test]
+fn p102_items_are_a_prefix_of_what_was_sent_wherever_the_line_breaks() {
+    let (pair, ..) = stream(None, None);
+    let [client, server] = [pair.client.transcript.len(), pair.server.transcript.len()];
+    for cut in 0..client {
+        check_stream(stream(Some(cut), None), cut);
+    }
+    for cut in 0..server {
+        check_stream(stream(None, Some(cut)), cut);
+    }
+    let (pair, call, sent) = stream(None, None);
+    assert_eq!((pair.client.items(call), ended(&pair)), (sent[1].clone(), vec![call]));
+    assert!(sent.iter().all(|items| items.len() == 12), "the whole exchange has all items");
+}
 
 /// Four calls, one of them given up, and a one-way send; the server answers some at once.
 fn exchange(cut_client: Option<usize>, cut_server: Option<usize>) -> (Pair, Vec<CallKey>) {

@@ -1,6 +1,6 @@
 //! The exchange that the protocol page shows, byte for byte.
 
-use super::pair::{Pair, Script};
+use super::pair::{batch, granted, value, Pair, Script};
 use crate::{
     limits::Limits,
     proto::{Answer, Config, NewCall, SharedBody},
@@ -37,6 +37,32 @@ fn exchange() -> [Vec<u8>; 2] {
     [pair.client.transcript, pair.server.transcript]
 }
 
+/// What both sides of a stream write, behind the prefaces.
+fn streamed() -> [Vec<u8>; 2] {
+    let mut pair = Pair::open();
+    let begins = [pair.client.transcript.len(), pair.server.transcript.len()];
+    let mut sums = with_30_s("Sums", b"");
+    (sums.head.credit, sums.head.items) = (granted((32, 2)), true);
+    let call = pair.client.conn.call(sums).unwrap();
+    pair.drive_until_idle();
+    let key = pair.server.calls()[0];
+    pair.server.conn.take_items(key);
+    pair.drive_until_idle();
+    pair.client.give(call, &[&[5], &[7]]);
+    pair.drive_until_idle();
+    pair.server.give(key, &[&[5], &[12]]);
+    pair.drive_until_idle();
+    pair.client.conn.consumed(call.into(), 10, 2, false);
+    pair.client.conn.send_items(call.into(), &mut batch(&[[30]]), true).unwrap();
+    pair.drive_until_idle();
+    pair.server.give(key, &[&[42]]);
+    pair.server.conn.answer(key, value([3]));
+    pair.client.conn.set_attended(true);
+    pair.drive_until_idle();
+    let [client, server] = begins;
+    [pair.client.transcript.split_off(client), pair.server.transcript.split_off(server)]
+}
+
 /// The bytes of the page's dump of one side: offset, bytes, and a remark behind `;`.
 fn dump(side: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -58,6 +84,13 @@ fn as_dump(bytes: &[u8]) -> String {
 #[test]
 fn p098_the_page_shows_what_is_sent() {
     for (side, bytes) in ["client", "server"].iter().zip(exchange()) {
+        assert_eq!(as_dump(&dump(side)), as_dump(&bytes), "{side}");
+    }
+}
+
+#[test]
+fn p123_the_page_shows_what_a_stream_sends() {
+    for (side, bytes) in ["client of a stream", "server of a stream"].iter().zip(streamed()) {
         assert_eq!(as_dump(&dump(side)), as_dump(&bytes), "{side}");
     }
 }

@@ -114,6 +114,7 @@ fn p102_items_keep_their_order_and_the_final_frame_comes_behind_them() {
         );
         assert_eq!((pair.client.conn.memory(), pair.server.conn.memory()), (0, 0));
         assert_eq!((pair.client.conn.in_flight(), pair.server.conn.serving_streams()), (0, 0));
+        assert!(!pair.client.conn.streams.has_own());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     lone::{hello, preface, welcome, welcome_bytes, Lone, Raw},
-    pair::{call, value, End, Pair, Script, Seen},
+    pair::{batch, call, stream, value, End, Pair, Script, Seen},
 };
 use crate::{
     proto::FRAGMENT,
@@ -28,12 +28,34 @@ fn talk(steps: [usize; 4]) -> Pair {
     pair.client.conn.ping(4);
     pair.drive_until_idle();
     pair.server.script = Script::Hold;
+    talk_in_streams(&mut pair);
     let given_up = pair.client.start("Slow", "");
     pair.drive_until_idle();
     pair.client.conn.cancel(given_up);
     pair.server.conn.drain();
     pair.drive_until_idle();
     pair
+}
+
+/// Items in both directions, one of them long, and credit for them.
+fn talk_in_streams(pair: &mut Pair) {
+    let call = pair.client.open((4000, 100), true);
+    pair.drive_until_idle();
+    let key = *pair.server.calls().last().expect("the stream");
+    pair.server.conn.take_items(key);
+    pair.drive_until_idle();
+    for n in 0..5 {
+        pair.server.give(key, &[&[n; 400], &[n; 3]]);
+        pair.client.give(call, &[&[n; 300], b""]);
+    }
+    pair.drive_until_idle();
+    pair.client.conn.consumed(call.into(), 2000, 10, true);
+    pair.client.conn.set_attended(true);
+    let mut last = batch(&[&b"last but one"[..], &[9; 300_000]]);
+    pair.client.conn.send_items(call.into(), &mut last, true).expect("there is credit");
+    pair.server.give(key, &[&[8; 300_000]]);
+    pair.server.conn.answer(key, value("end"));
+    pair.drive_until_idle();
 }
 
 fn in_order(end: End) -> Vec<String> {
@@ -47,8 +69,11 @@ fn answering(server: &mut Lone, bytes: &[u8]) -> Vec<Seen> {
     server.input.push(bytes);
     let mut events = Vec::new();
     while let Some(seen) = server.conn.read(server.now, &mut server.input).map(Seen::from) {
-        if let Seen::Call(key, _, body) = &seen {
-            server.conn.answer(*key, value(body.clone()));
+        match &seen {
+            Seen::Call(key, head, _) if head.items => server.conn.take_items(*key),
+            Seen::Call(key, _, body) => server.conn.answer(*key, value(body.clone())),
+            Seen::ItemsEnd(key) => server.conn.answer(*key, value("end")),
+            _ => {}
         }
         events.push(seen);
     }
@@ -58,18 +83,28 @@ fn answering(server: &mut Lone, bytes: &[u8]) -> Vec<Seen> {
 /// Frames that are mostly right: kinds, slots and lengths that occur.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     let frame =
-        (0..0x15u8, any::<u8>(), 0..4u16, 0..4u32, vec(any::<u8>(), 0..4), 0..40usize, 0..50u32);
+        (0..0x16u8, any::<u8>(), 0..4u16, 0..4u32, vec(any::<u8>(), 0..5), 0..40usize, 0..50u32);
     vec(frame, 0..40).prop_map(|frames| {
         let one =
             |(kind, flags, slot, seq, small, payload, total): (_, _, _, _, Vec<u8>, _, u32)| {
                 let words = small.len() * 8;
-                let header = Header::new(FrameKind(kind), Flags(flags & 0x1f), 0, 0);
+                let header = Header::new(FrameKind(kind), Flags(flags & 0x3f), 0, 0);
                 let mut words = vec![0; words];
-                let at = if words.len() == 24 { 20 } else { 0 };
-                if words.len() >= at + 4 {
+                let totals = match words.len() {
+                    0..8 => vec![],
+                    8..24 => vec![0],
+                    24..32 => vec![20],
+                    _ => vec![20, 24, 28],
+                };
+                for at in totals {
                     words[at..at + 4].copy_from_slice(&total.to_le_bytes());
                 }
-                Raw(header.of_call(slot, seq), words, vec![1; payload]).bytes()
+                let mut payload = vec![1; payload];
+                if kind == FrameKind::ITEM.0 && payload.len() > 8 {
+                    let rest = payload.len() as u8 - 8;
+                    payload[..8].copy_from_slice(&[0, 0, 0, 0, rest, 0, 0, 0]);
+                }
+                Raw(header.of_call(slot, seq), words, payload).bytes()
             };
         frames.into_iter().flat_map(one).collect()
     })
@@ -103,6 +138,7 @@ fn lones() -> [Lone; 4] {
     for _ in 0..3 {
         client.conn.call(call("Echo", "x")).unwrap();
     }
+    client.conn.call(stream("Stream", (500, 20), true)).unwrap();
     [Lone::server(), Lone::client(), Lone::open_server(), client]
 }
 

@@ -76,6 +76,12 @@ fn a_side_that_changes_its_mind_all_the_time_ends_with_no_and_is_not_closed() {
     pair.client.conn.set_attended(true);
     pair.drive_until_idle();
     assert_eq!(pair.server.seen.last(), Some(&yes));
+    pair.client.start("Work", "");
+    for n in 0..100 {
+        pair.client.conn.set_attended(n % 2 == 1);
+        pair.drive_until_idle();
+    }
+    assert_eq!(pair.server.seen.last(), Some(&no), "the last word that it hears");
     let key = pair.server.calls()[0];
     for n in 0..10 {
         pair.server.conn.set_attended(n % 2 == 0);
@@ -84,7 +90,40 @@ fn a_side_that_changes_its_mind_all_the_time_ends_with_no_and_is_not_closed() {
     pair.server.conn.set_attended(true);
     pair.drive_until_idle();
     assert!(!pair.client.conn.is_closed() && !pair.server.conn.is_closed());
-    let mut server = Lone::open_server();
+}
+
+#[test]
+fn an_answer_in_fragments_or_behind_items_counts_when_it_comes() {
+    for items in [false, true] {
+        let mut pair = Pair::open();
+        for _ in 0..2 {
+            pair.client.open((1 << 30, 9), false);
+        }
+        pair.drive_until_idle();
+        let change = |pair: &mut Pair| {
+            (0..10).for_each(|n| pair.server.conn.set_attended(n % 2 == 0));
+        };
+        for key in pair.server.calls().into_iter().filter(|_| items) {
+            pair.server.give(key, &[&[1; 400_000]]);
+        }
+        change(&mut pair);
+        for key in pair.server.calls() {
+            pair.server.conn.answer(key, value(vec![2; 900_000]));
+            change(&mut pair);
+        }
+        pair.drive_until_idle();
+        assert!(!pair.client.conn.is_closed(), "with items: {items}");
+        assert!(matches!(pair.client.seen.last(), Some(Seen::Value(..))));
+    }
+}
+
+#[test]
+fn a_server_says_it_behind_its_preface() {
+    let mut server = Lone::server();
     server.conn.set_attended(true);
-    assert_eq!(server.kinds(), [FrameKind::SETTINGS]);
+    assert_eq!(server.output(), []);
+    server.feed(&super::lone::preface(&super::lone::hello()));
+    let bytes = server.output();
+    let frames = super::lone::split(&bytes[crate::wire::WELCOME_LEN..]);
+    assert_eq!(frames[0].header.kind, FrameKind::SETTINGS);
 }
