@@ -33,7 +33,6 @@
 //! Knows serde's data model and postcard's rules. Does not know actions, frames
 //! or sockets, and never reads a user's value.
 
-mod classify;
 mod codec;
 mod diff;
 mod display;
