@@ -176,11 +176,10 @@ fn costs_no_more<T: DeserializeOwned + Debug>(bytes: &[u8], limits: DecodeLimits
         let mut known = CEILINGS.get_or_init(Default::default).lock().unwrap();
         *known.entry(type_name::<T>()).or_insert_with(ceiling_of::<T>)
     };
-    let ceiling = ceiling.unwrap_or_else(|| panic!("{} is guarded", type_name::<T>()));
-    let guarded = decode::<T>(bytes, limits);
-    if !ceiling.is_below(limits, bytes.len()) {
+    if !ceiling.is_some_and(|ceiling| ceiling.is_below(limits, bytes.len())) {
         return;
     }
+    let guarded = decode::<T>(bytes, limits);
     let (outcome, peak) = memory::of_thread(|| decode_unguarded::<T>(bytes));
     let reserve = if outcome.is_ok() { 0 } else { 1 << 20 };
     assert!(peak <= limits.budget + reserve, "{}: {peak}, {limits:?}", type_name::<T>());
@@ -189,6 +188,7 @@ fn costs_no_more<T: DeserializeOwned + Debug>(bytes: &[u8], limits: DecodeLimits
     }
 }
 
+/// The second half is guarded today: whoever lets one of them through has to show that it may be.
 fn all_cost_no_more(bytes: &[u8], limits: DecodeLimits) {
     costs_no_more::<Vec<u8>>(bytes, limits);
     costs_no_more::<Vec<u64>>(bytes, limits);
@@ -200,6 +200,22 @@ fn all_cost_no_more(bytes: &[u8], limits: DecodeLimits) {
     costs_no_more::<Grid>(bytes, limits);
     costs_no_more::<(Behind, Big, String)>(bytes, limits);
     costs_no_more::<Result<Vec<Row>, String>>(bytes, limits);
+
+    costs_no_more::<Vec<u128>>(bytes, limits);
+    costs_no_more::<Vec<String>>(bytes, limits);
+    costs_no_more::<Vec<Vec<u8>>>(bytes, limits);
+    costs_no_more::<Vec<Big>>(bytes, limits);
+    costs_no_more::<Vec<Behind>>(bytes, limits);
+    costs_no_more::<Vec<Option<Box<Big>>>>(bytes, limits);
+    costs_no_more::<Vec<(u8, Skipped)>>(bytes, limits);
+    costs_no_more::<HashMap<u8, u8>>(bytes, limits);
+    costs_no_more::<BTreeMap<u64, u64>>(bytes, limits);
+    costs_no_more::<HashSet<u64>>(bytes, limits);
+    costs_no_more::<BTreeSet<u64>>(bytes, limits);
+    costs_no_more::<LinkedList<u64>>(bytes, limits);
+    costs_no_more::<LinkedList<u8>>(bytes, limits);
+    costs_no_more::<VecDeque<(u64, u64)>>(bytes, limits);
+    costs_no_more::<Vec<(u16, BTreeSet<u8>)>>(bytes, limits);
 }
 
 /// Bytes as a peer might put them together: lengths that lie, runs of zeros and ones, noise.
@@ -230,7 +246,7 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn arbitrary_bytes_cost_no_more_than_under_the_guard(bytes in hostile_bytes()) {
@@ -248,6 +264,12 @@ proptest! {
     }
 
     #[test]
+    fn lower_limits_hold_for_honest_numbers(len in 0usize..60_000, budget in 0usize..3_000_000) {
+        let bytes = sequence(len as u64, &vec![1; len]);
+        all_cost_no_more(&bytes, DecodeLimits { depth: 128, budget });
+    }
+
+    #[test]
     fn honest_rows_are_read_alike_and_unguarded(rows in prop::collection::vec(row(), 0..300)) {
         let bytes = encode(&rows);
         let limits = DecodeLimits::for_len(bytes.len());
@@ -261,10 +283,19 @@ proptest! {
 /// Every byte of the longest message that goes unguarded, at its worst.
 #[test]
 fn the_longest_messages_cost_no_more_than_under_the_guard() {
-    for len in [100_000, 1_000_000, 131_073 * 2, 2_700_000] {
+    for len in [1_000_000, 2_700_000] {
+        let zeros = zeros_as_sequence(len);
+        costs_no_more::<Vec<u8>>(&zeros, DecodeLimits::for_len(zeros.len()));
+        costs_no_more::<Vec<u64>>(&zeros, DecodeLimits::for_len(zeros.len()));
+    }
+    // What serde reserves at once for a u64, and one more.
+    for len in [100_000, 131_073, 262_146] {
         let zeros = zeros_as_sequence(len);
         all_cost_no_more(&zeros, DecodeLimits::for_len(zeros.len()));
         let ones = sequence(len as u64, &vec![1; len]);
         all_cost_no_more(&ones, DecodeLimits::for_len(ones.len()));
+        // An option that is there, and the smallest variant in it.
+        let boxed = sequence(len as u64 / 2, &[1, 0].repeat(len / 2));
+        all_cost_no_more(&boxed, DecodeLimits::for_len(boxed.len()));
     }
 }
