@@ -52,7 +52,13 @@ enum Event {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Grid {
     name: String,
-    lines: Vec<(f64, f64, f64, f64, Vec<(f64, Vec<u8>)>)>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Line {
+    ends: [f64; 4],
+    dots: Vec<(f64, Vec<u8>)>,
 }
 
 /// A set that says how many elements it expects, and is no larger than a vector.

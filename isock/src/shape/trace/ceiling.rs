@@ -37,7 +37,7 @@ impl Learnt {
     /// use isock::shape::Tracer;
     ///
     /// let can_blow_up = |learnt: isock::shape::Learnt| learnt.can_blow_up();
-    /// assert!(!can_blow_up(Tracer::new().trace::<Vec<(u64, String)>>()?));
+    /// assert!(!can_blow_up(Tracer::new().trace::<Vec<(u64, f64)>>()?));
     /// assert!(can_blow_up(Tracer::new().trace::<Vec<Option<[u64; 32]>>>()?));
     /// # Ok::<(), isock::shape::ShapeError>(())
     /// ```
