@@ -72,6 +72,7 @@ struct Invite;
 
 #[derive(Action)]
 #[action(input = (Email, bool), samples = sample!(Email, "a@b.c"), max_output = 9)]
+#[action(example = (Email("me@home".into()), true))]
 struct InviteAgain;
 
 isock::api! { Shop = [Order, Stock, Watch, Invite, InviteAgain] }

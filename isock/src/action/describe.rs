@@ -4,7 +4,7 @@
 //! terminal without its control characters.
 
 use super::{shapes::shapes_of, Action, ActionKind, Info, Shapes, Uncarried, PARTS};
-use crate::shape::{printable, Group, Shape};
+use crate::shape::{printable, show, Group, Shape};
 use std::fmt::{self, Write};
 
 /// What a set of actions, or a server, offers: made by [`Api::describe`](crate::Api::describe) and
@@ -115,6 +115,13 @@ impl ActionDescription {
     }
 }
 
+impl PartDescription {
+    /// The example as a person would write it.
+    fn shown_example(&self) -> Option<String> {
+        show(self.shape.as_ref()?, self.example.as_deref()?)
+    }
+}
+
 /// In the order of [`PARTS`]; `None` for what the action does not have.
 fn described(shapes: Result<&Shapes, &Uncarried>) -> Vec<Option<PartDescription>> {
     let shapes = match shapes {
@@ -183,6 +190,9 @@ fn write_actions(actions: &[ActionDescription], out: &mut dyn Write) -> fmt::Res
                 None => "unknown".to_owned(),
             };
             write!(out, "\n  {name}: {shape}")?;
+            if let Some(example) = part.shown_example() {
+                write!(out, "\n    such as {}", Plain(&example))?;
+            }
             for why in &part.unknown {
                 write!(out, "\n    {}", Plain(why))?;
             }
