@@ -13,6 +13,19 @@ use std::fmt::{self, Write};
 /// Prints as a text for people that stays the same as long as the actions do, so that it may be
 /// kept in a file and compared: each action with its documentation, types and limits, then each
 /// named type once.
+///
+/// ```
+/// # use isock::Action;
+/// # #[derive(Action)] #[action(input = u64, output = u64, kind = read)] struct Square;
+/// isock::api! { Maths = [Square] }
+///
+/// let maths = Maths::describe();
+/// let square = maths.action("Square").unwrap();
+/// assert_eq!(square.input.shape.as_ref().unwrap().to_string(), "u64");
+/// for (part, described) in square.parts() {
+///     assert!(described.unknown.is_empty(), "its {part} was not learnt");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
