@@ -95,6 +95,9 @@ impl<'de> Deserialize<'de> for OnHeap {
     }
 }
 
+/// Three sequences within one another, of elements that take many bytes.
+type Deep<T> = Vec<([f64; 3], Vec<([f64; 3], Vec<(f64, T)>)>)>;
+
 fn ceiling_of<T: DeserializeOwned>() -> Option<Ceiling> {
     Tracer::new().trace::<T>().expect("a shape").ceiling()
 }
@@ -124,6 +127,7 @@ fn what_hostile_bytes_can_blow_up_keeps_its_guard() {
         Vec<()>, Vec<Unit>, Vec<[u64; 0]>, Vec<(Unit, [u64; 0])>,
         // What is no vector.
         HashMap<u64, u64>, BTreeMap<u64, u64>, HashSet<u64>, BTreeSet<u64>, BTreeSet<u8>,
+        Vec<(Deep<Vec<(Deep<()>, u64)>>, u64)>,
         VecDeque<u64>, LinkedList<u64>, LinkedList<u8>, HashSet<()>, Wide, OnHeap,
         Vec<(f64, BTreeSet<u8>)>, (u8, HashMap<u8, u8>),
         // More behind one pointer than an empty message is granted.
@@ -137,7 +141,7 @@ fn what_no_bytes_can_blow_up_needs_no_guard() {
         (), bool, u64, u128, f64, char, String, Box<str>, serde_bytes::ByteBuf, isock::Bytes,
         Option<String>, (u8, String, [u64; 32]), Option<Box<[u64; 32]>>, Big, Behind, Skipped,
         Vec<u8>, Vec<u16>, Vec<u64>, Vec<f64>, Box<[u32]>, BinaryHeap<u32>, Vec<Option<u32>>,
-        Vec<(u32, u32)>, Vec<[f64; 8]>, Row, Vec<Row>, Page, Event, Grid,
+        Vec<(u32, u32)>, Vec<[f64; 8]>, Deep<()>, Row, Vec<Row>, Page, Event, Grid,
         Result<Vec<Row>, String>, std::net::SocketAddr, std::time::Duration,
     }
 }
@@ -147,6 +151,15 @@ fn a_vector_of_text_is_in_between() {
     // 24 bytes of memory for an empty text of one byte; with a number before it, for two.
     each! { is_guarded: Vec<String>, Vec<(u8, String)> }
     each! { is_unguarded: Vec<(f64, String)> }
+}
+
+#[test]
+fn rows_go_unguarded_in_messages_of_any_usual_length() {
+    let rows = ceiling_of::<Vec<Row>>().unwrap();
+    for len in (0..22).map(|power| 1 << power) {
+        assert!(rows.is_below(DecodeLimits::for_len(len), len), "{len}: {rows:?}");
+    }
+    assert!(!rows.is_below(DecodeLimits::for_len(1 << 22), 1 << 22), "past the largest budget");
 }
 
 #[test]

@@ -60,8 +60,7 @@ pub(super) fn of(table: &Table) -> Option<Ceiling> {
         depth: root.depth,
         fixed: usize::try_from(root.heap).ok()?,
         per_byte: usize::try_from(walk.per_byte).ok()?,
-        nested: root.nested,
-        reserved: usize::try_from(root.reserved).ok()?,
+        elements: root.elements,
     };
     // For a message of any length, since the grant grows with it; for a long one, that is
     // looked at again.
@@ -79,10 +78,8 @@ struct Cost {
     heap: u64,
     /// Levels within one another, as the guard counts them or more.
     depth: u32,
-    /// Sequences within one another.
-    nested: u32,
-    /// The sizes of one element of each of those.
-    reserved: u64,
+    /// See [`Ceiling::elements`].
+    elements: [usize; Ceiling::MAX_NESTED],
 }
 
 #[derive(Clone, Copy)]
@@ -185,8 +182,7 @@ impl Walk<'_> {
             fewest: 1,
             heap: 0,
             depth: cost.depth,
-            nested: cost.nested + 1,
-            reserved: cost.reserved.saturating_add(size),
+            elements: with(cost.elements, self.table.slots[element].size)?,
         })
     }
 }
@@ -207,10 +203,20 @@ impl Cost {
             fewest: self.fewest.min(other.fewest),
             heap: self.heap.max(other.heap),
             depth: self.depth.max(other.depth),
-            nested: self.nested.max(other.nested),
-            reserved: self.reserved.max(other.reserved),
+            elements: std::array::from_fn(|at| self.elements[at].max(other.elements[at])),
         }
     }
+}
+
+/// One more size, which stay in order; `None` if there is no room for it.
+fn with(
+    mut elements: [usize; Ceiling::MAX_NESTED],
+    size: usize,
+) -> Option<[usize; Ceiling::MAX_NESTED]> {
+    let last = elements.last_mut().filter(|last| **last == 0)?;
+    *last = size;
+    elements.sort_unstable_by(|a, b| b.cmp(a));
+    Some(elements)
 }
 
 /// At least as many levels as the guard takes for a value of this size.

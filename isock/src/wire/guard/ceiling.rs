@@ -18,13 +18,15 @@ pub struct Ceiling {
     pub fixed: usize,
     /// Bytes on the heap for each byte of the message.
     pub per_byte: usize,
-    /// Sequences within one another.
-    pub nested: u32,
-    /// The sizes of one element of each of those, in bytes.
-    pub reserved: usize,
+    /// Of sequences within one another the sizes of an element, in bytes, the largest first; 0 for
+    /// those that are not there.
+    pub elements: [usize; Ceiling::MAX_NESTED],
 }
 
 impl Ceiling {
+    /// Sequences within one another that a type without a guard may have.
+    pub const MAX_NESTED: usize = 4;
+
     /// Whether no message of so many bytes can take more than the guard would let it.
     ///
     /// That is the budget, and what is reserved for a container before anybody sees how large its
@@ -33,8 +35,9 @@ impl Ceiling {
     pub fn is_below(&self, limits: DecodeLimits, encoded: usize) -> bool {
         let held = self.per_byte.saturating_mul(encoded).saturating_add(self.fixed);
         // A vector that makes no room in advance begins with room for up to eight.
-        let told = encoded.saturating_add(8).saturating_mul(self.reserved);
-        let reserved = told.min(RESERVED.saturating_mul(self.nested as usize));
+        let most = encoded.saturating_add(8);
+        let reserved: usize =
+            self.elements.iter().map(|size| most.saturating_mul(*size).min(RESERVED)).sum();
         let granted = limits.budget.saturating_add(RESERVED);
         self.depth <= limits.depth
             && held <= limits.budget
@@ -62,7 +65,7 @@ pub fn decode_below<'de, T: Deserialize<'de>>(
 mod tests {
     use super::*;
 
-    const NUMBERS: Ceiling = Ceiling { depth: 1, fixed: 0, per_byte: 24, nested: 1, reserved: 8 };
+    const NUMBERS: Ceiling = Ceiling { depth: 1, fixed: 0, per_byte: 24, elements: [8, 0, 0, 0] };
 
     #[test]
     fn lower_limits_bring_the_guard_back() {
@@ -83,7 +86,9 @@ mod tests {
 
     #[test]
     fn what_lying_lengths_reserve_counts() {
-        let deep = Ceiling { nested: 3, reserved: 72, ..NUMBERS };
+        let rows = Ceiling { elements: [72, 2, 0, 0], ..NUMBERS };
+        assert!(rows.is_below(DecodeLimits::for_len(20_000), 20_000));
+        let deep = Ceiling { elements: [72, 72, 72, 0], ..NUMBERS };
         assert!(deep.is_below(DecodeLimits::for_len(1000), 1000));
         assert!(!deep.is_below(DecodeLimits::for_len(20_000), 20_000));
     }
