@@ -1,8 +1,8 @@
 //! Claims about descriptions: of a set, of a server, and of one that keeps them to itself.
 
 use isock::{
-    sample, Action, ActionKind, Api, Bytes, Client, ExpectError, Failure, Info, Never, Pattern,
-    ProblemKind, Ran, Read, Server, ServerHandle, Unary,
+    sample, Action, ActionKind, Api, Bytes, Client, ExpectError, Failure, Info, Limits, Never,
+    Pattern, ProblemKind, Ran, Read, Server, ServerHandle, Unary,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,6 +72,7 @@ struct Invite;
 
 #[derive(Action)]
 #[action(input = (Email, bool), samples = sample!(Email, "a@b.c"), max_output = 9)]
+#[action(example = (Email("me@home".into()), true))]
 struct InviteAgain;
 
 isock::api! { Shop = [Order, Stock, Watch, Invite, InviteAgain] }
@@ -142,7 +143,9 @@ fn a_server_with_much_to_say_is_read_in_pages() {
     macro_rules! many {
         ($($at:literal)*) => { Server::in_memory()$(.on::<Many<$at>>(|(), _| Ok(())))* };
     }
-    let server = many!(11 10 9 8 7 6 5 4 3 2 1 0).spawn().unwrap();
+    // All at once would pass the least that a message may be limited to.
+    let limits = Limits::default().message(64 << 10);
+    let server = many!(11 10 9 8 7 6 5 4 3 2 1 0).limits(limits).spawn().unwrap();
     let description = server.client().describe().unwrap();
     let names: Vec<_> = description.actions.iter().map(|action| &*action.name).collect();
     assert_eq!(names, NAMES);

@@ -5,7 +5,7 @@
 //! allocator and its time by the kernel; neither believes the guard's own accounts.
 
 use guard::{decode, DecodeError, DecodeLimits};
-use isock::wire::guard;
+use isock::{shape::Tracer, wire::guard};
 use isock_tests::{
     hostile::*,
     memory::{self, Counting},
@@ -16,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque},
     num::NonZeroU32,
     process::Command,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -359,7 +360,41 @@ fn measure<T: DeserializeOwned>(
 ) -> (Result<T, DecodeError>, Cost) {
     let start = usage::thread_time();
     let (outcome, peak) = memory::of_thread(|| decode::<T>(bytes, limits));
-    (outcome, Cost { peak, time: usage::thread_time() - start })
+    let cost = Cost { peak, time: usage::thread_time() - start };
+    as_a_server_does::<T>(bytes, limits, &outcome);
+    (outcome, cost)
+}
+
+/// The same without the guard, where the type is classified as one that needs none: it takes no
+/// more than the guard allows, and ends alike unless the guard found it too expensive.
+fn as_a_server_does<T: DeserializeOwned>(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    guarded: &Result<T, DecodeError>,
+) {
+    let name = std::any::type_name::<T>();
+    let ceiling = ceiling_of::<T>();
+    if !ceiling.is_some_and(|ceiling| ceiling.is_below(limits, bytes.len())) {
+        return;
+    }
+    let start = usage::thread_time();
+    let (chosen, peak) = memory::of_thread(|| guard::decode_below::<T>(bytes, limits, ceiling));
+    let time = usage::thread_time() - start;
+    let reserve = if chosen.is_ok() { 0 } else { 1 << 20 };
+    assert!(peak <= limits.budget + reserve, "{name}: {peak}, {limits:?}, {ceiling:?}");
+    assert!(time <= Duration::from_millis(20), "{name}: {time:?}");
+    if !is_over_budget(guarded) {
+        assert_eq!(chosen.as_ref().err(), guarded.as_ref().err(), "{name}");
+    }
+}
+
+/// Learnt once for a type, since learning takes longer than decoding.
+fn ceiling_of<T: DeserializeOwned>() -> Option<guard::Ceiling> {
+    static KNOWN: Mutex<BTreeMap<&str, Option<guard::Ceiling>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    *known
+        .entry(std::any::type_name::<T>())
+        .or_insert_with(|| Tracer::new().trace::<T>().ok().and_then(|learnt| learnt.ceiling()))
 }
 
 #[global_allocator]

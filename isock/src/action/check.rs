@@ -5,6 +5,21 @@ use crate::{shape::RoundtripError, wire::name_hash};
 use std::fmt;
 
 /// All that [`Api::check`](crate::Api::check) finds wrong with a set of actions.
+///
+/// Prints as a list, so a test may simply unwrap. One that accepts a mistake looks at them:
+///
+/// ```
+/// # use isock::Action;
+/// # #[derive(Action)] #[action(input = String)] struct Echo;
+/// use isock::Mistake;
+///
+/// isock::api! { Shop = [Echo] }
+///
+/// let error = Shop::check().err();
+/// let mistakes = error.iter().flat_map(|error| error.mistakes());
+/// let serious = mistakes.filter(|mistake| !matches!(mistake, Mistake::Unknown { .. }));
+/// assert_eq!(serious.count(), 0);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct CheckError {
     set: &'static str,

@@ -1,9 +1,9 @@
 //! What a handler knows about the call it serves.
 
-use super::{Action, Info, ManyItems, Payload, TakesItems};
+use super::{shapes_of, Action, Info, ManyItems, Payload, Shapes, TakesItems};
 use crate::{
     peer::{Connection, Connections, ItemStream, Peer, Session, Unsent},
-    wire::{DecodeLimits, EncodeError, Encoder},
+    wire::{guard::Ceiling, DecodeLimits, EncodeError, Encoder},
 };
 use std::{
     fmt,
@@ -94,7 +94,8 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn items(&self) -> UploadItems<'_, A> {
-        UploadItems { call: self.call, over: false, action: PhantomData }
+        let [.., ceiling] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
+        UploadItems { call: self.call, over: false, ceiling, action: PhantomData }
     }
 }
 
@@ -103,6 +104,8 @@ pub struct UploadItems<'c, A> {
     call: &'c CallInfo,
     /// The end, or an error, has been told.
     over: bool,
+    /// What is known of the items' type: it may make a guard unnecessary.
+    ceiling: Option<Ceiling>,
     action: PhantomData<fn() -> A>,
 }
 
@@ -121,7 +124,7 @@ where
         let stream = self.call.stream.as_ref().filter(|_| !self.over)?;
         let next = stream.next_item(|bytes| {
             let limits = self.call.decoding.limits(&self.call.action, bytes.len());
-            A::Upload::decode(bytes, limits)
+            A::Upload::decode(bytes, limits, self.ceiling)
         });
         self.over = !matches!(next, Ok(Some(Ok(_))));
         match next {

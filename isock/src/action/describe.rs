@@ -4,7 +4,7 @@
 //! terminal without its control characters.
 
 use super::{shapes::shapes_of, Action, ActionKind, Info, Shapes, Uncarried, PARTS};
-use crate::shape::{printable, Group, Shape};
+use crate::shape::{printable, show, Group, Shape};
 use std::fmt::{self, Write};
 
 /// What a set of actions, or a server, offers: made by [`Api::describe`](crate::Api::describe) and
@@ -13,6 +13,19 @@ use std::fmt::{self, Write};
 /// Prints as a text for people that stays the same as long as the actions do, so that it may be
 /// kept in a file and compared: each action with its documentation, types and limits, then each
 /// named type once.
+///
+/// ```
+/// # use isock::Action;
+/// # #[derive(Action)] #[action(input = u64, output = u64, kind = read)] struct Square;
+/// isock::api! { Maths = [Square] }
+///
+/// let maths = Maths::describe();
+/// let square = maths.action("Square").unwrap();
+/// assert_eq!(square.input.shape.as_ref().unwrap().to_string(), "u64");
+/// for (part, described) in square.parts() {
+///     assert!(described.unknown.is_empty(), "its {part} was not learnt");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
@@ -115,6 +128,13 @@ impl ActionDescription {
     }
 }
 
+impl PartDescription {
+    /// The example as a person would write it.
+    fn shown_example(&self) -> Option<String> {
+        show(self.shape.as_ref()?, self.example.as_deref()?)
+    }
+}
+
 /// In the order of [`PARTS`]; `None` for what the action does not have.
 fn described(shapes: Result<&Shapes, &Uncarried>) -> Vec<Option<PartDescription>> {
     let shapes = match shapes {
@@ -183,6 +203,9 @@ fn write_actions(actions: &[ActionDescription], out: &mut dyn Write) -> fmt::Res
                 None => "unknown".to_owned(),
             };
             write!(out, "\n  {name}: {shape}")?;
+            if let Some(example) = part.shown_example() {
+                write!(out, "\n    such as {}", Plain(&example))?;
+            }
             for why in &part.unknown {
                 write!(out, "\n    {}", Plain(why))?;
             }

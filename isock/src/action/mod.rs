@@ -76,6 +76,17 @@ pub trait Action: Sized + 'static {
     /// Values of its types. For types that refuse made-up values, so that what the action looks
     /// like on the wire can be learnt past them; and the first one of its input or output is what
     /// tools show as an example. Client and server learn the same, since both have the action.
+    ///
+    /// The derive writes it from `example`, `example_output` and `samples`:
+    ///
+    /// ```
+    /// # use isock::Action;
+    /// #[derive(Action)]
+    /// #[action(input = String, output = usize, example = "four", example_output = 4)]
+    /// struct Length;
+    ///
+    /// assert!(!Length::samples().is_empty());
+    /// ```
     fn samples() -> Samples {
         Samples::new()
     }

@@ -2,7 +2,10 @@
 
 use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
-    wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder},
+    wire::{
+        guard::{self, Ceiling},
+        DecodeError, DecodeLimits, EncodeError, Encoder,
+    },
 };
 use serde::{de::DeserializeOwned, Serialize};
 
@@ -17,7 +20,11 @@ pub trait Payload: Sized + Send + 'static {
     #[doc(hidden)]
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
-    fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError>;
+    fn decode(
+        bytes: &[u8],
+        limits: DecodeLimits,
+        ceiling: Option<Ceiling>,
+    ) -> Result<Self, DecodeError>;
     #[doc(hidden)]
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
     #[doc(hidden)]
@@ -30,8 +37,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
         out.push(self)
     }
 
-    fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<T, DecodeError> {
-        guard::decode(bytes, limits)
+    fn decode(
+        bytes: &[u8],
+        limits: DecodeLimits,
+        ceiling: Option<Ceiling>,
+    ) -> Result<T, DecodeError> {
+        guard::decode_below(bytes, limits, ceiling)
     }
 
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError> {

@@ -56,8 +56,11 @@ impl Registration {
     pub(super) fn new<A: Action>(
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Registration {
+        let shapes = shapes_of::<A>();
+        let [ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
         let handler = move |input: &[u8], call: &CallInfo, out: &mut Encoder| {
-            let input = match A::Input::decode(input, call.decoding.limits(&A::INFO, input.len())) {
+            let limits = call.decoding.limits(&A::INFO, input.len());
+            let input = match A::Input::decode(input, limits, ceiling) {
                 Ok(input) => input,
                 Err(error) => return Handled::Undecodable(error),
             };
@@ -69,7 +72,7 @@ impl Registration {
         Registration {
             info: A::INFO.kind::<A::Kind>(),
             directions: Directions::of::<A>(),
-            shapes: shapes_of::<A>(),
+            shapes,
             handler: Arc::new(handler),
         }
     }

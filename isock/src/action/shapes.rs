@@ -5,6 +5,7 @@
 
 use super::{info::RESERVED, Action, Mistake, Never, Payload};
 use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
+use crate::wire::guard::Ceiling;
 use std::{
     any::TypeId,
     cell::Cell,
@@ -50,6 +51,12 @@ impl Shapes {
     /// In the order of [`PARTS`]; `None` for what the action does not have.
     pub(crate) fn parts(&self) -> [Option<&Shape>; PARTS.len()] {
         self.parts.each_ref().map(|part| Some(&part.learnt()?.shape))
+    }
+
+    /// What decoding each can take at most, in the order of [`PARTS`]; `None` where the guard has to
+    /// look at every message.
+    pub(crate) fn ceilings(&self) -> [Option<Ceiling>; PARTS.len()] {
+        self.parts.each_ref().map(|part| part.learnt()?.ceiling())
     }
 
     /// A value of each, encoded, in the order of [`PARTS`]; `None` where there is none.

@@ -2,7 +2,7 @@
 
 use super::{mismatch::Explained, raw::RawReply, CallResult};
 use crate::{
-    action::{Action, Decoding, Payload},
+    action::{shapes_of, Action, Decoding, Payload, Shapes},
     error::{CallError, Problem, ProblemKind},
     wire::{DecodeError, Ran},
 };
@@ -93,11 +93,11 @@ pub(super) fn decode<A: Action>(
     decoding: Decoding,
 ) -> CallResult<A> {
     let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
+    let [_, output, error, ..] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
     match result? {
-        RawReply::Value(bytes) => {
-            A::Output::decode(&bytes, limits(&bytes)).map_err(|error| undecodable::<A>(&error))
-        }
-        RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes)) {
+        RawReply::Value(bytes) => A::Output::decode(&bytes, limits(&bytes), output)
+            .map_err(|error| undecodable::<A>(&error)),
+        RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes), error) {
             Ok(error) => Err(CallError::Action(error)),
             Err(error) => Err(undecodable::<A>(&error)),
         },

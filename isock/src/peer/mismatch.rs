@@ -181,7 +181,7 @@ fn told(call: &RawCall, problem: Problem, pair: Pair, answer: RawResult) -> Prob
 
 fn shapes_in(answer: &[u8], decoding: Decoding) -> Option<[Option<Shape>; PARTS.len()]> {
     let limits = decoding.limits(&ShapesOf::INFO, answer.len());
-    let parts = <ShapesOf as Action>::Output::decode(answer, limits).ok()?;
+    let parts = <ShapesOf as Action>::Output::decode(answer, limits, None).ok()?;
     let decoded = |part: Option<crate::action::Bytes>| match part {
         Some(bytes) => Shape::decode(&bytes).ok().map(Some),
         None => Some(None),

@@ -263,6 +263,12 @@ impl Peer {
     /// Calls the server and takes the time: through the connection, the dispatch and back, with an
     /// action that does nothing.
     ///
+    /// ```
+    /// let server = isock::Server::in_memory().spawn()?;
+    /// println!("{:?}", server.client().ping()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If it does not answer by the client's timeout, or its
     /// [`reflection`](crate::ServerBuilder::reflection) is off.

@@ -7,10 +7,10 @@ use super::{
     CallResult,
 };
 use crate::{
-    action::{Action, Payload, SendAs, Streaming, TakesItems},
+    action::{shapes_of, Action, Payload, SendAs, Shapes, Streaming, TakesItems},
     error::{CallError, Problem, ProblemKind},
     net::{Conduit, Ended, Received, Unsent},
-    wire::{items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
+    wire::{guard::Ceiling, items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
 };
 use std::{
     fmt,
@@ -126,6 +126,8 @@ impl Batch {
 #[must_use = "dropping a stream stops it; iterate over it, or take its end with `.finish()`"]
 pub struct Stream<A: Action> {
     raw: RawStream,
+    /// What is known of the items' type: it may make a guard unnecessary.
+    ceiling: Option<Ceiling>,
     action: PhantomData<fn() -> A>,
 }
 
@@ -254,7 +256,8 @@ where
     A::Pattern: Streaming,
 {
     pub(super) fn new(raw: RawStream) -> Stream<A> {
-        Stream { raw, action: PhantomData }
+        let [.., ceiling, _] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
+        Stream { raw, ceiling, action: PhantomData }
     }
 
     /// Waits for the end, and gives the handler's output. Items that have not been looked at are
@@ -275,8 +278,7 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<A::Item, CallError<A::Error>>>> {
-        let decoding = self.raw.call.decoding();
-        let decode = |bytes: &[u8]| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()));
+        let decode = self.decoder();
         self.raw.poll_next(cx, decode).map(|item| match item {
             Some(item) => Some(self.checked(item)),
             None => self.failure().map(Err),
@@ -286,6 +288,11 @@ where
     /// Stops the stream, and says whether its handler ran, as far as this side can know.
     pub fn cancel(self) -> Ran {
         self.raw.items.conduit.cancel()
+    }
+
+    fn decoder(&self) -> impl FnOnce(&[u8]) -> Result<A::Item, DecodeError> {
+        let (decoding, ceiling) = (self.raw.call.decoding(), self.ceiling);
+        move |bytes| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()), ceiling)
     }
 
     fn checked(
@@ -365,8 +372,7 @@ where
     type Item = Result<A::Item, CallError<A::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let decoding = self.raw.call.decoding();
-        let decode = |bytes: &[u8]| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()));
+        let decode = self.decoder();
         match self.raw.next(decode) {
             Some(item) => Some(self.checked(item)),
             None => {

@@ -10,6 +10,7 @@
 //! resolving are drivers.
 
 use std::any::type_name;
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
@@ -44,6 +45,8 @@ pub(crate) struct Ask {
     pub visitor: &'static str,
     /// `type_name` of what the visitor makes.
     pub value: &'static str,
+    /// `size_of` what the visitor makes.
+    pub size: usize,
 }
 
 /// What an enum's chosen variant asks for.
@@ -107,7 +110,7 @@ pub(crate) struct Seat {
     /// `type_name` of the type or its seed; of the *container* for an option or
     /// newtype struct, whose content serde does not name.
     pub of: &'static str,
-    /// `size_of` the value, where serde tells; else 0.
+    /// `size_of` the value; of the container for an option or newtype struct.
     pub size: usize,
 }
 
@@ -118,6 +121,8 @@ pub(crate) struct Seat {
 pub(crate) trait Driver {
     fn seat(&mut self, seat: Seat) -> Result<(), DriveError>;
     fn ask(&mut self, ask: Ask) -> Result<Answer, DriveError>;
+    /// The container wants to know how many elements follow, to make room for them.
+    fn makes_room(&mut self);
     /// Whether another element, or another key with its value, follows.
     fn more(&mut self) -> Result<bool, DriveError>;
     /// An identifier was accepted; `token` is equal for equal identifiers.
@@ -227,6 +232,7 @@ macro_rules! drive {
             request: $request,
             visitor: type_name::<$v>(),
             value: type_name::<$v::Value>(),
+            size: size_of::<$v::Value>(),
         })?;
         let value = $by(driver, answer, $visitor);
         driver.done(value.as_ref().err());
@@ -302,7 +308,8 @@ fn option<'de, V: Visitor<'de>>(
     answer: Answer,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
-    let seat = Seat { place: Place::Content, of: type_name::<V::Value>(), size: 0 };
+    let seat =
+        Seat { place: Place::Content, of: type_name::<V::Value>(), size: size_of::<V::Value>() };
     match answer {
         Answer::None => visitor.visit_none(),
         Answer::Some => seated(driver, seat, |driver| visitor.visit_some(Driven { driver })),
@@ -316,7 +323,8 @@ fn newtype<'de, V: Visitor<'de>>(
     answer: Answer,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
-    let seat = Seat { place: Place::Content, of: type_name::<V::Value>(), size: 0 };
+    let seat =
+        Seat { place: Place::Content, of: type_name::<V::Value>(), size: size_of::<V::Value>() };
     match answer {
         Answer::Newtype => {
             seated(driver, seat, |driver| visitor.visit_newtype_struct(Driven { driver }))
@@ -332,7 +340,7 @@ fn sequence<'de, V: Visitor<'de>>(
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
-        Answer::Seq => visitor.visit_seq(Elements { driver }),
+        Answer::Seq => visitor.visit_seq(Elements::new(driver)),
         other => Err(unfit(&other)),
     }
 }
@@ -344,7 +352,7 @@ fn map<'de, V: Visitor<'de>>(
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
-        Answer::Map => visitor.visit_map(Elements { driver }),
+        Answer::Map => visitor.visit_map(Elements::new(driver)),
         other => Err(unfit(&other)),
     }
 }
@@ -357,8 +365,8 @@ fn fields<'de, V: Visitor<'de>>(
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
-        Answer::Seq => visitor.visit_seq(Elements { driver }),
-        Answer::Map => visitor.visit_map(Elements { driver }),
+        Answer::Seq => visitor.visit_seq(Elements::new(driver)),
+        Answer::Map => visitor.visit_map(Elements::new(driver)),
         other => Err(unfit(&other)),
     }
 }
@@ -480,6 +488,21 @@ impl<'de> de::Deserializer<'de> for Driven<'_> {
 
 struct Elements<'d> {
     driver: &'d mut dyn Driver,
+    /// How many elements follow was asked, and the driver does not know that yet.
+    asked: Cell<bool>,
+}
+
+impl<'d> Elements<'d> {
+    fn new(driver: &'d mut dyn Driver) -> Elements<'d> {
+        Elements { driver, asked: Cell::new(false) }
+    }
+
+    fn more(&mut self) -> Result<bool, DriveError> {
+        if self.asked.take() {
+            self.driver.makes_room();
+        }
+        self.driver.more()
+    }
 }
 
 impl<'de> de::SeqAccess<'de> for Elements<'_> {
@@ -489,10 +512,16 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DriveError> {
-        if !self.driver.more()? {
+        if !self.more()? {
             return Ok(None);
         }
         from_seed(self.driver, Place::Element, seed).map(Some)
+    }
+
+    /// Never told: nobody may rely on it.
+    fn size_hint(&self) -> Option<usize> {
+        self.asked.set(true);
+        None
     }
 }
 
@@ -503,7 +532,7 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, DriveError> {
-        if !self.driver.more()? {
+        if !self.more()? {
             return Ok(None);
         }
         let key = from_seed(self.driver, Place::Key, seed)?;

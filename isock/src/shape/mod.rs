@@ -33,7 +33,6 @@
 //! Knows serde's data model and postcard's rules. Does not know actions, frames
 //! or sockets, and never reads a user's value.
 
-mod classify;
 mod codec;
 mod diff;
 mod display;
@@ -44,6 +43,7 @@ mod normal;
 mod path;
 mod roundtrip;
 mod sample;
+mod show;
 mod trace;
 
 #[cfg(test)]
@@ -56,6 +56,7 @@ pub use error::ShapeError;
 pub use hash::ShapeHash;
 pub use roundtrip::{check_roundtrip, RoundtripError};
 pub use sample::Samples;
+pub(crate) use show::show;
 pub use trace::{Learnt, Refusal, Tracer};
 
 use serde::de::DeserializeOwned;

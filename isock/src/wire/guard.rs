@@ -20,10 +20,12 @@ use postcard::{Deserializer as Postcard, Error as WireError};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 mod access;
+mod ceiling;
 mod cost;
 mod error;
 mod place;
 
+pub use ceiling::{decode_below, Ceiling};
 pub use error::DecodeError;
 use place::Place;
 
@@ -46,10 +48,13 @@ pub struct DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// How much a message earns with each of its bytes.
+    pub(crate) const PER_BYTE: usize = 32;
+
     /// The defaults for a message of `encoded` bytes: 128 levels and 64 KiB + 32 ×
     /// the encoded length, at most 64 MiB.
     pub const fn for_len(encoded: usize) -> Self {
-        let budget = encoded.saturating_mul(32).saturating_add(64 << 10);
+        let budget = encoded.saturating_mul(Self::PER_BYTE).saturating_add(64 << 10);
         Self { depth: 128, budget: if budget < MAX_BUDGET { budget } else { MAX_BUDGET } }
     }
 }
@@ -79,8 +84,7 @@ pub fn decode<'de, T: Deserialize<'de>>(
 
 /// Decodes one message with plain postcard, but refuses trailing bytes.
 ///
-/// For types whose shape cannot blow up: of fixed depth, and without a sequence of
-/// large or empty elements.
+/// For types whose shape cannot blow up; see [`decode_below`].
 ///
 /// # Errors
 /// [`DecodeError::Trailing`] when bytes are left over, otherwise what plain postcard

@@ -1,25 +1,22 @@
 //! From the table of a finished trace to a [`Shape`].
 
-use std::collections::HashMap;
-
-use super::super::classify;
 use super::super::codec::{ShapeDecodeError, MAX_NAME};
 use super::super::driver::Request;
 use super::super::error::ShapeError;
 use super::super::{Contents, Field, Node, NodeId, Shape, Variant};
 use super::table::{Carries, Case, Fields, Form, PartId, SlotId, Table};
-use super::{words, Learnt, Refusal};
+use super::{ceiling, words, Learnt, Refusal};
 
 pub(super) fn learnt(table: &Table, root: &'static str) -> Result<Learnt, ShapeError> {
     if !has_finite_value(table) {
         return Err(ShapeError::Endless { type_name: root.to_owned() });
     }
-    let mut writing = Writing { table, nodes: Vec::new(), sizes: HashMap::new() };
+    let mut writing = Writing { table, nodes: Vec::new() };
     let root_id = writing.all();
-    let can_blow_up = classify::can_blow_up(&writing.nodes, root_id, &writing.sizes);
+    let ceiling = ceiling::of(table);
     let shape = Shape::from_nodes(writing.nodes, root_id).map_err(|error| in_words(error, root))?;
     let refusals = table.slots.iter().filter_map(|slot| slot.refusal.clone()).collect();
-    Ok(Learnt { shape, refusals, can_blow_up })
+    Ok(Learnt { shape, refusals, ceiling })
 }
 
 fn in_words(error: ShapeDecodeError, root: &str) -> ShapeError {
@@ -73,8 +70,6 @@ fn has_finite_value(table: &Table) -> bool {
 struct Writing<'t> {
     table: &'t Table,
     nodes: Vec<Node>,
-    /// `size_of` the elements of sequences, by the sequence's node.
-    sizes: HashMap<NodeId, usize>,
 }
 
 impl Writing<'_> {
@@ -110,10 +105,7 @@ impl Writing<'_> {
         match &known.form {
             Form::Leaf(leaf) => Node::Leaf(*leaf),
             Form::Option(content) => Node::Optional(id(content)),
-            Form::Seq(element) => {
-                self.sizes.insert(NodeId::new(part), table.slots[*element].size);
-                Node::Seq(id(element))
-            }
+            Form::Seq(element) => Node::Seq(id(element)),
             Form::Map(key, value) => Node::Map(id(key), id(value)),
             Form::Tuple(len, slots) if *len > slots.len() => {
                 Node::Array(id(&slots[0]), *len as u64)

@@ -8,13 +8,14 @@
 //!
 //! `table` holds what is known so far, `survey` what is still open. A `pass` is the
 //! driver of one value; its decisions are in `answer`, what it learns from their
-//! outcome in `notes`. `finish` turns the table into a [`Shape`], `words` has the
-//! errors.
+//! outcome in `notes`. `finish` turns the table into a [`Shape`], `ceiling` tells
+//! what decoding can cost at most, `words` has the errors.
 //!
 //! `type_name` is used to recognise a type that was met before, and in messages.
 //! It never becomes part of a shape.
 
 mod answer;
+mod ceiling;
 mod finish;
 mod notes;
 mod pass;
@@ -31,6 +32,7 @@ use super::driver::{DriveError, Driven};
 use super::error::ShapeError;
 use super::sample::Samples;
 use super::Shape;
+use crate::wire::guard::Ceiling;
 use pass::{Goal, Pass};
 use survey::Survey;
 use table::Table;
@@ -71,8 +73,8 @@ pub struct Learnt {
     /// same, since a type asks before it judges; what could not be read because of
     /// them is [opaque](Shape::opaque_paths). A [sample](Samples) helps.
     pub refusals: Vec<Refusal>,
-    /// See [`Learnt::can_blow_up`].
-    pub(super) can_blow_up: bool,
+    /// What decoding can take at most, if the type alone bounds it.
+    pub(super) ceiling: Option<Ceiling>,
 }
 
 /// A place where a type refused every value it was given.

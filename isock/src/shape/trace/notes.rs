@@ -21,7 +21,7 @@ impl Pass<'_> {
         if frame.part.is_none() && self.table.slots[slot].part.is_none() {
             // Made without asking for anything, so of no bytes.
             let leaf = Request::Leaf(Leaf::Unit);
-            let ask = Ask { request: leaf, visitor: "", value: "" };
+            let ask = Ask { request: leaf, visitor: "", value: "", size: 0 };
             let _ = self.table.place(slot, ask, std::iter::empty());
         }
         if replayed == Some(false) && self.fatal.is_none() {

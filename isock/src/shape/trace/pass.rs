@@ -45,6 +45,8 @@ pub(super) struct Frame {
     /// `done` is next called for a variant's payload, then for the enum.
     pub(super) in_payload: bool,
     pub(super) case: Option<usize>,
+    /// The container has asked how many elements there are.
+    pub(super) makes_room: bool,
     pub(super) steps_before: u64,
     pub(super) progress_before: u64,
 }
@@ -159,6 +161,7 @@ impl Driver for Pass<'_> {
             doing: Doing::Nothing,
             in_payload: false,
             case: None,
+            makes_room: false,
             steps_before: self.steps,
             progress_before: self.table.progress,
         });
@@ -194,7 +197,11 @@ impl Driver for Pass<'_> {
         let above: Vec<PartId> = self.frames.iter().rev().filter_map(|frame| frame.part).collect();
         match self.table.place(slot, ask, above.into_iter()) {
             Ok(part) => {
-                self.table.parts[part].busy += 1;
+                let known = &mut self.table.parts[part];
+                known.busy += 1;
+                known.size = known.size.max(ask.size);
+                let slot_known = &mut self.table.slots[slot];
+                slot_known.held = slot_known.held.max(ask.size);
                 self.top()?.part = Some(part);
                 self.answer(slot, part)
             }
@@ -206,6 +213,12 @@ impl Driver for Pass<'_> {
                 let error = words::differs(type_name, self.path(), first, then);
                 self.fail(error)
             }
+        }
+    }
+
+    fn makes_room(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.makes_room = true;
         }
     }
 
@@ -284,6 +297,9 @@ impl Driver for Pass<'_> {
         let doing = std::mem::replace(&mut frame.doing, Doing::Nothing);
         let spent = self.steps - frame.steps_before;
         let (part, case) = (frame.part, frame.case);
+        if let (Some(part), false) = (part, frame.makes_room) {
+            self.table.parts[part].without_room = true;
+        }
         match (doing, error) {
             (Doing::Elements { part, next }, None) => self.note_count(part, next),
             (Doing::Keyed { part, next, .. }, Some(error)) => {

@@ -35,8 +35,10 @@ pub(super) struct Table {
 #[derive(Default)]
 pub(super) struct Slot {
     pub part: Option<PartId>,
-    /// `size_of` what is read here, where serde tells.
+    /// `size_of` the place.
     pub size: usize,
+    /// `size_of` what is read here; larger than the place if that is behind a pointer.
+    pub held: usize,
     /// How often what was read here has been refused.
     pub attempts: usize,
     /// All attempts are spent.
@@ -56,6 +58,16 @@ pub(super) struct Part {
     pub form: Form,
     /// How many frames are reading it right now.
     pub busy: usize,
+    /// `size_of` the largest value that it was read as.
+    pub size: usize,
+    /// A container read it that made no room for its elements in advance.
+    pub without_room: bool,
+}
+
+impl Part {
+    fn new(ask: Ask, form: Form) -> Part {
+        Part { ask, form, busy: 0, size: ask.size, without_room: false }
+    }
 }
 
 pub(super) enum Form {
@@ -206,7 +218,7 @@ impl Table {
             Request::Identifier | Request::Any | Request::IgnoredAny => Form::UnitStruct,
         };
         let part = self.parts.len();
-        self.parts.push(Part { ask, form, busy: 0 });
+        self.parts.push(Part::new(ask, form));
         match ask.request {
             Request::Leaf(leaf) => drop(self.leaves.insert(leaf, part)),
             request if is_named(request) => drop(self.named.insert(ask, part)),
@@ -259,7 +271,7 @@ impl Table {
     }
 
     fn payload_part(&mut self, ask: Ask, form: Form) -> Carries {
-        self.parts.push(Part { ask, form, busy: 0 });
+        self.parts.push(Part::new(ask, form));
         Carries::Parts(self.parts.len() - 1)
     }
 
