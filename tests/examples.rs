@@ -59,6 +59,22 @@ fn errors_prints_kind_and_outcome_of_each() {
 }
 
 #[test]
+fn mismatch_says_what_differs_and_goes_on() {
+    let out = stdout(run(&example("mismatch"), &[]));
+    let lines: Vec<_> = out.lines().collect();
+    let [kind, problem, orders] = lines[..] else { panic!("{out}") };
+    assert_eq!(kind, "kind Mismatch, ran No");
+    assert!(problem.starts_with("`Place` at 127.0.0.1:"), "{out}");
+    let (_, words) = problem.split_once(": the two builds disagree").expect(&out);
+    assert_eq!(
+        words,
+        " about its types: input: Order.note: missing here, Option<String> there; \
+         input: Order.items[].qty: u32 here, String there (it did not run)"
+    );
+    assert_eq!(orders, "orders: 0");
+}
+
+#[test]
 fn tokio_awaits_joins_and_spawns_calls() {
     let out = stdout(run(&example("tokio"), &[]));
     assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");

@@ -44,6 +44,7 @@ const LAYERS: &[Layer] = &[
         may_use: &["proto", "wire", "limits", "address", "credentials", "sys"],
         absent: &[],
     },
+    Layer { name: "guide", may_use: &[], absent: PURE },
     Layer { name: "shape", may_use: &["wire"], absent: PURE },
     Layer {
         name: "action",

@@ -247,6 +247,7 @@ fn p132_a_shape_past_its_limits_is_refused() {
         bytes.resize(bytes.len() + len, b'n');
         bytes
     };
+    assert_eq!((MAX_ENCODED, MAX_NODES, MAX_NAME), (65_536, 4096, 256));
     Shape::decode(&chain(MAX_NODES)).expect("as many nodes as may be");
     Shape::decode(&named(MAX_NAME)).expect("as long a name as may be");
     let too_large = |bytes: &[u8]| {

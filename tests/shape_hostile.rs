@@ -102,6 +102,10 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, Fate)> {
     let almost = Text::of(MAX_NODES)
         .each(last, |text, at| option(text, if at % 2 == 0 { at + 1 } else { (at + 3).min(last) }))
         .tag(U8);
+    // Met from its end, one link after the other parts from those before it.
+    let behind = Text::of(MAX_NODES).tag(35).number(2).number(1).number(2).tag(U8);
+    let behind =
+        behind.each(last - 1, |text, at| option(text, if at + 3 < MAX_NODES { at + 3 } else { 1 }));
     let wide =
         |count: usize| Text::of(2).tag(35).number(count).each(count, |text, _| text.number(1));
     vec![
@@ -137,6 +141,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("an array of 2^63 parts", Text::of(2).tag(36).number(1).number(1 << 63).tag(U8).0, Used),
         ("one node more than may be", chain(MAX_NODES + 1).0, Refused),
         ("as deep as may be", chain(MAX_NODES).0, Used),
+        ("a chain behind its end", behind.0, Used),
         ("a ladder", ladder.0, Used),
         ("a knot", knot.0, Used),
         ("almost alike", almost.0, Refused),

@@ -127,6 +127,9 @@
 //! call is tried again only where it surely did not run, or where its
 //! [`kind`](derive@Action#kind) says that it may be repeated.
 //!
+//! Two builds that disagree about the types of an action are told so before it runs, and how:
+//! [`guide::builds`].
+//!
 //! # Many calls at once
 //!
 //! A [`Client`] is cheap to clone and shared by threads as it is. [`start`](Peer::start) returns
@@ -168,6 +171,7 @@ mod client;
 #[cfg(unix)]
 mod credentials;
 mod error;
+pub mod guide;
 mod limits;
 mod net;
 mod pace;

@@ -5,7 +5,7 @@ mod actions;
 #[path = "program.rs"]
 mod program;
 
-use actions::{Article, Purchase, Refused, State};
+use actions::{Article, Cents, Line, Purchase, Refused, State};
 use std::collections::BTreeMap;
 
 fn order() -> Purchase {
@@ -23,6 +23,14 @@ fn order() -> Purchase {
 
 fn refused() -> Refused {
     Refused::Closed
+}
+
+fn lines() -> Vec<Line> {
+    (1..=3).map(|n| Line { price: Cents(n.into()), count: n }).collect()
+}
+
+fn total(lines: &[Line]) -> Cents {
+    Cents(lines.iter().map(|line| line.price.0 * u64::from(line.count)).sum())
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,7 @@ mod actions;
 #[path = "program.rs"]
 mod program;
 
-use actions::{Item, Order, Refused, State};
+use actions::{Item, Line, Order, Refused, State};
 use std::collections::BTreeMap;
 
 fn order() -> Order {
@@ -16,6 +16,14 @@ fn order() -> Order {
 
 fn refused() -> Refused {
     Refused::OutOfStock { left: 1 }
+}
+
+fn lines() -> Vec<Line> {
+    (1..=3).map(|n| Line { price: n.into(), count: n }).collect()
+}
+
+fn total(lines: &[Line]) -> u64 {
+    lines.iter().map(|line| line.price * u64::from(line.count)).sum()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,8 +1,8 @@
 //! What both generations do, each with its own types.
 
 use super::{
-    actions::{Cancel, Find, Line, OnlyHere, Place, Total, Who},
-    order, refused,
+    actions::{Cancel, Find, OnlyHere, Place, Total, Who},
+    lines, order, refused, total,
 };
 use isock::{Action, CallError, CallResult, Client, Server};
 use std::{
@@ -45,10 +45,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
             cancel();
             Err(refused())
         })
-        .on::<Total>(|lines, _| {
-            let price = |line: Line| u64::from(line.price) * u64::from(line.count);
-            Ok(lines.into_iter().map(price).sum::<u64>().into())
-        })
+        .on::<Total>(|lines, _| Ok(total(&lines)))
         .on::<Who>(|(), cx| Ok(cx.peer().address().to_string()))
         .on::<OnlyHere>(|(), _| Ok(1))
         .bind("127.0.0.1:0")?
@@ -70,10 +67,7 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
             "Place" => said::<Place>(client.run::<Place>(order())),
             "Find" => said::<Find>(client.run::<Find>(7)),
             "Cancel" => said::<Cancel>(client.run::<Cancel>(7)),
-            "Total" => {
-                let lines = || (1..=3).map(|n| Line { price: u64::from(n).into(), count: n });
-                said::<Total>(client.run::<Total>(lines().collect::<Vec<_>>()))
-            }
+            "Total" => said::<Total>(client.run::<Total>(lines())),
             "Who" => said::<Who>(client.run::<Who>(())),
             "OnlyHere" => said::<OnlyHere>(client.run::<OnlyHere>(())),
             other => format!("no action {other}"),

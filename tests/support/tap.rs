@@ -1,7 +1,7 @@
 //! A wire that is listened to: it hands on what it hears, and counts the frames.
 
 use isock::{
-    wire::{HELLO_LEN, WELCOME_LEN},
+    wire::{HELLO_LEN, WORD_LEN},
     IntoAddresses,
 };
 use std::{
@@ -57,12 +57,12 @@ impl Tap {
 
     /// The frames from the client, so far.
     pub fn sent(&self) -> Vec<Vec<u8>> {
-        self.sent.frames(HELLO_LEN)
+        self.sent.frames()
     }
 
     /// The frames from the server, so far.
     pub fn answered(&self) -> Vec<Vec<u8>> {
-        self.answered.frames(WELCOME_LEN)
+        self.answered.frames()
     }
 }
 
@@ -79,9 +79,11 @@ impl Heard {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    fn frames(&self, preface: usize) -> Vec<Vec<u8>> {
+    fn frames(&self) -> Vec<Vec<u8>> {
         let heard = self.lock();
-        let mut rest = heard.get(preface..).unwrap_or_default();
+        // Either preface says in its eleventh byte how many words it is longer.
+        let words = heard.get(10).map_or(0, |words| usize::from(*words));
+        let mut rest = heard.get(HELLO_LEN + words * WORD_LEN..).unwrap_or_default();
         let mut frames = Vec::new();
         while let Some((len, _)) = rest.split_first_chunk::<4>() {
             let Some((frame, after)) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)

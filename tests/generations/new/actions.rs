@@ -69,18 +69,6 @@ pub use prices::Row as Line;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Cents(pub u64);
 
-impl From<u64> for Cents {
-    fn from(cents: u64) -> Cents {
-        Cents(cents)
-    }
-}
-
-impl From<Cents> for u64 {
-    fn from(cents: Cents) -> u64 {
-        cents.0
-    }
-}
-
 /// The address that the server sees.
 #[derive(Action)]
 #[action(output = String, kind = read)]
