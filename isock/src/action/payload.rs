@@ -1,10 +1,12 @@
 //! What can travel.
 
+use super::Bytes;
 use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder},
 };
 use serde::{de::DeserializeOwned, Serialize};
+use std::any::Any;
 
 /// A type that can be sent and received: every owned type with serde's two derives.
 // No supertraits, and the blanket impl not recommended: else the compiler's help for a missing
@@ -18,6 +20,12 @@ pub trait Payload: Sized + Send + 'static {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError>;
+    /// The same of a message that nobody else needs.
+    #[doc(hidden)]
+    fn decode_owned(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Self, DecodeError>;
+    /// The same of a value that nobody else needs.
+    #[doc(hidden)]
+    fn encode_owned(self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
     #[doc(hidden)]
@@ -32,6 +40,20 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
 
     fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<T, DecodeError> {
         guard::decode(bytes, limits)
+    }
+
+    fn decode_owned(bytes: Vec<u8>, limits: DecodeLimits) -> Result<T, DecodeError> {
+        match Bytes::in_place::<T>(bytes) {
+            Ok(value) => Ok(value),
+            Err(bytes) => guard::decode(&bytes, limits),
+        }
+    }
+
+    fn encode_owned(mut self, out: &mut Encoder) -> Result<(), EncodeError> {
+        match (&mut self as &mut dyn Any).downcast_mut::<Bytes>() {
+            Some(bytes) => out.push_bytes(std::mem::take(&mut bytes.0)),
+            None => out.push(&self),
+        }
     }
 
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError> {

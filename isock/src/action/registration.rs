@@ -18,7 +18,7 @@ pub struct Registration {
 }
 
 /// From bytes to bytes: the one place where a handler's types are known.
-type Handler = dyn Fn(&[u8], &CallInfo, &mut Encoder) -> Handled + Send + Sync;
+type Handler = dyn Fn(Vec<u8>, &CallInfo, &mut Encoder) -> Handled + Send + Sync;
 
 /// What became of a call. The value or the error is in the encoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,13 +39,14 @@ impl Registration {
     pub(super) fn new<A: Action>(
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Registration {
-        let handler = move |input: &[u8], call: &CallInfo, out: &mut Encoder| {
-            let input = match A::Input::decode(input, call.decoding.limits(&A::INFO, input.len())) {
+        let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
+            let limits = call.decoding.limits(&A::INFO, input.len());
+            let input = match A::Input::decode_owned(input, limits) {
                 Ok(input) => input,
                 Err(error) => return Handled::Undecodable(error),
             };
             match handler(input, &Context::new(call)) {
-                Ok(output) => sent(output.encode(out), Handled::Reply),
+                Ok(output) => sent(output.encode_owned(out), Handled::Reply),
                 Err(error) => failed(error, call, out),
             }
         };
@@ -80,7 +81,7 @@ impl Registration {
         }
     }
 
-    pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {
+    pub(crate) fn handle(&self, input: Vec<u8>, call: &CallInfo, out: &mut Encoder) -> Handled {
         (self.handler)(input, call, out)
     }
 }

@@ -92,7 +92,8 @@ fn decode<A: Action>(result: Result<RawReply, Problem>, decoding: Decoding) -> C
     let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
     match result? {
         RawReply::Value(bytes) => {
-            A::Output::decode(&bytes, limits(&bytes)).map_err(|error| undecodable::<A>(&error))
+            let limits = limits(&bytes);
+            A::Output::decode_owned(bytes, limits).map_err(|error| undecodable::<A>(&error))
         }
         RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes)) {
             Ok(error) => Err(CallError::Action(error)),

@@ -39,7 +39,9 @@ pub(crate) struct Arrived {
 pub(crate) struct Task {
     registration: Registration,
     pace: Arc<Pace>,
+    /// Empty once the handler has it.
     input: Vec<u8>,
+    size: usize,
     metadata: usize,
     info: CallInfo,
     settings: Arc<Settings>,
@@ -89,6 +91,7 @@ impl Task {
             registration,
             pace,
             metadata: metadata as usize,
+            size: call.body.capacity(),
             input: call.body,
             settings: Arc::clone(settings),
         }
@@ -99,20 +102,20 @@ impl Task {
         &self.pace
     }
 
-    /// Bytes that it holds.
+    /// Bytes that its input holds, or held until the handler had it.
     pub(crate) fn size(&self) -> usize {
-        self.input.capacity()
+        self.size
     }
 
     /// Runs the handler. Does not panic.
-    pub(crate) fn run(&self) -> Answer {
+    pub(crate) fn run(&mut self) -> Answer {
         let began = Instant::now();
         let answer = self.answer(began);
         self.pace.note(began.elapsed());
         answer
     }
 
-    fn answer(&self, now: Instant) -> Answer {
+    fn answer(&mut self, now: Instant) -> Answer {
         if self.info.deadline.is_some_and(|deadline| deadline <= now) {
             let text = "the deadline passed before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
@@ -123,7 +126,8 @@ impl Task {
         }
         let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
         let mut out = Encoder::new(most.min(self.settings.max_output));
-        let input = &self.input[self.metadata..];
+        let mut input = std::mem::take(&mut self.input);
+        input.drain(..self.metadata);
         // What a handler leaves behind when it panics is behind its own locks, which say so.
         match contained(|| self.registration.handle(input, &self.info, &mut out)) {
             Ok(handled) => self.sort(handled, out),

@@ -59,6 +59,23 @@ impl Encoder {
         })
     }
 
+    /// Appends a list of bytes. A long one stays in its memory where that is enough for its length.
+    ///
+    /// # Errors
+    /// As [`push`](Encoder::push).
+    pub fn push_bytes(&mut self, mut bytes: Vec<u8>) -> Result<(), EncodeError> {
+        self.push(&bytes.len())?;
+        let whole = self.bytes.len().saturating_add(bytes.len());
+        if bytes.len() < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
+            let appended = self.append(&bytes);
+            return appended.map_err(|_| EncodeError::TooLarge { limit: self.limit });
+        }
+        bytes.splice(0..0, self.bytes.drain(..));
+        self.keep_scratch();
+        self.bytes = bytes;
+        Ok(())
+    }
+
     /// What has been collected, in no more memory than it takes.
     pub fn into_bytes(mut self) -> Vec<u8> {
         if self.bytes.capacity() > MOST_SCRATCH {
@@ -67,15 +84,19 @@ impl Encoder {
         self.bytes.as_slice().to_vec()
     }
 
-    /// What has been collected.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// Drops what has been collected, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.full = false;
+    }
+
+    fn keep_scratch(&mut self) {
+        if (1..=MOST_SCRATCH).contains(&self.bytes.capacity()) {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
+            // At the end of its thread nothing is kept.
+            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        }
     }
 
     #[inline]
@@ -103,12 +124,7 @@ impl Encoder {
 /// The next message of this thread goes where this one was.
 impl Drop for Encoder {
     fn drop(&mut self) {
-        if (1..=MOST_SCRATCH).contains(&self.bytes.capacity()) {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            bytes.clear();
-            // At the end of its thread nothing is kept.
-            let _ = SPARE.try_with(|spare| spare.set(bytes));
-        }
+        self.keep_scratch();
     }
 }
 
