@@ -3,7 +3,7 @@
 use super::Bytes;
 use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
-    wire::{guard, DecodeError, DecodeLimits, EncodeError, Encoder},
+    wire::{guard, spare, DecodeError, DecodeLimits, EncodeError, Encoder},
 };
 use serde::{de::DeserializeOwned, Serialize};
 use std::any::Any;
@@ -45,7 +45,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
     fn decode_owned(bytes: Vec<u8>, limits: DecodeLimits) -> Result<T, DecodeError> {
         match Bytes::in_place::<T>(bytes) {
             Ok(value) => Ok(value),
-            Err(bytes) => guard::decode(&bytes, limits),
+            Err(bytes) => {
+                let value = guard::decode(&bytes, limits);
+                spare::give(bytes);
+                value
+            }
         }
     }
 

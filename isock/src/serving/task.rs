@@ -5,7 +5,7 @@ use crate::{
     action::{CallInfo, Decoding, Handled, Info, Registration, Shapes},
     pace::Pace,
     peer::Peer,
-    proto::Answer,
+    proto::{Answer, SharedBody},
     router::{Entry, Router},
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode},
 };
@@ -137,11 +137,11 @@ impl Task {
 
     fn sort(&self, handled: Handled, out: Encoder) -> Answer {
         match handled {
-            Handled::Reply => Answer::Value(Arc::new(out.into_bytes())),
-            Handled::Error => Answer::Error(Arc::new(out.into_bytes())),
+            Handled::Reply => Answer::Value(SharedBody::encoded(out)),
+            Handled::Error => Answer::Error(SharedBody::encoded(out)),
             Handled::Hidden(text) => {
                 self.log(&format!("failed: {text}"));
-                Answer::Error(Arc::new(out.into_bytes()))
+                Answer::Error(SharedBody::encoded(out))
             }
             Handled::Undecodable(error) => {
                 Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))
