@@ -79,7 +79,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "serving",
-        may_use: &["action", "pace", "peer", "proto", "router", "wire"],
+        may_use: &["action", "net", "pace", "peer", "proto", "router", "wire"],
         absent: SOCKETS,
     },
     Layer {

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Serialize,
 };
 use std::{
+    any::{Any, TypeId},
     fmt,
     ops::{Deref, DerefMut},
 };
@@ -19,6 +20,23 @@ use std::{
 /// takes `Bytes`.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub Vec<u8>);
+
+impl Bytes {
+    /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
+    pub(super) fn in_place<T: 'static>(mut message: Vec<u8>) -> Result<T, Vec<u8>> {
+        if TypeId::of::<T>() != TypeId::of::<Bytes>() {
+            return Err(message);
+        }
+        match postcard::take_from_bytes::<usize>(&message) {
+            Ok((len, rest)) if len == rest.len() => drop(message.drain(..message.len() - len)),
+            // Another look will say what is wrong with it.
+            _ => return Err(message),
+        }
+        let mut bytes = Some(Bytes(message));
+        let value = (&mut bytes as &mut dyn Any).downcast_mut::<Option<T>>();
+        Ok(value.and_then(Option::take).expect("the type has been compared above"))
+    }
+}
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -133,7 +151,44 @@ impl fmt::Debug for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::guard::decode_unguarded;
+    use crate::{
+        action::Payload,
+        wire::{guard::decode_unguarded, DecodeError, DecodeLimits},
+    };
+
+    #[test]
+    fn bytes_stay_in_the_memory_in_which_they_came_and_leave_from_it() {
+        let limits = DecodeLimits::for_len(10_000);
+        for len in [0, 1, 127, 128, 5000, 70_000] {
+            let value = Bytes((0..len).map(|n| n as u8).collect());
+            let mut out = Encoder::new(usize::MAX);
+            Payload::encode(&value, &mut out).unwrap();
+            let message = out.into_bytes();
+            let (place, copy) = (message.as_ptr(), message.clone());
+            let decoded = Bytes::decode_owned(message, limits, None).unwrap();
+            assert_eq!((&decoded, decoded.0.as_ptr()), (&value, place));
+            let mut out = Encoder::new(usize::MAX);
+            decoded.encode_owned(&mut out).unwrap();
+            assert_eq!(out.into_bytes(), copy, "{len}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_cut_short_or_followed_by_others_are_no_message() {
+        let limits = DecodeLimits::for_len(10);
+        let trailing = Bytes::decode_owned(vec![2, 1, 1, 1], limits, None);
+        assert_eq!(trailing, Err(DecodeError::Trailing(1)));
+        assert!(Bytes::decode_owned(vec![2, 1], limits, None).is_err());
+        assert!(Bytes::decode_owned(vec![], limits, None).is_err());
+    }
+
+    #[test]
+    fn owned_bytes_keep_to_the_limit_of_their_action() {
+        for (len, fits) in [(9_998, true), (9_999, false)] {
+            let mut out = Encoder::new(10_000);
+            assert_eq!(Bytes(vec![7; len]).encode_owned(&mut out).is_ok(), fits, "{len}");
+        }
+    }
 
     #[test]
     fn bytes_have_the_wire_form_of_a_list_of_bytes() {

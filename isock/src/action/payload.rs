@@ -1,13 +1,15 @@
 //! What can travel.
 
+use super::Bytes;
 use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{
         guard::{self, Ceiling},
-        DecodeError, DecodeLimits, EncodeError, Encoder,
+        spare, DecodeError, DecodeLimits, EncodeError, Encoder,
     },
 };
 use serde::{de::DeserializeOwned, Serialize};
+use std::any::Any;
 
 /// A type that can be sent and received: every owned type with serde's two derives.
 // No supertraits, and the blanket impl not recommended: else the compiler's help for a missing
@@ -25,6 +27,16 @@ pub trait Payload: Sized + Send + 'static {
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<Self, DecodeError>;
+    /// The same of a message that nobody else needs.
+    #[doc(hidden)]
+    fn decode_owned(
+        bytes: Vec<u8>,
+        limits: DecodeLimits,
+        ceiling: Option<Ceiling>,
+    ) -> Result<Self, DecodeError>;
+    /// The same of a value that nobody else needs.
+    #[doc(hidden)]
+    fn encode_owned(self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
     #[doc(hidden)]
@@ -43,6 +55,28 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
         ceiling: Option<Ceiling>,
     ) -> Result<T, DecodeError> {
         guard::decode_below(bytes, limits, ceiling)
+    }
+
+    fn decode_owned(
+        bytes: Vec<u8>,
+        limits: DecodeLimits,
+        ceiling: Option<Ceiling>,
+    ) -> Result<T, DecodeError> {
+        match Bytes::in_place::<T>(bytes) {
+            Ok(value) => Ok(value),
+            Err(bytes) => {
+                let value = guard::decode_below(&bytes, limits, ceiling);
+                spare::give(bytes);
+                value
+            }
+        }
+    }
+
+    fn encode_owned(mut self, out: &mut Encoder) -> Result<(), EncodeError> {
+        match (&mut self as &mut dyn Any).downcast_mut::<Bytes>() {
+            Some(bytes) => out.push_bytes(std::mem::take(&mut bytes.0)),
+            None => out.push(&self),
+        }
     }
 
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError> {

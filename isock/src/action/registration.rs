@@ -35,7 +35,7 @@ impl Directions {
 }
 
 /// From bytes to bytes: the one place where a handler's types are known.
-type Handler = dyn Fn(&[u8], &CallInfo, &mut Encoder) -> Handled + Send + Sync;
+type Handler = dyn Fn(Vec<u8>, &CallInfo, &mut Encoder) -> Handled + Send + Sync;
 
 /// What became of a call. The value or the error is in the encoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,14 +58,14 @@ impl Registration {
     ) -> Registration {
         let shapes = shapes_of::<A>();
         let [ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
-        let handler = move |input: &[u8], call: &CallInfo, out: &mut Encoder| {
+        let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
             let limits = call.decoding.limits(&A::INFO, input.len());
-            let input = match A::Input::decode(input, limits, ceiling) {
+            let input = match A::Input::decode_owned(input, limits, ceiling) {
                 Ok(input) => input,
                 Err(error) => return Handled::Undecodable(error),
             };
             match handler(input, &Context::new(call)) {
-                Ok(output) => sent(output.encode(out), Handled::Reply),
+                Ok(output) => sent(output.encode_owned(out), Handled::Reply),
                 Err(error) => failed(error, call, out),
             }
         };
@@ -106,7 +106,7 @@ impl Registration {
         }
     }
 
-    pub(crate) fn handle(&self, input: &[u8], call: &CallInfo, out: &mut Encoder) -> Handled {
+    pub(crate) fn handle(&self, input: Vec<u8>, call: &CallInfo, out: &mut Encoder) -> Handled {
         (self.handler)(input, call, out)
     }
 }

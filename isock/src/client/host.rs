@@ -58,7 +58,7 @@ impl Handlers {
         Some(Task::new(entry, arrived, Peer::of_channel(channel), cancelled, &self.settings))
     }
 
-    fn run(&self, link: &Weak<Link>, key: ServedKey, task: Task) -> Result<(), Refusal> {
+    fn run(&self, link: &Weak<Link>, key: ServedKey, mut task: Task) -> Result<(), Refusal> {
         let link = Weak::clone(link);
         let work = Box::new(move || {
             let answer = task.run();

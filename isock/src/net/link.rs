@@ -281,12 +281,7 @@ impl Link {
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
     pub(crate) fn start(&self, now: Instant, call: NewCall) -> Result<Started, Refused> {
-        let mut state = self.lock();
-        if now.saturating_duration_since(state.last_traffic) >= IDLE {
-            drop(state);
-            self.look_around();
-            state = self.lock();
-        }
+        let mut state = self.look_around(now);
         if state.proto.output_len() > QUEUE {
             return Err(Refused::Busy);
         }
@@ -303,8 +298,7 @@ impl Link {
 
     /// Sends a call that carries items, or queues it as the protocol wants.
     pub(crate) fn open(&self, call: NewCall, flow: &Arc<Flow>) -> Result<(), Refused> {
-        self.look_around();
-        let mut state = self.lock();
+        let mut state = self.look_around(Instant::now());
         if state.proto.output_len() > QUEUE {
             return Err(Refused::Busy);
         }
@@ -352,14 +346,14 @@ impl Link {
 
     /// Sends an input that wants no answer: at once, or with those that follow in a burst.
     pub(crate) fn send(self: &Arc<Self>, call: &NewCall) -> Result<(), Refused> {
-        self.look_around();
-        let mut state = self.lock();
+        let now = Instant::now();
+        let mut state = self.look_around(now);
         if state.proto.output_len() > QUEUE {
             return Err(Refused::Busy);
         }
         state.proto.send(call).map_err(Refused::Protocol)?;
         state.corked += 1;
-        let burst = state.last_traffic.elapsed() < BURST;
+        let burst = now.saturating_duration_since(state.last_traffic) < BURST;
         let full = state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES;
         if full || !burst {
             self.flush_unless_full(&mut state);
@@ -400,11 +394,14 @@ impl Link {
 
     /// A server that has gone away or is going has often said so already: reading it now turns
     /// a call that would be lost into one that is sent elsewhere.
-    fn look_around(&self) {
-        if let Some(_role) = self.take_role() {
-            // Whether there was anything changes nothing.
-            let _ = self.pump(CallerStream::read_now);
+    fn look_around(&self, now: Instant) -> MutexGuard<'_, State> {
+        let state = self.lock();
+        if now.saturating_duration_since(state.last_traffic) < IDLE {
+            return state;
         }
+        drop(state);
+        self.glance();
+        self.lock()
     }
 
     /// Waits until the call has ended; `None` if the deadline comes first.
@@ -513,12 +510,6 @@ impl Link {
     /// role.
     fn pump_or_wait(&self) -> Instant {
         let mut state = self.lock();
-        if state.is_fed() {
-            drop(state);
-            // What the other side sends is not even run as fast as it comes.
-            thread::sleep(FULL);
-            return Instant::now();
-        }
         if std::mem::take(&mut state.crowd) {
             drop(state);
             // Those who have just had their answers call again: their calls leave together.
@@ -528,6 +519,12 @@ impl Link {
         if state.corked > 0 {
             state.note_pattern();
             self.flush(&mut state);
+        }
+        if state.is_fed() {
+            // What the other side sends is not even run as fast as it comes.
+            drop(state);
+            thread::sleep(FULL);
+            return Instant::now();
         }
         if !state.full {
             state.reader = Reader::Asleep;

@@ -95,8 +95,10 @@ pub(super) fn decode<A: Action>(
     let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
     let [_, output, error, ..] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
     match result? {
-        RawReply::Value(bytes) => A::Output::decode(&bytes, limits(&bytes), output)
-            .map_err(|error| undecodable::<A>(&error)),
+        RawReply::Value(bytes) => {
+            let limits = limits(&bytes);
+            A::Output::decode_owned(bytes, limits, output).map_err(|error| undecodable::<A>(&error))
+        }
         RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes), error) {
             Ok(error) => Err(CallError::Action(error)),
             Err(error) => Err(undecodable::<A>(&error)),

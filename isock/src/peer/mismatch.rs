@@ -7,6 +7,7 @@ use crate::{
     action::{Action, ActionKind, Decoding, Payload, Shapes, PARTS},
     builtin::ShapesOf,
     error::{Problem, ProblemKind},
+    proto::SharedBody,
     shape::{diff, Shape, ShapeHash},
     wire::{name_hash, Encoder, Ran},
 };
@@ -147,7 +148,7 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         name: name_hash(ShapesOf::INFO.name),
         shapes: &Shapes::UNSTATED,
         kind: ActionKind::Read,
-        body: Arc::new(encoder.into_bytes()),
+        body: SharedBody::encoded(encoder),
         deadline: order.deadline,
         attempts: order.attempts,
     });

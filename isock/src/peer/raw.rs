@@ -117,8 +117,7 @@ impl RawCall {
                 }
             };
             self.made += 1;
-            let call =
-                NewCall { head: self.head(Instant::now()), body: Arc::clone(&self.order.body) };
+            let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
                 Err(refused) => self.not_taken(refused)?,
@@ -311,7 +310,7 @@ impl RawCall {
     fn send(&mut self, line: Line) -> Result<(), Problem> {
         self.made += 1;
         let now = Instant::now();
-        let call = NewCall { head: self.head(now), body: Arc::clone(&self.order.body) };
+        let call = NewCall { head: self.head(now), body: self.order.body.clone() };
         match line.start(now, call) {
             Ok(flight) => {
                 self.state = State::Sent(flight);

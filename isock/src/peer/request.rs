@@ -36,7 +36,7 @@ pub struct Request<A> {
 impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
-        let input = input.encode(&mut encoder).map(|()| Arc::new(encoder.into_bytes()));
+        let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
         let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
         Request { channel, input, timeout, idle: IDLE, attempts, action: PhantomData }
     }

@@ -3,7 +3,10 @@
 //! Knows slots, numbers and what has been written. Does not know deadlines, bodies' contents or
 //! the other side's handlers.
 
-use super::output::{MessageId, Offset, SharedBody};
+use super::{
+    body::SharedBody,
+    output::{MessageId, Offset},
+};
 use crate::wire::{CallHead, Ran};
 use slab::Slab;
 use std::collections::VecDeque;

@@ -8,6 +8,7 @@
 //! [`Connection::slices`] shows, and calls [`Connection::handle_timeout`] when
 //! [`Connection::poll_timeout`] has passed. Any order of these is fine.
 
+mod body;
 mod buffer;
 mod calls;
 mod clock;
@@ -26,16 +27,16 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub use body::SharedBody;
 pub use buffer::Buffer;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
-pub use output::SharedBody;
 pub use served::ServedKey;
 pub use streams::{Balance, NotSent, StreamKey};
 
 pub use crate::wire::FRAGMENT;
 
-use crate::wire::{CallHead, Close, PeerKind, Ran, Refusal, Settings, Welcome};
+use crate::wire::{spare, CallHead, Close, PeerKind, Ran, Refusal, Settings, Welcome};
 
 /// Something that the other side did.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,7 +109,11 @@ impl Body<'_> {
     /// The bytes, copied unless they are owned already.
     pub fn into_vec(self) -> Vec<u8> {
         match self {
-            Body::Borrowed(bytes) => bytes.to_vec(),
+            Body::Borrowed(bytes) => {
+                let mut copy = spare::take(bytes.len());
+                copy.extend_from_slice(bytes);
+                copy
+            }
             Body::Owned(bytes) => bytes,
         }
     }

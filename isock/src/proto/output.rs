@@ -3,11 +3,9 @@
 //! Small frames are copied together, large bodies are shared and never copied, and a message
 //! longer than a fragment takes turns with the others, so that nothing waits behind it for long.
 
+use super::body::{LongBody, SharedBody};
 use crate::wire::{Flags, FrameKind, Header};
-use std::{collections::VecDeque, io::IoSlice, ops::Range, sync::Arc};
-
-/// A body that may be long: shared, so that sending it again costs nothing.
-pub type SharedBody = Arc<Vec<u8>>;
+use std::{collections::VecDeque, io::IoSlice, ops::Range};
 
 /// Bodies up to this length are copied next to their header, in bytes.
 pub(super) const COPY_UP_TO: usize = 4 * 1024;
@@ -39,7 +37,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Chunk {
     Copied(Vec<u8>),
-    Shared(SharedBody, Range<usize>),
+    Shared(LongBody, Range<usize>),
 }
 
 #[derive(Debug)]
@@ -187,12 +185,14 @@ impl Output {
     }
 
     fn body(&mut self, body: &SharedBody, range: Range<usize>) {
-        if range.len() <= COPY_UP_TO {
-            return self.copy(|out| out.extend_from_slice(&body[range]));
+        match body.shared() {
+            Some(long) if range.len() > COPY_UP_TO => {
+                self.waiting += range.len();
+                self.placed += range.len() as u64;
+                self.chunks.push_back(Chunk::Shared(long, range));
+            }
+            _ => self.copy(|out| out.extend_from_slice(&body[range])),
         }
-        self.waiting += range.len();
-        self.placed += range.len() as u64;
-        self.chunks.push_back(Chunk::Shared(Arc::clone(body), range));
     }
 
     /// Puts further fragments in order, one message after the other, while fewer than `ahead`
@@ -322,7 +322,7 @@ mod tests {
     }
 
     fn reply(output: &mut Output, slot: u16, body: &SharedBody) {
-        output.message(id(slot), Arc::clone(body), 10_000, |out, len, flags| {
+        output.message(id(slot), body.clone(), 10_000, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
         });
     }

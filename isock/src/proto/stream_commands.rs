@@ -1,9 +1,10 @@
 //! What this side wants of its streams: to send items, and to take them.
 
 use super::{
+    body::SharedBody,
     calls::Where,
     connection::{Connection, Phase},
-    output::{MessageId, SharedBody, COPY_UP_TO},
+    output::{MessageId, COPY_UP_TO},
     streams::Intake,
     Balance, NotSent, ServedKey, StreamKey,
 };

@@ -225,7 +225,7 @@ impl net::Pace for Pace {
 }
 
 impl net::Job for Job {
-    fn run(self) -> Done {
+    fn run(mut self) -> Done {
         Done { connection: self.connection, key: self.key, answer: self.task.run() }
     }
 

@@ -100,7 +100,7 @@ impl Lane {
 
     fn run_one(&self, relieved: &impl Fn()) -> bool {
         let mut state = self.lock();
-        let Some(task) = state.waiting.pop_front() else {
+        let Some(mut task) = state.waiting.pop_front() else {
             state.running = false;
             return false;
         };

@@ -6,7 +6,7 @@ use crate::{
     net::Conduit,
     pace::Pace,
     peer::{ItemStream, Peer, IDLE},
-    proto::Answer,
+    proto::{Answer, SharedBody},
     router::{Entry, Router},
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
@@ -44,7 +44,9 @@ pub(crate) struct Arrived {
 pub(crate) struct Task {
     registration: Registration,
     pace: Arc<Pace>,
+    /// Empty once the handler has it.
     input: Vec<u8>,
+    size: usize,
     metadata: usize,
     /// When its caller stops waiting for it to begin.
     deadline: Option<Instant>,
@@ -107,6 +109,7 @@ impl Task {
             registration,
             pace,
             metadata: metadata as usize,
+            size: call.body.capacity(),
             input: call.body,
             settings: Arc::clone(settings),
         }
@@ -122,20 +125,20 @@ impl Task {
         &self.pace
     }
 
-    /// Bytes that it holds.
+    /// Bytes that its input holds, or held until the handler had it.
     pub(crate) fn size(&self) -> usize {
-        self.input.capacity()
+        self.size
     }
 
     /// Runs the handler. Does not panic.
-    pub(crate) fn run(&self) -> Answer {
+    pub(crate) fn run(&mut self) -> Answer {
         let began = Instant::now();
         let answer = self.answer(began);
         self.pace.note(began.elapsed());
         answer
     }
 
-    fn answer(&self, now: Instant) -> Answer {
+    fn answer(&mut self, now: Instant) -> Answer {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let text = "the deadline passed before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
@@ -146,7 +149,8 @@ impl Task {
         }
         let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
         let mut out = Encoder::new(most.min(self.settings.max_output));
-        let input = &self.input[self.metadata..];
+        let mut input = std::mem::take(&mut self.input);
+        input.drain(..self.metadata);
         let stream = self.info.stream.as_ref();
         if let Some(stream) = stream.filter(|_| self.registration.directions().uploads) {
             stream.conduit().welcome();
@@ -165,11 +169,11 @@ impl Task {
 
     fn sort(&self, handled: Handled, out: Encoder) -> Answer {
         match handled {
-            Handled::Reply => Answer::Value(Arc::new(out.into_bytes())),
-            Handled::Error => Answer::Error(Arc::new(out.into_bytes())),
+            Handled::Reply => Answer::Value(SharedBody::encoded(out)),
+            Handled::Error => Answer::Error(SharedBody::encoded(out)),
             Handled::Hidden(text) => {
                 self.log(&format!("failed: {text}"));
-                Answer::Error(Arc::new(out.into_bytes()))
+                Answer::Error(SharedBody::encoded(out))
             }
             Handled::Undecodable(error) => {
                 Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))

@@ -1,12 +1,13 @@
 //! Values to postcard, within bounds. The other direction is the `guard`.
 
+use super::spare;
 use serde::Serialize;
 use std::cell::Cell;
 
 /// What an encoder begins with, in bytes: most messages fit, and grow nothing.
 const SCRATCH: usize = 1024;
 /// What a thread keeps between two messages, in bytes.
-const MOST_SCRATCH: usize = 64 * 1024;
+const MOST_SCRATCH: usize = 16 * 1024;
 /// Up to here bytes are copied one by one: they are a number that has just been written byte by
 /// byte, and a wider read of it would wait for all of them to reach the cache.
 const SHORT: usize = 10;
@@ -59,9 +60,26 @@ impl Encoder {
         })
     }
 
-    /// What has been collected, in no more memory than it takes.
+    /// Appends a list of bytes. A long one stays in its memory where that is enough for its length.
+    ///
+    /// # Errors
+    /// As [`push`](Encoder::push).
+    pub fn push_bytes(&mut self, mut bytes: Vec<u8>) -> Result<(), EncodeError> {
+        self.push(&bytes.len())?;
+        let whole = self.bytes.len().saturating_add(bytes.len());
+        if bytes.len() < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
+            let appended = self.append(&bytes);
+            return appended.map_err(|_| EncodeError::TooLarge { limit: self.limit });
+        }
+        bytes.splice(0..0, self.bytes.drain(..));
+        self.keep_scratch();
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// What has been collected: in no more memory than it takes, unless it is long.
     pub fn into_bytes(mut self) -> Vec<u8> {
-        if self.bytes.capacity() > MOST_SCRATCH {
+        if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
             return std::mem::take(&mut self.bytes);
         }
         self.bytes.as_slice().to_vec()
@@ -78,11 +96,23 @@ impl Encoder {
         self.full = false;
     }
 
+    fn keep_scratch(&mut self) {
+        if (1..=MOST_SCRATCH).contains(&self.bytes.capacity()) {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
+            // At the end of its thread nothing is kept.
+            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        } else {
+            spare::give(std::mem::take(&mut self.bytes));
+        }
+    }
+
     #[inline]
     fn append(&mut self, data: &[u8]) -> postcard::Result<()> {
         if data.len() > self.limit - self.bytes.len() {
             return Err(self.passed());
         }
+        self.make_room(data.len());
         if data.len() > SHORT {
             self.bytes.extend_from_slice(data);
         } else {
@@ -91,6 +121,26 @@ impl Encoder {
             }
         }
         Ok(())
+    }
+
+    #[inline]
+    fn make_room(&mut self, more: usize) {
+        if more > self.bytes.capacity() - self.bytes.len() {
+            self.grow(more);
+        }
+    }
+
+    /// A message that becomes long goes on in memory that has been used for long ones.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let len = (self.bytes.len() + more).max(2 * self.bytes.len());
+        if len < spare::LONG {
+            return self.bytes.reserve(more);
+        }
+        let mut bytes = spare::take(len);
+        bytes.extend_from_slice(&self.bytes);
+        self.keep_scratch();
+        self.bytes = bytes;
     }
 
     #[cold]
@@ -103,12 +153,7 @@ impl Encoder {
 /// The next message of this thread goes where this one was.
 impl Drop for Encoder {
     fn drop(&mut self) {
-        if (1..=MOST_SCRATCH).contains(&self.bytes.capacity()) {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            bytes.clear();
-            // At the end of its thread nothing is kept.
-            let _ = SPARE.try_with(|spare| spare.set(bytes));
-        }
+        self.keep_scratch();
     }
 }
 
@@ -122,6 +167,7 @@ impl postcard::ser_flavors::Flavor for Sink<'_> {
         if self.0.bytes.len() == self.0.limit {
             return Err(self.0.passed());
         }
+        self.0.make_room(1);
         self.0.bytes.push(data);
         Ok(())
     }

@@ -15,6 +15,7 @@ mod items;
 mod preface;
 mod refusal;
 mod settings;
+pub mod spare;
 
 pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};

@@ -1,0 +1,125 @@
+//! Memory of long messages that have passed, for those that follow.
+//!
+//! A long block that goes back to the system comes again page by page, which takes longer than all
+//! that is done with its bytes. One pool for the process, within a bound.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Blocks from this size on are kept, in bytes: the allocator is quick with shorter ones.
+pub(super) const LONG: usize = 32 * 1024;
+/// What is kept in all, in bytes and in blocks.
+const MOST: usize = 8 << 20;
+const BLOCKS: usize = 16;
+/// A block is not lent to a message of less than this part of it.
+const WASTE: usize = 4;
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { blocks: Vec::new(), bytes: 0, missed: 0 });
+
+/// The blocks, the one given last at the end.
+#[derive(Debug)]
+struct Pool {
+    blocks: Vec<Vec<u8>>,
+    bytes: usize,
+    /// Bytes that were asked for and not there: no more than that is kept on top.
+    missed: usize,
+}
+
+/// An empty block with room for at least `len` bytes.
+pub fn take(len: usize) -> Vec<u8> {
+    let known = if len < LONG { None } else { pool().take(len) };
+    known.unwrap_or_else(|| Vec::with_capacity(len))
+}
+
+/// Keeps the memory of a block that nobody needs any more, if it is worth it.
+pub fn give(block: Vec<u8>) {
+    if block.capacity() >= LONG {
+        // What does not fit is dropped, and not under the lock.
+        drop(pool().give(block));
+    }
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        let fits = |block: &Vec<u8>| (len..=len * WASTE).contains(&block.capacity());
+        let Some(at) = self.blocks.iter().rposition(fits) else {
+            self.missed = self.missed.saturating_add(len).min(MOST);
+            return None;
+        };
+        let block = self.blocks.remove(at);
+        self.bytes -= block.capacity();
+        self.missed = (self.missed + block.capacity()).min(MOST);
+        Some(block)
+    }
+
+    /// Keeps a block in place of the oldest ones; gives back what has no place.
+    fn give(&mut self, mut block: Vec<u8>) -> Vec<Vec<u8>> {
+        if block.capacity() > MOST.min(self.missed * WASTE) {
+            return vec![block];
+        }
+        self.missed = self.missed.saturating_sub(block.capacity());
+        block.clear();
+        self.bytes += block.capacity();
+        self.blocks.push(block);
+        let mut dropped = Vec::new();
+        while self.bytes > MOST || self.blocks.len() > BLOCKS {
+            let oldest = self.blocks.remove(0);
+            self.bytes -= oldest.capacity();
+            dropped.push(oldest);
+        }
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        Pool { blocks: Vec::new(), bytes: 0, missed: MOST }
+    }
+
+    #[test]
+    fn a_block_is_lent_to_messages_of_about_its_size() {
+        let mut pool = pool();
+        assert!(pool.give(Vec::with_capacity(8 * LONG)).is_empty());
+        assert!(pool.take(LONG).is_none(), "it would hold eight times as much");
+        assert!(pool.take(8 * LONG + 1).is_none());
+        assert!(pool.take(8 * LONG).is_some());
+        assert_eq!((pool.bytes, pool.blocks.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let mut pool = pool();
+        for n in 1..60 {
+            pool.missed = MOST;
+            pool.give(Vec::with_capacity(n * LONG));
+            assert!(pool.bytes <= MOST);
+        }
+        assert_eq!(pool.bytes, pool.blocks.iter().map(Vec::capacity).sum());
+        assert_eq!(pool.give(Vec::with_capacity(MOST + 1)).len(), 1);
+        assert!(pool.take(59 * LONG).is_some(), "the youngest are kept");
+    }
+
+    #[test]
+    fn what_nobody_has_asked_for_is_not_kept() {
+        let mut pool = Pool { missed: 0, ..pool() };
+        assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 1);
+        assert!(pool.take(LONG).is_none());
+        assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 0);
+        assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 1);
+        assert!(pool.take(LONG).is_some());
+        assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 0);
+    }
+
+    #[test]
+    fn a_block_comes_back_empty() {
+        let mut pool = pool();
+        pool.give(vec![7; LONG]);
+        assert_eq!(pool.take(LONG), Some(Vec::new()));
+    }
+}
