@@ -71,11 +71,11 @@ fn every_requirement_has_a_test_and_every_such_test_a_requirement() {
 }
 
 /// Ids that the page may give out later.
-const KEPT: std::ops::RangeInclusive<usize> = 99..=129;
+const KEPT: [std::ops::RangeInclusive<usize>; 2] = [124..=129, 137..=149];
 
 #[test]
 fn ids_have_no_gaps() {
-    let kept: BTreeSet<String> = KEPT.map(|n| format!("p{n:03}")).collect();
+    let kept: BTreeSet<String> = KEPT.into_iter().flatten().map(|n| format!("p{n:03}")).collect();
     let stated: BTreeSet<String> = stated().into_keys().filter(|id| !kept.contains(id)).collect();
     let all = (1..=stated.len() + kept.len()).map(|n| format!("p{n:03}"));
     assert_eq!(stated, all.filter(|id| !kept.contains(id)).collect());
