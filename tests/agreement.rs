@@ -73,7 +73,7 @@ fn stated_in(frame: &[u8]) -> u64 {
 }
 
 #[test]
-fn p134_a_call_states_one_hash_of_its_five_parts() {
+fn p128_a_call_states_one_hash_of_its_five_parts() {
     let _turn = turn();
     let (_server, client, tap) = tapped();
     client.run::<Stated>(Text(text())).expect("an answer");

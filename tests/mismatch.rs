@@ -243,7 +243,7 @@ fn told_of(server: &isock::ServerHandle, name: &str) -> Vec<Option<Vec<u8>>> {
 }
 
 #[test]
-fn p135_another_hash_is_refused_with_the_own_one_before_the_input_is_read() {
+fn p129_another_hash_is_refused_with_the_own_one_before_the_input_is_read() {
     let (server, ran) = server();
     // No value of the type, which would be UNDECODABLE.
     let refusal = raw_call::<there::Input>(&server, 4711, &[0xff]).refusal();
@@ -265,7 +265,7 @@ fn decoded(part: &Option<Vec<u8>>) -> Option<Shape> {
 }
 
 #[test]
-fn p136_a_server_tells_its_shapes_by_the_number_of_a_name() {
+fn p130_a_server_tells_its_shapes_by_the_number_of_a_name() {
     let (server, _) = server();
     let parts = told_of(&server, "Error");
     let words = |part| decoded(part).map(|shape| shape.to_string());

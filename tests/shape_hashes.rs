@@ -93,7 +93,7 @@ fn a_type_has_the_same_hash_in_every_build() {
 }
 
 #[test]
-fn p133_the_page_is_enough_to_compute_a_hash() {
+fn p127_the_page_is_enough_to_compute_a_hash() {
     for (name, shape, expected) in GOLDEN {
         let plain = by_the_page::Table::of(&shape());
         assert_eq!(plain.hash(), *expected, "{name}");
@@ -156,7 +156,7 @@ fn mutual_recursion_has_one_hash_for_each_side_wherever_it_is_entered() {
 }
 
 #[test]
-fn p130_a_shape_has_these_bytes() {
+fn p124_a_shape_has_these_bytes() {
     let cases: [(Shape, &[&[u8]]); 14] = [
         (shape::<bool>(), &[&[1, 1, 1]]),
         (shape::<u32>(), &[&[1, 1, 9]]),
@@ -205,7 +205,7 @@ fn refused(bytes: &[&[u8]]) -> ShapeDecodeError {
 }
 
 #[test]
-fn p131_bytes_in_another_form_are_refused() {
+fn p125_bytes_in_another_form_are_refused() {
     use ShapeDecodeError::*;
     let cases: [(&str, &[&[u8]], ShapeDecodeError); 13] = [
         ("no bytes", &[], Malformed),
@@ -229,7 +229,7 @@ fn p131_bytes_in_another_form_are_refused() {
 }
 
 #[test]
-fn p132_a_shape_past_its_limits_is_refused() {
+fn p126_a_shape_past_its_limits_is_refused() {
     let chain = |nodes: usize| {
         // Options, each around the next one, and a leaf.
         let mut bytes = vec![1];

@@ -154,7 +154,7 @@ impl RawCall {
             if directions.items {
                 head.credit = self.channel.options.limits.first_window();
             }
-            let call = NewCall { head, body: Arc::clone(&self.order.body) };
+            let call = NewCall { head, body: self.order.body.clone() };
             match line.open(call, &flow) {
                 Ok(conduit) => {
                     self.state = State::Ended;

@@ -160,7 +160,7 @@ fn p005_a_server_says_nothing_before_the_whole_hello() {
 }
 
 #[test]
-fn p150_the_token_of_a_connection_reaches_its_client() {
+fn p131_the_token_of_a_connection_reaches_its_client() {
     let token = ConnectionToken([9; 16]);
     let mut server = Lone::server();
     server.conn = server.conn.named(token);
