@@ -2,7 +2,7 @@
 
 use isock::{
     sample, Action, ActionKind, Api, Bytes, Client, ExpectError, Failure, Info, Limits, Never,
-    Pattern, ProblemKind, Ran, Read, Server, ServerHandle, Unary,
+    ProblemKind, Ran, Read, Server, ServerHandle, Unary,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -196,10 +196,7 @@ builtin!(Shapes, "isock.shapes", u32, Vec<Option<Bytes>>);
 // No such thing, in any server.
 builtin!(Nothing, "isock.nothing", (), ());
 
-fn unknown<A: Action<Pattern = P>, P: Pattern>(client: &Client, input: A::Input) -> bool
-where
-    P: isock::OneReply,
-{
+fn unknown<A: Action<Pattern = Unary>>(client: &Client, input: A::Input) -> bool {
     let error = client.run::<A>(input).err();
     let problem = error.and_then(|error| error.problem().cloned());
     problem
@@ -208,11 +205,11 @@ where
 
 fn unknown_ones(client: &Client) -> [bool; 5] {
     [
-        unknown::<Ping, _>(client, ()),
-        unknown::<Names, _>(client, ()),
-        unknown::<Describe, _>(client, String::new()),
-        unknown::<Shapes, _>(client, 1),
-        unknown::<Nothing, _>(client, ()),
+        unknown::<Ping>(client, ()),
+        unknown::<Names>(client, ()),
+        unknown::<Describe>(client, String::new()),
+        unknown::<Shapes>(client, 1),
+        unknown::<Nothing>(client, ()),
     ]
 }
 

@@ -127,7 +127,7 @@ fn what_hostile_bytes_can_blow_up_keeps_its_guard() {
         Vec<()>, Vec<Unit>, Vec<[u64; 0]>, Vec<(Unit, [u64; 0])>,
         // What is no vector.
         HashMap<u64, u64>, BTreeMap<u64, u64>, HashSet<u64>, BTreeSet<u64>, BTreeSet<u8>,
-        Vec<(Deep<Vec<(Deep<()>, u64)>>, u64)>,
+        Vec<(Deep<Vec<(Deep<()>, f64)>>, f64)>,
         VecDeque<u64>, LinkedList<u64>, LinkedList<u8>, HashSet<()>, Wide, OnHeap,
         Vec<(f64, BTreeSet<u8>)>, (u8, HashMap<u8, u8>),
         // More behind one pointer than an empty message is granted.
