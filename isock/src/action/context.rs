@@ -28,10 +28,8 @@ impl<'c, A> Context<'c, A> {
     }
 }
 
-impl<A: Action> Context<'_, A>
-where
-    A::Pattern: ManyItems,
-{
+// The bounds are those of the methods: the compiler tells a bound of an impl without its advice.
+impl<A: Action> Context<'_, A> {
     /// Sends an item to the caller; waits while the caller takes none. Small items that are sent in
     /// a burst travel together.
     ///
@@ -54,7 +52,10 @@ where
     /// assert_eq!(counted, [1, 2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn send(&self, item: A::Item) -> Result<(), Stopped> {
+    pub fn send(&self, item: A::Item) -> Result<(), Stopped>
+    where
+        A::Pattern: ManyItems,
+    {
         let mut encoder = Encoder::new(self.call.max_item);
         item.encode(&mut encoder).map_err(|error| Stopped(Why::Unsendable(error)))?;
         let stream = self.call.stream.as_ref().ok_or(Stopped(Why::Caller))?;
@@ -63,12 +64,7 @@ where
             Unsent::Late => Stopped(Why::Late),
         })
     }
-}
 
-impl<A: Action> Context<'_, A>
-where
-    A::Pattern: TakesItems,
-{
     /// The items that the caller sends, as they come; ends with the last one.
     ///
     /// ```
@@ -93,7 +89,10 @@ where
     /// assert_eq!(stream.finish()?, 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn items(&self) -> UploadItems<'_, A> {
+    pub fn items(&self) -> UploadItems<'_, A>
+    where
+        A::Pattern: TakesItems,
+    {
         let [.., ceiling] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
         UploadItems { call: self.call, over: false, ceiling, action: PhantomData }
     }

@@ -324,19 +324,17 @@ where
             None => Err(self.raw.call.problem(ProblemKind::Cancelled, Ran::Unknown, "").into()),
         }
     }
-}
 
-impl<A: Action> Stream<A>
-where
-    A::Pattern: TakesItems,
-{
     /// Sends an item to the handler; waits while it takes none. Small items that are sent in a
     /// burst travel together.
     ///
     /// # Errors
     /// If the handler has ended, which [`finish`](Stream::finish) then says more about; or takes
     /// nothing for 30 s, or the item cannot be sent.
-    pub fn send(&self, item: impl SendAs<A::Upload>) -> Result<(), Problem> {
+    pub fn send(&self, item: impl SendAs<A::Upload>) -> Result<(), Problem>
+    where
+        A::Pattern: TakesItems,
+    {
         let raw = &self.raw;
         let mut encoder = Encoder::new(raw.call.max_item());
         item.encode(&mut encoder).map_err(|error| {
@@ -360,7 +358,10 @@ where
 
     /// Says that no further item follows, without waiting for the end: for who goes on to iterate
     /// over what the handler sends.
-    pub fn close(&self) {
+    pub fn close(&self)
+    where
+        A::Pattern: TakesItems,
+    {
         self.raw.items.conduit.finish();
     }
 }

@@ -4,7 +4,7 @@ use isock::Action;
 
 #[derive(Action)]
 #[action(inputs = String, output = &str, kind = reed, name = "a b")]
-#[action(error = "Failure", upload = u8, output = u8)]
+#[action(error = "Failure", priority = u8, output = u8)]
 struct Everything<'a> {
     text: &'a str,
 }

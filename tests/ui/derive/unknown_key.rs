@@ -13,7 +13,7 @@ struct Abbreviated;
 struct Invented;
 
 #[derive(Action)]
-#[action(upload = u8)]
+#[action(priority = u8)]
 struct NotYet;
 
 #[derive(Action)]
