@@ -12,6 +12,8 @@ work=${FIFTY_ACTIONS:-${TMPDIR:-/tmp}/fifty-actions}
 rm -rf "$work"
 mkdir -p "$work"
 unset CARGO_TARGET_DIR RUSTFLAGS
+# Else a build in which nothing has changed would be timed.
+export CARGO_INCREMENTAL=0
 
 # An action with types as programs have them; `$1` tells it from the others.
 action() {

@@ -118,8 +118,8 @@
 //!
 //! # What it does not see
 //!
-//! - A shape is learnt by running the type's own `Deserialize` on made-up values. A type that
-//!   panics at those, or is too large, has no number: its actions work, and a mismatch of theirs is
-//!   not noticed. [`Tracer`](crate::shape::Tracer) tells what could be learnt of a type, and
-//!   [`Shape::opaque_paths`](crate::shape::Shape::opaque_paths) what could not.
+//! - A shape is learnt by running the type's own `Deserialize` on made-up values. What refuses all of
+//!   them, such as an e-mail address, is learnt from a [sample](crate::sample!), and without one only
+//!   by where it stands. A type that panics, or is too large, has no number: its actions work, and a
+//!   mismatch of theirs is not noticed.
 //! - What a value means: a price in cents and one in euros are both a `u64`.
