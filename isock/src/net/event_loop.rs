@@ -121,8 +121,8 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    /// Runs the handler. Does not panic.
-    fn run(self) -> Done;
+    /// Runs the handler from now on, and says when it was done. Does not panic.
+    fn run(self, now: Instant) -> (Done, Instant);
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
