@@ -10,12 +10,34 @@ use crate::{
 };
 use std::{
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 /// A table that can grow while it is used.
 #[derive(Debug, Default)]
-pub(crate) struct Router(RwLock<HashMap<u32, Entry>>);
+pub(crate) struct Router(RwLock<Table>);
+
+type Table = HashMap<u32, Entry, BuildHasherDefault<Scatter>>;
+
+/// Numbers of names are hashes already, and what is in the table comes from this program alone: it
+/// remains to spread them over the width that the table looks at.
+#[derive(Debug, Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 /// An action, and how long it usually takes.
 #[derive(Clone, Debug)]
@@ -86,7 +108,7 @@ impl Router {
         required.iter().map(|info| info.name).filter(|name| !has(name)).collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, Entry>> {
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! What a handler knows about the call it serves.
 
-use super::{shapes_of, Action, Info, ManyItems, Payload, Shapes, TakesItems};
+use super::{shapes_of, Action, Info, ManyItems, Payload, Registration, Shapes, TakesItems};
 use crate::{
     peer::{Connection, Connections, ItemStream, Peer, Session, Unsent},
     wire::{guard::Ceiling, DecodeLimits, EncodeError, Encoder},
@@ -122,7 +122,7 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.call.stream.as_ref().filter(|_| !self.over)?;
         let next = stream.next_item(|bytes| {
-            let limits = self.call.decoding.limits(&self.call.action, bytes.len());
+            let limits = self.call.decoding.limits(&self.call.action(), bytes.len());
             A::Upload::decode(bytes, limits, self.ceiling)
         });
         self.over = !matches!(next, Ok(Some(Ok(_))));
@@ -176,7 +176,7 @@ impl<A> fmt::Debug for Context<'_, A> {
 /// Who calls, and for how long.
 #[derive(Debug)]
 pub struct CallInfo {
-    pub(crate) action: Info,
+    pub(crate) registration: Registration,
     pub(crate) peer: Peer,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancelled: Arc<AtomicBool>,
@@ -191,7 +191,7 @@ pub struct CallInfo {
 impl CallInfo {
     /// The action that was called.
     pub fn action(&self) -> Info {
-        self.action
+        self.registration.info()
     }
 
     /// Who called: its address, and calls to it in return.

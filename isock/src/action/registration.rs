@@ -11,11 +11,14 @@ use std::{any::Any, fmt, sync::Arc};
 /// while serving, and that a crate can export as `fn actions(db: Db) -> Vec<Registration>`.
 #[derive(Clone)]
 #[must_use = "a registration does nothing until a server takes it"]
-pub struct Registration {
+pub struct Registration(Arc<Bound>);
+
+/// One block for all of it: every call holds it for as long as it runs.
+struct Bound {
     info: Info,
     directions: Directions,
     shapes: Result<&'static Shapes, &'static Uncarried>,
-    handler: Arc<Handler>,
+    handler: Box<Handler>,
 }
 
 /// Who sends items in the calls of an action.
@@ -69,45 +72,45 @@ impl Registration {
                 Err(error) => failed(error, call, out),
             }
         };
-        Registration {
+        Registration(Arc::new(Bound {
             info: A::INFO.kind::<A::Kind>(),
             directions: Directions::of::<A>(),
             shapes,
-            handler: Arc::new(handler),
-        }
+            handler: Box::new(handler),
+        }))
     }
 
     /// Name and documentation of the action.
     pub fn info(&self) -> Info {
-        self.info
+        self.0.info
     }
 
     /// Who sends items in its calls.
     pub(crate) fn directions(&self) -> Directions {
-        self.directions
+        self.0.directions
     }
 
     /// The action in full, for tools.
     pub(crate) fn describe(&self) -> ActionDescription {
-        ActionDescription::new(&self.info, self.shapes)
+        ActionDescription::new(&self.0.info, self.0.shapes)
     }
 
     /// What its types look like on the wire, or why one of them cannot travel.
     pub(crate) fn shapes(&self) -> Result<&'static Shapes, &'static Uncarried> {
-        self.shapes
+        self.0.shapes
     }
 
     /// Tells the developer what could not be learnt about its types; silent in shipped programs,
     /// whose operator can do nothing about it.
     pub(crate) fn tell_unknown(&self, log: &dyn Fn(&str)) {
-        let unknown = self.shapes.map(Shapes::unknown).unwrap_or_default();
+        let unknown = self.0.shapes.map(Shapes::unknown).unwrap_or_default();
         for (part, why) in unknown.iter().filter(|_| cfg!(debug_assertions)) {
-            log(&format!("`{}`: its {part}: {why}", self.info.name));
+            log(&format!("`{}`: its {part}: {why}", self.0.info.name));
         }
     }
 
     pub(crate) fn handle(&self, input: Vec<u8>, call: &CallInfo, out: &mut Encoder) -> Handled {
-        (self.handler)(input, call, out)
+        (self.0.handler)(input, call, out)
     }
 }
 
@@ -132,6 +135,6 @@ fn failed<E: Payload>(error: E, call: &CallInfo, out: &mut Encoder) -> Handled {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("Registration").field("info", &self.0.info).finish_non_exhaustive()
     }
 }

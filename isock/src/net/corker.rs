@@ -3,9 +3,10 @@
 //! A call that is started while others are under way is written by whoever waits next. This is for
 //! the caller who goes off to do something else instead: one thread for all connections of the
 //! process, that looks every millisecond while calls are being started, sleeps when none are, and
-//! ends after a second of that.
+//! ends after a second of that. The memory of long messages goes with it.
 
 use super::link::Link;
+use crate::wire::spare;
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,9 @@ const TICK: Duration = Duration::from_millis(1);
 const QUIET: u32 = 20;
 /// The thread ends after sleeping for this long.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// The thread is there, as far as memory of long messages goes.
+static ATTENDED: AtomicBool = AtomicBool::new(false);
 
 static CORKER: Corker = Corker {
     state: Mutex::new(State { running: false, watched: Vec::new() }),
@@ -54,7 +58,24 @@ pub(super) fn watch(link: &Arc<Link>) {
     }
 }
 
+/// Makes sure that memory which is kept for long messages is released when none come.
+#[inline]
+pub(super) fn attend() {
+    if spare::is_held() && !ATTENDED.swap(true, Ordering::SeqCst) {
+        let mut state = CORKER.lock();
+        if !state.running && !CORKER.spawn(&mut state) {
+            spare::release();
+        }
+    }
+}
+
 impl Corker {
+    fn spawn(&'static self, state: &mut State) -> bool {
+        let thread = thread::Builder::new().name("isock-cork".into());
+        state.running = thread.spawn(|| self.work()).is_ok();
+        state.running
+    }
+
     fn watch(&'static self, link: &Arc<Link>) {
         if link.looking().0.swap(true, Ordering::SeqCst) {
             return;
@@ -65,9 +86,7 @@ impl Corker {
             drop(state);
             return self.changed.notify_all();
         }
-        let thread = thread::Builder::new().name("isock-cork".into());
-        state.running = thread.spawn(|| self.work()).is_ok();
-        if !state.running {
+        if !self.spawn(&mut state) {
             // No thread to look: nothing stays behind.
             state.watched.clear();
             drop(state);
@@ -85,6 +104,9 @@ impl Corker {
             still.retain_mut(Watched::look);
             self.lock().watched.append(&mut still);
         }
+        // In this order: what is kept from now on has its own thread.
+        ATTENDED.store(false, Ordering::SeqCst);
+        spare::release();
     }
 
     /// Sleeps while there is nothing to look at; false if nothing comes.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     address::Address,
     proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
-    wire::{CallHead, CloseCode, ConnectionToken},
+    wire::{spare, CallHead, CloseCode, ConnectionToken},
 };
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -42,6 +42,9 @@ const EVENTS: usize = 1024;
 const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
+
+/// How often memory of long messages is released.
+const QUIET: Duration = Duration::from_secs(1);
 
 const WAKE: Token = Token(usize::MAX);
 /// Listeners count down from here, connections up from 0.
@@ -118,8 +121,8 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    /// Runs the handler. Does not panic.
-    fn run(self) -> Done;
+    /// Runs the handler from now on, and says when it was done. Does not panic.
+    fn run(self, now: Instant) -> (Done, Instant);
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
@@ -168,6 +171,8 @@ pub(crate) struct EventLoop<S: Service> {
     events: mio::Events,
     commands: Vec<Command>,
     stopping: Option<Instant>,
+    /// When memory of long messages is released.
+    tidy: Option<Instant>,
 }
 
 impl<S: Service> EventLoop<S> {
@@ -203,6 +208,7 @@ impl<S: Service> EventLoop<S> {
             events: mio::Events::with_capacity(EVENTS),
             commands: Vec::new(),
             stopping: None,
+            tidy: None,
         })
     }
 
@@ -257,6 +263,21 @@ impl<S: Service> EventLoop<S> {
     pub(super) fn scatter(&mut self) {
         self.flush_touched();
         self.fire_timers();
+        self.tidy_up();
+    }
+
+    /// Releases what long messages have left behind, a while after the first: those that come all the
+    /// time ask for theirs again.
+    fn tidy_up(&mut self) {
+        if !spare::is_held() {
+            self.tidy = None;
+            return;
+        }
+        let now = Instant::now();
+        if *self.tidy.get_or_insert(now + QUIET) <= now {
+            self.tidy = None;
+            spare::release();
+        }
     }
 
     /// Whether it has been drained.
@@ -282,7 +303,7 @@ impl<S: Service> EventLoop<S> {
     fn next_timeout(&self) -> Option<Duration> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
-        let first = retries.chain(timer).chain(self.stopping).min()?;
+        let first = retries.chain(timer).chain(self.stopping).chain(self.tidy).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 

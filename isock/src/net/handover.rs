@@ -143,11 +143,13 @@ impl<S: Service> Shared<S> {
     fn run_jobs(&self, mut event_loop: Box<EventLoop<S>>) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
         let began = Instant::now();
+        let mut now = began;
         loop {
             if self.watched.load(Ordering::Acquire) {
                 let pace = job.pace();
                 self.park(event_loop, pace);
-                let done = job.run();
+                let (done, ended) = job.run(now);
+                now = ended;
                 match self.unpark() {
                     Some(back) => event_loop = back,
                     None => {
@@ -159,7 +161,7 @@ impl<S: Service> Shared<S> {
             } else {
                 event_loop.run_elsewhere(job);
             }
-            if began.elapsed() >= BATCH {
+            if now.duration_since(began) >= BATCH {
                 return Some(event_loop);
             }
             match event_loop.next_job() {
@@ -174,7 +176,7 @@ impl<S: Service> Shared<S> {
         // First the beat, then the look at who sleeps; the watcher does it the other way round.
         // In one total order, at least one of the two sees the other.
         self.beat.fetch_add(1, Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }

@@ -293,6 +293,8 @@ impl Link {
             self.flush_unless_full(&mut state);
         }
         let corked = state.corked > 0;
+        drop(state);
+        corker::attend();
         Ok(Started { pending, key, corked })
     }
 

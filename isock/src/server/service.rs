@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Advice to callers that are turned away.
@@ -38,10 +38,62 @@ pub(super) type Hook = Arc<dyn Fn(&Connection, &str) + Send + Sync>;
 /// What is kept for a connection.
 pub(crate) struct Session {
     served: Arc<Served>,
-    running: Vec<(ServedKey, Arc<AtomicBool>)>,
+    running: Running,
     lanes: Option<Box<Lanes>>,
     /// It has been among those that the server lists.
     entered: bool,
+}
+
+/// The calls of a connection that run, each at the place of its slot.
+#[derive(Default)]
+struct Running(Vec<Place>);
+
+/// A flag serves one call of its slot after the other.
+#[derive(Default)]
+struct Place {
+    key: Option<ServedKey>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// Adds a call; says where it will hear that nobody waits for it any more.
+    fn begin(&mut self, key: ServedKey) -> Arc<AtomicBool> {
+        let at = usize::from(key.slot);
+        if at >= self.0.len() {
+            // Most connections have one call at a time, and there may be many of them.
+            self.0.reserve_exact(usize::from(self.0.is_empty()));
+            self.0.resize_with(at + 1, Place::default);
+        }
+        let place = &mut self.0[at];
+        place.key = Some(key);
+        match Arc::get_mut(&mut place.cancelled) {
+            Some(flag) => *flag.get_mut() = false,
+            // The call before it has been answered, and its handler goes on.
+            None => place.cancelled = Arc::default(),
+        }
+        Arc::clone(&place.cancelled)
+    }
+
+    fn cancel(&self, key: ServedKey) {
+        let place = self.0.get(usize::from(key.slot));
+        place.filter(|place| place.key == Some(key)).into_iter().for_each(Place::cancel);
+    }
+
+    fn cancel_all(&self) {
+        self.0.iter().filter(|place| place.key.is_some()).for_each(Place::cancel);
+    }
+
+    fn end(&mut self, key: ServedKey) {
+        if let Some(place) = self.0.get_mut(usize::from(key.slot)) {
+            place.key = place.key.filter(|running| *running != key);
+        }
+    }
+}
+
+impl Place {
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A call with everything that it needs to run on any thread.
@@ -59,7 +111,7 @@ impl Service for Dispatch {
 
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
         let served = Served::new(origin, Arc::clone(far), Arc::clone(&self.home));
-        Session { served, running: Vec::new(), lanes: None, entered: false }
+        Session { served, running: Running::default(), lanes: None, entered: false }
     }
 
     fn ready(&mut self, session: &mut Session) {
@@ -95,7 +147,10 @@ impl Service for Dispatch {
                 return None;
             }
         };
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancelled = match call.key {
+            Some(key) => session.running.begin(key),
+            None => Arc::default(),
+        };
         let peer = Peer::of_served(Arc::clone(&session.served));
         let (connection, action) = (call.connection, call.head.name);
         let arrived = Arrived {
@@ -104,12 +159,11 @@ impl Service for Dispatch {
             body: call.body.into_vec(),
             conduit: call.conduit,
         };
-        let task = Task::new(entry, arrived, peer, Arc::clone(&cancelled), &self.settings);
+        let task = Task::new(entry, arrived, peer, cancelled, &self.settings);
         let Some(key) = call.key else {
             self.queue(session, connection, action, task);
             return None;
         };
-        session.running.push((key, cancelled));
         let charge = self.account.charge(task.size());
         let job = Job { task, connection, key, _charge: charge };
         if job.task.is_quick() {
@@ -129,7 +183,7 @@ impl Service for Dispatch {
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
         let (connection, key, remote) = (job.connection, job.key, self.remote.clone());
         let work = Box::new(move || {
-            let Done { connection, key, answer } = net::Job::run(job);
+            let (Done { connection, key, answer }, _) = net::Job::run(job, Instant::now());
             // A loop that has returned has no connection left that could carry the answer.
             let _ = remote.send(Command::Answer { connection, key, answer });
         });
@@ -141,17 +195,15 @@ impl Service for Dispatch {
     }
 
     fn cancelled(&mut self, session: &mut Session, key: ServedKey) {
-        session.running.iter().filter(|(k, _)| *k == key).for_each(|(_, flag)| set(flag));
+        session.running.cancel(key);
     }
 
     fn answered(&mut self, session: &mut Session, key: ServedKey) {
-        if let Some(at) = session.running.iter().position(|(k, _)| *k == key) {
-            session.running.swap_remove(at);
-        }
+        session.running.end(key);
     }
 
     fn closed(&mut self, session: Session, why: &Closed) {
-        session.running.iter().for_each(|(_, flag)| set(flag));
+        session.running.cancel_all();
         if session.entered {
             session.served.leave();
             self.tell(self.on_disconnect.as_ref(), &session, &words(why));
@@ -176,10 +228,6 @@ fn words(closed: &Closed) -> String {
         Closed::ByUs(close) => close.text.clone(),
         _ => "the client went away".to_owned(),
     }
-}
-
-fn set(flag: &AtomicBool) {
-    flag.store(true, Ordering::Relaxed);
 }
 
 impl Dispatch {
@@ -225,8 +273,9 @@ impl net::Pace for Pace {
 }
 
 impl net::Job for Job {
-    fn run(mut self) -> Done {
-        Done { connection: self.connection, key: self.key, answer: self.task.run() }
+    fn run(mut self, now: Instant) -> (Done, Instant) {
+        let (answer, ended) = self.task.run_at(now);
+        (Done { connection: self.connection, key: self.key, answer }, ended)
     }
 
     fn is_quick(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{contained, Log};
 use crate::{
-    action::{CallInfo, Decoding, Directions, Handled, Info, Registration, Shapes},
+    action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
     net::Conduit,
     pace::Pace,
     peer::{ItemStream, Peer, IDLE},
@@ -42,7 +42,6 @@ pub(crate) struct Arrived {
 
 /// A call whose action is known.
 pub(crate) struct Task {
-    registration: Registration,
     pace: Arc<Pace>,
     /// Empty once the handler has it.
     input: Vec<u8>,
@@ -96,7 +95,7 @@ impl Task {
         Task {
             deadline,
             info: CallInfo {
-                action: registration.info(),
+                registration,
                 peer,
                 // The deadline of a stream is for its beginning.
                 deadline: deadline.filter(|_| stream.is_none()),
@@ -106,7 +105,6 @@ impl Task {
                 stream,
                 max_item: settings.max_output - ITEM_LEN,
             },
-            registration,
             pace,
             metadata: metadata as usize,
             size: call.body.capacity(),
@@ -132,10 +130,15 @@ impl Task {
 
     /// Runs the handler. Does not panic.
     pub(crate) fn run(&mut self) -> Answer {
-        let began = Instant::now();
+        self.run_at(Instant::now()).0
+    }
+
+    /// The same where the time is known already; says when it was done.
+    pub(crate) fn run_at(&mut self, began: Instant) -> (Answer, Instant) {
         let answer = self.answer(began);
-        self.pace.note(began.elapsed());
-        answer
+        let ended = Instant::now();
+        self.pace.note(ended.saturating_duration_since(began));
+        (answer, ended)
     }
 
     fn answer(&mut self, now: Instant) -> Answer {
@@ -147,16 +150,17 @@ impl Task {
             let text = "cancelled before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
         }
-        let most = self.info.action.max_output.unwrap_or(self.settings.max_output);
+        let most = self.info.action().max_output.unwrap_or(self.settings.max_output);
         let mut out = Encoder::new(most.min(self.settings.max_output));
         let mut input = std::mem::take(&mut self.input);
         input.drain(..self.metadata);
         let stream = self.info.stream.as_ref();
-        if let Some(stream) = stream.filter(|_| self.registration.directions().uploads) {
+        if let Some(stream) = stream.filter(|_| self.info.registration.directions().uploads) {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let answer = match contained(|| self.registration.handle(input, &self.info, &mut out)) {
+        let answer = match contained(|| self.info.registration.handle(input, &self.info, &mut out))
+        {
             Ok(handled) => self.sort(handled, out),
             Err(text) => self.panicked(&text),
         };
@@ -193,7 +197,7 @@ impl Task {
 
     /// Tells the operator about this call.
     pub(crate) fn log(&self, what: &str) {
-        let Info { name, .. } = self.info.action;
+        let Info { name, .. } = self.info.action();
         (self.settings.log)(&format!("`{name}` called from {} {what}", self.info.peer.address()));
     }
 }

@@ -116,9 +116,7 @@ impl Encoder {
         if data.len() > SHORT {
             self.bytes.extend_from_slice(data);
         } else {
-            for byte in data {
-                self.bytes.push(*byte);
-            }
+            self.bytes.extend(data.iter().copied());
         }
         Ok(())
     }

@@ -1,9 +1,13 @@
 //! Memory of long messages that have passed, for those that follow.
 //!
 //! A long block that goes back to the system comes again page by page, which takes longer than all
-//! that is done with its bytes. One pool for the process, within a bound.
+//! that is done with its bytes. One pool for the process, within a bound; the drivers release it
+//! when it has been quiet.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    Mutex, MutexGuard, PoisonError,
+};
 
 /// Blocks from this size on are kept, in bytes: the allocator is quick with shorter ones.
 pub(super) const LONG: usize = 32 * 1024;
@@ -14,6 +18,9 @@ const BLOCKS: usize = 16;
 const WASTE: usize = 4;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { blocks: Vec::new(), bytes: 0, missed: 0 });
+
+/// Something is kept: known without the lock.
+static HELD: AtomicBool = AtomicBool::new(false);
 
 /// The blocks, the one given last at the end.
 #[derive(Debug)]
@@ -34,8 +41,28 @@ pub fn take(len: usize) -> Vec<u8> {
 pub fn give(block: Vec<u8>) {
     if block.capacity() >= LONG {
         // What does not fit is dropped, and not under the lock.
-        drop(pool().give(block));
+        let mut pool = pool();
+        let dropped = pool.give(block);
+        HELD.store(pool.bytes > 0, Ordering::Relaxed);
+        drop(pool);
+        drop(dropped);
     }
+}
+
+/// Whether something is kept that [`release`] would give back.
+#[inline]
+pub fn is_held() -> bool {
+    HELD.load(Ordering::Relaxed)
+}
+
+/// Gives back what is kept.
+pub fn release() {
+    let mut pool = pool();
+    let blocks = std::mem::take(&mut pool.blocks);
+    pool.bytes = 0;
+    HELD.store(false, Ordering::Relaxed);
+    drop(pool);
+    drop(blocks);
 }
 
 fn pool() -> MutexGuard<'static, Pool> {
