@@ -186,6 +186,29 @@ fn more_callers_than_workers_all_have_their_turn() {
 }
 
 #[test]
+fn a_connection_that_blocks_its_workers_leaves_the_others_room() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server = spawn(Server::builder().workers(4).on::<Hold>(move |number, _| {
+        if number < 100 {
+            held.pass();
+        }
+        Ok(number)
+    }));
+    let _end = gate.opened_at_the_end();
+    let (greedy, other) = (connect(&server), connect(&server));
+    let calls: Vec<_> = (0..10).map(|n| greedy.start::<Hold>(n)).collect();
+    greedy.send::<Hold>(0).expect("leaves with the calls before it");
+    gate.wait_for(2);
+    assert_eq!(other.run::<Hold>(100).unwrap(), 100);
+    assert_eq!(gate.entered(), 2, "half of four");
+    gate.open();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.wait().unwrap(), n as u32);
+    }
+}
+
+#[test]
 fn many_short_calls_at_once_all_have_their_answers_soon() {
     let server = spawn(Server::builder().on::<Square>(|n, _| {
         let until = Instant::now() + Duration::from_micros(60);

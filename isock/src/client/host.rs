@@ -30,7 +30,7 @@ impl Handlers {
     pub(super) fn new(router: Router, workers: usize, settings: Settings) -> Handlers {
         Handlers {
             router,
-            workers: Workers::new(workers),
+            workers: Workers::new(workers, workers),
             settings: Arc::new(settings),
             lanes: Mutex::default(),
             channel: OnceLock::new(),

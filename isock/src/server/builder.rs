@@ -129,7 +129,7 @@ impl ServerBuilder {
     }
 
     /// Threads that run handlers at most; 256 unless set, at least 1. Calls beyond wait, and take
-    /// turns by connection.
+    /// turns by connection; one connection has at most half of the threads at once.
     pub fn workers(mut self, most: usize) -> Self {
         self.workers = most.max(1);
         self

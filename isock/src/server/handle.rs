@@ -98,7 +98,8 @@ impl Server {
         if parts.reflection {
             register_builtins(&parts.router)?;
         }
-        let workers = Workers::new(parts.workers);
+        // Half, and at least one: what blocks on one connection leaves the others room.
+        let workers = Workers::new(parts.workers, parts.workers.div_ceil(2));
         let settings = Arc::new(Settings {
             log: Arc::clone(&parts.log),
             hide_failures: parts.hide_failures,

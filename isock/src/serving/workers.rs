@@ -36,9 +36,10 @@ struct State {
 }
 
 impl Workers {
-    /// A pool of at most `most` threads, none of which exists yet.
-    pub(crate) fn new(most: usize) -> Workers {
-        let state = State { queue: FairQueue::new(), threads: 0, idle: 0, closed: false };
+    /// A pool of at most `most` threads, none of which exists yet; nobody has more than `share` of
+    /// them at once.
+    pub(crate) fn new(most: usize, share: usize) -> Workers {
+        let state = State { queue: FairQueue::new(share), threads: 0, idle: 0, closed: false };
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
     }
 
@@ -48,7 +49,10 @@ impl Workers {
         if state.queue.len() >= QUEUE {
             return Err(job);
         }
-        state.queue.push(turn, job);
+        if !state.queue.push(turn, job) {
+            // Whoever has its share comes to it.
+            return Ok(());
+        }
         let grow = state.idle < state.queue.len() && state.threads < self.0.most;
         if grow && self.spawn() {
             state.threads += 1;
@@ -78,17 +82,22 @@ impl Shared {
     }
 
     fn work(&self) {
-        while let Some(job) = self.next() {
+        let mut last = None;
+        while let Some((turn, job)) = self.next(last) {
             job();
+            last = Some(turn);
         }
     }
 
-    /// The next job; `None` if this thread is no longer needed.
-    fn next(&self) -> Option<Job> {
+    /// The next job, after one of `last`; `None` if this thread is no longer needed.
+    fn next(&self, last: Option<Turn>) -> Option<(Turn, Job)> {
         let mut state = self.lock();
+        if let Some(last) = last {
+            state.queue.done(last);
+        }
         loop {
-            if let Some(job) = state.queue.pop() {
-                return Some(job);
+            if let Some(next) = state.queue.pop() {
+                return Some(next);
             }
             if state.closed {
                 state.threads -= 1;
@@ -99,7 +108,7 @@ impl Shared {
                 self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = again;
             state.idle -= 1;
-            if waited.timed_out() && state.queue.len() == 0 {
+            if waited.timed_out() && !state.queue.has_next() {
                 state.threads -= 1;
                 return None;
             }
@@ -114,7 +123,7 @@ mod tests {
 
     #[test]
     fn jobs_that_block_do_not_hold_up_others_while_threads_are_left() {
-        let workers = Workers::new(3);
+        let workers = Workers::new(3, 3);
         let (send, receive) = mpsc::channel();
         let gate = Arc::new(std::sync::Barrier::new(3));
         for n in 0..3 {
