@@ -43,7 +43,12 @@ fn every_link_leads_somewhere() {
 #[test]
 fn the_crates_are_as_many_as_it_says() {
     let readme = read("README.md");
-    for (row, options) in [("| (none) |", &["--no-default-features"][..]), ("| `derive` |", &[])] {
+    let rows = [
+        ("| (none) |", &["--no-default-features"][..]),
+        ("| `derive` |", &[]),
+        ("| `futures` |", &["--features", "futures"]),
+    ];
+    for (row, options) in rows {
         let said = readme
             .lines()
             .find(|line| line.starts_with(row))

@@ -161,6 +161,8 @@
 //! # Features
 //!
 //! `derive`, on by default: [`derive@Action`]. Without it, implement [`trait@Action`] by hand.
+//!
+//! `futures`: [`Stream`] is a `futures_core::Stream`.
 
 extern crate self as isock;
 
@@ -200,7 +202,7 @@ pub use isock_derive::Action;
 pub use limits::{BadLimit, Limits};
 pub use peer::{
     BadConnectionId, Call, CallResult, Connection, ConnectionId, Connections, Peer, Request,
-    Session, Stream,
+    Session, Stream, StreamItem,
 };
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;

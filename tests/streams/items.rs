@@ -76,6 +76,22 @@ fn a_stream_is_polled_in_any_executor() {
 }
 
 #[test]
+fn a_stream_is_one_for_the_futures_crates() {
+    fn next<S: futures_core::Stream + Unpin>(
+        stream: &mut S,
+    ) -> impl std::future::Future<Output = Option<S::Item>> + '_ {
+        poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx))
+    }
+    let server = server();
+    let mut stream = server.client().open::<CountTo>(2).unwrap();
+    block_on(async {
+        assert_eq!(next(&mut stream).await.unwrap().unwrap(), 1);
+        assert_eq!(next(&mut stream).await.unwrap().unwrap(), 2);
+        assert!(next(&mut stream).await.is_none());
+    });
+}
+
+#[test]
 fn many_streams_and_calls_share_a_connection() {
     let server = server();
     let client = server.client();

@@ -23,8 +23,8 @@ pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
 pub(crate) use connection::{Home, Served};
 pub use request::Request;
 pub use state::Session;
-pub use stream::Stream;
 pub(crate) use stream::{ItemStream, IDLE};
+pub use stream::{Stream, StreamItem};
 
 #[cfg(unix)]
 use crate::credentials::Credentials;

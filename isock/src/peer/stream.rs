@@ -20,6 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What a stream of the action `A` gives, item by item: the last thing may be how it failed.
+pub type StreamItem<A> = Result<<A as Action>::Item, CallError<<A as Action>::Error>>;
+
 /// How long a stream may rest before it is given up, unless said otherwise.
 pub(crate) const IDLE: Duration = Duration::from_secs(30);
 
@@ -272,12 +275,10 @@ where
         self.outcome()
     }
 
-    /// Polls for the next item, as the `Stream` of the futures crates does. For those who have no
-    /// executor's trait at hand: `std::future::poll_fn(|cx| stream.poll_next(cx)).await`.
-    pub fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<A::Item, CallError<A::Error>>>> {
+    /// Polls for the next item, without any crate beside the standard library:
+    /// `std::future::poll_fn(|cx| stream.poll_next(cx)).await`. With the feature `futures` this type
+    /// is a `futures_core::Stream`.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<A>>> {
         let decode = self.decoder();
         self.raw.poll_next(cx, decode).map(|item| match item {
             Some(item) => Some(self.checked(item)),
@@ -295,10 +296,7 @@ where
         move |bytes| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()), ceiling)
     }
 
-    fn checked(
-        &mut self,
-        item: Result<A::Item, DecodeError>,
-    ) -> Result<A::Item, CallError<A::Error>> {
+    fn checked(&mut self, item: Result<A::Item, DecodeError>) -> StreamItem<A> {
         item.map_err(|error| {
             let raw = &mut self.raw;
             raw.items.conduit.cancel();
@@ -370,7 +368,7 @@ impl<A: Action> Iterator for Stream<A>
 where
     A::Pattern: Streaming,
 {
-    type Item = Result<A::Item, CallError<A::Error>>;
+    type Item = StreamItem<A>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let decode = self.decoder();
@@ -383,6 +381,24 @@ where
         }
     }
 }
+
+#[cfg(feature = "futures")]
+impl<A: Action> futures_core::Stream for Stream<A>
+where
+    A::Pattern: Streaming,
+{
+    type Item = StreamItem<A>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<StreamItem<A>>> {
+        Stream::poll_next(&mut self, cx)
+    }
+}
+
+/// A stream has no part that must stay in its place.
+impl<A: Action> Unpin for Stream<A> {}
 
 impl<A: Action> fmt::Debug for Stream<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
