@@ -2,7 +2,7 @@
 //! `receive` and `frames`, `stream_commands` and `stream_frames`, `clock` and `ending`.
 
 use super::{
-    calls::Calls,
+    calls::OwnCalls,
     clock::{Bucket, Unfinished},
     inbound::Inbound,
     output::Output,
@@ -50,7 +50,7 @@ pub struct Connection {
     pub(super) config: Arc<Config>,
     pub(super) phase: Phase,
     pub(super) output: Output,
-    pub(super) calls: Calls,
+    pub(super) calls: OwnCalls,
     pub(super) served: Served,
     pub(super) inbound: Inbound,
     pub(super) streams: Streams,
@@ -170,7 +170,7 @@ impl Connection {
             role,
             phase: Phase::Handshake,
             output: Output::default(),
-            calls: Calls::new(grant),
+            calls: OwnCalls::new(grant),
             served: Served::new(slots),
             inbound: Inbound::default(),
             streams: Streams::default(),
