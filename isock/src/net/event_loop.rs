@@ -151,7 +151,7 @@ pub(crate) struct Done {
 pub(crate) struct EventLoop<S: Service> {
     poll: Poll,
     remote: Remote,
-    config: Config,
+    config: Arc<Config>,
     account: Account,
     service: S,
     listeners: Vec<Accepting>,
@@ -197,7 +197,7 @@ impl<S: Service> EventLoop<S> {
             account,
             listeners: accepting,
             lobby: Lobby::new(limits.unauthenticated, limits.unauthenticated_per_address),
-            config,
+            config: Arc::new(config),
             connections: Slab::new(),
             generation: 0,
             ready: Vec::new(),
@@ -412,7 +412,7 @@ impl<S: Service> EventLoop<S> {
         let id = ConnId { index: entry.key(), generation: self.generation };
         let far = Arc::new(Far::new(id, token, self.remote.clone()));
         let session = self.service.opened(origin, &far);
-        let proto = Connection::server(self.config.clone(), Instant::now()).named(token);
+        let proto = Connection::server(Arc::clone(&self.config), Instant::now()).named(token);
         entry.insert(Box::new(Conn::new(id, stream, proto, session, far, charge)));
         self.touch(id);
         id

@@ -152,7 +152,7 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         deadline: order.deadline,
         attempts: order.attempts,
     });
-    match question.begin() {
+    match question.begin(std::time::Instant::now()) {
         Ok(()) => Ok(Box::new(Asked { question, problem, pair })),
         Err(_) => Err(problem),
     }

@@ -90,9 +90,9 @@ impl RawCall {
     }
 
     /// Sends the call if there is a connection; else whoever waits first makes one.
-    pub(super) fn begin(&mut self) -> Result<(), Problem> {
+    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
         match self.channel.current() {
-            Some(line) => self.send(line),
+            Some(line) => self.send(now, line),
             None => Ok(()),
         }
     }
@@ -200,7 +200,7 @@ impl RawCall {
                 State::Waiting(_) => {
                     self.pause();
                     match self.channel.line(self.order.deadline) {
-                        Ok(line) => self.send(line)?,
+                        Ok(line) => self.send(Instant::now(), line)?,
                         Err(error) => self.not_linked(error)?,
                     }
                 }
@@ -248,7 +248,7 @@ impl RawCall {
                 return Err(Stop::Pending);
             }
             State::Waiting(_) => match self.channel.current() {
-                Some(line) => self.send(line)?,
+                Some(line) => self.send(Instant::now(), line)?,
                 None => {
                     self.state = State::Dialling;
                     self.wake_at(self.order.deadline, cx, Weak::new());
@@ -257,7 +257,7 @@ impl RawCall {
                 }
             },
             State::Dialling => match (self.channel.current(), self.channel.background.dialled()) {
-                (Some(line), _) => self.send(line)?,
+                (Some(line), _) => self.send(Instant::now(), line)?,
                 (None, Some(error)) => self.not_linked(error)?,
                 (None, None) => {
                     self.wake_at(self.order.deadline, cx, Weak::new());
@@ -307,9 +307,8 @@ impl RawCall {
     }
 
     /// One attempt.
-    fn send(&mut self, line: Line) -> Result<(), Problem> {
+    fn send(&mut self, now: Instant, line: Line) -> Result<(), Problem> {
         self.made += 1;
-        let now = Instant::now();
         let call = NewCall { head: self.head(now), body: self.order.body.clone() };
         match line.start(now, call) {
             Ok(flight) => {

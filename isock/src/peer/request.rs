@@ -77,7 +77,7 @@ impl<A: Action> Request<A> {
         A::Pattern: Streaming,
     {
         let (channel, idle) = (Arc::clone(&self.channel), self.idle);
-        let call = RawCall::new(channel, self.order()?);
+        let call = RawCall::new(channel, self.order(Instant::now())?);
         call.open(Directions::of::<A>(), idle).map(Stream::new)
     }
 
@@ -109,7 +109,7 @@ impl<A: Action> Request<A> {
         A::Pattern: OneReply,
     {
         let channel = Arc::clone(&self.channel);
-        RawCall::new(channel, self.order()?).send_only()
+        RawCall::new(channel, self.order(Instant::now())?).send_only()
     }
 
     /// The same request to another peer.
@@ -119,12 +119,13 @@ impl<A: Action> Request<A> {
 
     fn begin(self) -> Result<Explained, Problem> {
         let channel = Arc::clone(&self.channel);
-        let mut call = RawCall::new(channel, self.order()?);
-        call.begin()?;
+        let now = Instant::now();
+        let mut call = RawCall::new(channel, self.order(now)?);
+        call.begin(now)?;
         Ok(Explained::new(call))
     }
 
-    fn order(self) -> Result<Order, Problem> {
+    fn order(self, now: Instant) -> Result<Order, Problem> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
         let body = self.input.map_err(|error| unencodable(&error).action(action))?;
@@ -134,7 +135,7 @@ impl<A: Action> Request<A> {
             shapes,
             kind: <A::Kind as Kind>::VALUE,
             body,
-            deadline: after(self.timeout),
+            deadline: later(now, self.timeout),
             attempts: self.attempts,
         })
     }
@@ -142,7 +143,10 @@ impl<A: Action> Request<A> {
 
 /// A timeout too long for the clock counts as thirty years.
 pub(super) fn after(timeout: Duration) -> Instant {
-    let now = Instant::now();
+    later(Instant::now(), timeout)
+}
+
+fn later(now: Instant, timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
 }
 

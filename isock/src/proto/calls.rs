@@ -9,7 +9,10 @@ use super::{
 };
 use crate::wire::{CallHead, Ran};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    ops::{Deref, DerefMut},
+};
 
 /// Names a call of this side until its final event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,8 +106,51 @@ pub(super) enum Where {
     Gone,
 }
 
+/// The table of a connection that may never make a call, as most of a server's do: it is made with
+/// the first one.
+#[derive(Debug)]
+pub(super) struct OwnCalls {
+    grant: u16,
+    table: Option<Box<Calls>>,
+}
+
+static NONE: Calls = Calls::new(0);
+
+impl OwnCalls {
+    pub(super) fn new(grant: u16) -> OwnCalls {
+        OwnCalls { grant, table: None }
+    }
+
+    /// As [`Calls::grant`].
+    pub(super) fn grant(&mut self, slots: u16) {
+        self.grant = slots;
+        if let Some(table) = &mut self.table {
+            table.grant(slots);
+        }
+    }
+
+    /// Whether there has not been a call.
+    pub(super) fn is_unused(&self) -> bool {
+        self.table.is_none()
+    }
+}
+
+impl Deref for OwnCalls {
+    type Target = Calls;
+
+    fn deref(&self) -> &Calls {
+        self.table.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for OwnCalls {
+    fn deref_mut(&mut self) -> &mut Calls {
+        self.table.get_or_insert_with(|| Box::new(Calls::new(self.grant)))
+    }
+}
+
 impl Calls {
-    pub(super) fn new(grant: u16) -> Calls {
+    pub(super) const fn new(grant: u16) -> Calls {
         Calls {
             calls: Slab::new(),
             generation: 0,

@@ -47,6 +47,9 @@ impl Connection {
 
     /// Sends what waits for a slot or for the other side's preface.
     pub(super) fn send_queued(&mut self) {
+        if self.calls.is_unused() {
+            return;
+        }
         loop {
             let limit = self.peer.message;
             match self.calls.front() {

@@ -2,7 +2,7 @@
 //! `receive` and `frames`, `stream_commands` and `stream_frames`, `clock` and `ending`.
 
 use super::{
-    calls::Calls,
+    calls::OwnCalls,
     clock::{Bucket, Unfinished},
     inbound::Inbound,
     output::Output,
@@ -17,7 +17,7 @@ use crate::{
         VERSION,
     },
 };
-use std::{collections::VecDeque, io::IoSlice, time::Instant};
+use std::{collections::VecDeque, io::IoSlice, sync::Arc, time::Instant};
 
 /// What a connection is told at its beginning.
 #[derive(Clone, Debug)]
@@ -46,10 +46,11 @@ impl Config {
 #[derive(Debug)]
 pub struct Connection {
     pub(super) role: Role,
-    pub(super) config: Config,
+    /// Shared: a server has one for all its connections.
+    pub(super) config: Arc<Config>,
     pub(super) phase: Phase,
     pub(super) output: Output,
-    pub(super) calls: Calls,
+    pub(super) calls: OwnCalls,
     pub(super) served: Served,
     pub(super) inbound: Inbound,
     pub(super) streams: Streams,
@@ -131,8 +132,8 @@ pub enum NotStarted {
 
 impl Connection {
     /// The calling end of a new connection; its preface is in the output at once.
-    pub fn client(config: Config, now: Instant) -> Connection {
-        let mut connection = Connection::new(Role::Client, config, now, INITIAL_SLOTS);
+    pub fn client(config: impl Into<Arc<Config>>, now: Instant) -> Connection {
+        let mut connection = Connection::new(Role::Client, config.into(), now, INITIAL_SLOTS);
         let hello = Hello {
             min_version: connection.config.versions.0,
             max_version: connection.config.versions.1,
@@ -147,8 +148,8 @@ impl Connection {
     }
 
     /// The accepting end of a new connection.
-    pub fn server(config: Config, now: Instant) -> Connection {
-        Connection::new(Role::Server, config, now, 0)
+    pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Connection {
+        Connection::new(Role::Server, config.into(), now, 0)
     }
 
     /// Gives the connection a name that its client learns. Before the first byte is read.
@@ -163,13 +164,13 @@ impl Connection {
         self.token
     }
 
-    fn new(role: Role, config: Config, now: Instant, grant: u16) -> Connection {
+    fn new(role: Role, config: Arc<Config>, now: Instant, grant: u16) -> Connection {
         let slots = config.limits.in_flight;
         Connection {
             role,
             phase: Phase::Handshake,
             output: Output::default(),
-            calls: Calls::new(grant),
+            calls: OwnCalls::new(grant),
             served: Served::new(slots),
             inbound: Inbound::default(),
             streams: Streams::default(),

@@ -78,7 +78,8 @@ impl Connection {
             return Vec::new();
         }
         self.note_ends();
-        self.calls.take_all(self.will_have_left())
+        let left = self.will_have_left();
+        self.calls.take_all(left)
     }
 
     /// Drops the output, now and from here on: nobody will take it. What the other side has said

@@ -5,14 +5,22 @@
 
 use super::body::{LongBody, SharedBody};
 use crate::wire::{Flags, FrameKind, Header};
-use std::{collections::VecDeque, io::IoSlice, ops::Range};
+use std::{cell::Cell, collections::VecDeque, io::IoSlice, ops::Range};
 
 /// Bodies up to this length are copied next to their header, in bytes.
 pub(super) const COPY_UP_TO: usize = 4 * 1024;
 /// A copied chunk is not grown past this, in bytes.
 const CHUNK: usize = 64 * 1024;
+/// A queue of more chunks is not kept when it is empty.
+const MOST_CHUNKS: usize = 64;
 /// Fragments are put in order while fewer bytes than this wait.
 const AHEAD: usize = 256 * 1024;
+
+thread_local! {
+    /// The memory of the connection that was emptied last by this thread, with at most one chunk,
+    /// an empty one: connections that have nothing to say hold none.
+    static RESTING: Cell<VecDeque<Chunk>> = const { Cell::new(VecDeque::new()) };
+}
 
 /// The queue of one connection.
 #[derive(Debug, Default)]
@@ -95,6 +103,9 @@ impl Output {
     pub(super) fn copy(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.sealed {
             return;
+        }
+        if self.chunks.capacity() == 0 {
+            self.chunks = RESTING.try_with(Cell::take).unwrap_or_default();
         }
         let open = matches!(self.chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
         if !open {
@@ -263,20 +274,24 @@ impl Output {
         self.gone += n;
         loop {
             let only = self.chunks.len() == 1;
-            let Some(chunk) = self.chunks.front_mut() else { return };
+            let Some(chunk) = self.chunks.front_mut() else { break };
             let len = chunk.bytes().len();
             if self.gone < len {
                 return;
             }
             self.gone -= len;
             match chunk {
-                // The one chunk of a quiet connection is used again, unless it has grown.
-                Chunk::Copied(bytes) if only && bytes.capacity() <= COPY_UP_TO => {
+                Chunk::Copied(bytes) if only && bytes.capacity() <= 2 * CHUNK => {
                     bytes.clear();
-                    return;
+                    break;
                 }
                 _ => self.chunks.pop_front(),
             };
+        }
+        let chunks = std::mem::take(&mut self.chunks);
+        if (1..=MOST_CHUNKS).contains(&chunks.capacity()) {
+            // At the end of its thread nothing is kept.
+            let _ = RESTING.try_with(|resting| resting.set(chunks));
         }
     }
 
@@ -376,6 +391,16 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    #[test]
+    fn what_has_left_holds_no_memory() {
+        let mut output = Output::default();
+        for len in [3, 5000, 300_000] {
+            reply(&mut output, 1, &SharedBody::new(vec![7; len]));
+            drain(&mut output, 1000);
+            assert_eq!(output.chunks.capacity(), 0, "{len}");
+        }
     }
 
     #[test]

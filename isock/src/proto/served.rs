@@ -60,6 +60,8 @@ impl Served {
             return Arrival::Violation;
         }
         if at >= self.slots.len() {
+            // Most connections have one call at a time, and there may be many of them.
+            self.slots.reserve_exact(usize::from(self.slots.is_empty()));
             self.slots.resize(at + 1, Slot::default());
         }
         let slot = &mut self.slots[at];
