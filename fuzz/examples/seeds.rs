@@ -18,7 +18,6 @@ use std::{
     fs,
     io::{self, IoSlice},
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -157,8 +156,13 @@ fn talk() -> (Vec<u8>, Vec<u8>) {
     let mut ends = [Connection::client(config(1), now), Connection::server(config(2), now)];
     let mut said = [Vec::new(), Vec::new()];
     let call = |name: u32, body: Vec<u8>| NewCall {
-        head: CallHead { name, shape: 7, remaining: Some(Duration::from_secs(1)), metadata: 0 },
-        body: Arc::new(body),
+        head: CallHead {
+            name,
+            shape: 7,
+            remaining: Some(Duration::from_secs(1)),
+            ..CallHead::default()
+        },
+        body: body.into(),
     };
     ends[0].call(call(1, vec![0; 20])).expect("a call");
     ends[0].call(call(2, vec![1; 20])).expect("a call");
@@ -208,9 +212,9 @@ fn hear(end: &mut Connection, bytes: &[u8], now: Instant) {
     for (key, name, body) in calls {
         let answer = match name {
             HELD => continue,
-            2 => Answer::Error(Arc::new(body)),
+            2 => Answer::Error(body.into()),
             3 => Answer::Refusal(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, "no")),
-            _ => Answer::Value(Arc::new(body)),
+            _ => Answer::Value(body.into()),
         };
         end.answer(key, answer);
     }

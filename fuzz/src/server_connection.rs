@@ -7,7 +7,6 @@ use isock::{
 };
 use std::{
     io::IoSlice,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -81,11 +80,11 @@ impl Server {
     fn answer_all(&mut self) {
         for (key, body) in std::mem::take(&mut self.held) {
             let answer = match body.first() {
-                Some(1) => Answer::Error(Arc::new(body)),
+                Some(1) => Answer::Error(body.into()),
                 Some(2) => {
                     Answer::Refusal(Refusal::new(RefusalCode::OVERLOADED, Ran::No, "not now"))
                 }
-                _ => Answer::Value(Arc::new(body)),
+                _ => Answer::Value(body.into()),
             };
             self.connection.answer(key, answer);
         }
