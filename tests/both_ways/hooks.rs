@@ -1,5 +1,5 @@
-use super::{Square, Who};
-use isock::{Connection, Failure, ProblemKind, Ran, Server};
+use super::{Note, Square, Who};
+use isock::{Client, Connection, Failure, ProblemKind, Ran, Server};
 use std::{
     future::Future,
     pin::pin,
@@ -123,4 +123,82 @@ fn a_blocking_call_in_a_waker_fails_at_once() {
     if call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         assert_eq!(seen.recv().unwrap(), Some(ProblemKind::WouldDeadlock));
     }
+}
+
+#[test]
+fn hooks_of_a_client_hear_of_every_connection_and_why_it_ended() {
+    let server = Server::builder().bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let (sent, seen) = mpsc::channel();
+    let went = sent.clone();
+    let client = Client::builder()
+        .on_connect(move |server| sent.send(format!("came {:?}", server.id())).unwrap())
+        .on_disconnect(move |_, why| went.send(format!("went: {why}")).unwrap())
+        .connect(server.address())
+        .unwrap();
+    for reason in ["closing time", "again"] {
+        let came = seen.recv().unwrap();
+        let there = server.connections().latest().unwrap();
+        assert_eq!(came, format!("came {:?}", Some(there.id())), "the server knows it already");
+        there.disconnect(reason);
+        assert_eq!(seen.recv().unwrap(), format!("went: the server closed it: {reason}"));
+    }
+    assert!(seen.recv().unwrap().starts_with("came"), "it comes back by itself");
+    client.close();
+    assert_eq!(seen.recv().unwrap(), "went: closed by this side");
+    drop(client);
+    assert!(seen.recv().is_err(), "and that is all: nobody holds the hooks any more");
+}
+
+#[test]
+fn a_hook_of_a_client_may_call_and_a_panic_of_it_harms_nobody() {
+    let server = Server::builder()
+        .on::<Square>(|n, _| Ok(n * n))
+        .on::<Note>(|_, _| Ok(()))
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let (sent, seen) = mpsc::channel();
+    let (told, log) = mpsc::channel();
+    let client = Client::builder()
+        .on_connect(move |server| {
+            sent.send(server.run::<Square>(5).unwrap()).unwrap();
+            panic!("by intention");
+        })
+        .log(move |line| told.send(line.to_owned()).unwrap())
+        .connect(server.address())
+        .unwrap();
+    assert_eq!(seen.recv().unwrap(), 25);
+    assert_eq!(log.recv().unwrap(), "a hook panicked: by intention");
+    assert_eq!(client.run::<Square>(6).unwrap(), 36);
+    server.connections().latest().unwrap().disconnect("for a test");
+    assert_eq!(seen.recv().unwrap(), 25, "the next connection is told all the same");
+}
+
+#[test]
+fn a_client_that_leaves_a_stopping_server_hears_of_the_end() {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let (began, begun) = mpsc::channel();
+    let server = Server::builder()
+        .on::<Square>(move |n, _| {
+            began.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+            Ok(n * n)
+        })
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let (sent, seen) = mpsc::channel();
+    let client = Client::builder()
+        .on_disconnect(move |_, _| sent.send(()).unwrap())
+        .connect(server.address())
+        .unwrap();
+    let call = client.start::<Square>(7);
+    begun.recv().unwrap();
+    server.stopper().stop();
+    drop(open);
+    assert_eq!(call.wait().unwrap(), 49);
+    seen.recv().unwrap();
 }

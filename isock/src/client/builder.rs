@@ -1,12 +1,12 @@
 //! How a client is put together.
 
-use super::{host::Handlers, Client};
+use super::{hooks::Hooks, host::Handlers, Client};
 use crate::{
     action::{Action, Api, Context, Decoding, Handle, Registration, ServedBy},
     address::{BadAddress, IntoAddresses},
     error::{ConnectError, RegisterError},
     limits::Limits,
-    peer::{pause, Channel, NoLink, Options, Target},
+    peer::{pause, Channel, NoLink, Options, Peer, Target},
     router::Router,
     serving::{contained, standard_log, Log, Settings},
 };
@@ -28,6 +28,7 @@ pub struct ClientBuilder {
     router: Router,
     error: Option<RegisterError>,
     log: Log,
+    hooks: Hooks,
 }
 
 impl ClientBuilder {
@@ -37,6 +38,7 @@ impl ClientBuilder {
             router: Router::default(),
             error: None,
             log: standard_log(),
+            hooks: Hooks::default(),
         }
     }
 
@@ -116,6 +118,39 @@ impl ClientBuilder {
         self
     }
 
+    /// Is told of every connection that has been made, the first one included: the place to say
+    /// again what a server forgets with a connection. A client with a hook keeps its connection, and
+    /// makes it again when it has ended.
+    ///
+    /// Hooks run on a thread of their own, one after the other; they may block, and call the server.
+    ///
+    /// ```
+    /// # use isock::{Client, Server};
+    /// # let (sent, seen) = std::sync::mpsc::channel();
+    /// # let went = sent.clone();
+    /// let server = Server::builder().bind("127.0.0.1:0")?.spawn()?;
+    /// let client = Client::builder()
+    ///     .on_connect(move |server| drop(sent.send(format!("at {}", server.address()))))
+    ///     .on_disconnect(move |_, why| drop(went.send(why.to_owned())))
+    ///     .connect(server.address())?;
+    /// assert_eq!(seen.recv()?, format!("at {}", server.address()));
+    /// server.connections().latest().ok_or("nobody")?.disconnect("closing time");
+    /// assert_eq!(seen.recv()?, "the server closed it: closing time");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_connect(mut self, hook: impl Fn(&Peer) + Send + Sync + 'static) -> Self {
+        self.hooks.on_connect(Box::new(hook));
+        self
+    }
+
+    /// Is told of every connection that has ended, and why, unless the client itself has gone. The
+    /// same holds as for [`on_connect`](ClientBuilder::on_connect). A client that is not to come
+    /// back closes itself: keep a clone of it, or let the hook tell who has one.
+    pub fn on_disconnect(mut self, hook: impl Fn(&Peer, &str) + Send + Sync + 'static) -> Self {
+        self.hooks.on_disconnect(Box::new(hook));
+        self
+    }
+
     /// Where panics and hidden failures of this client's handlers are told; standard error unless
     /// set.
     pub fn log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
@@ -173,7 +208,7 @@ impl ClientBuilder {
             streams: limits.streams,
             decoding: Decoding { depth: limits.decode_depth, budget: limits.decode_budget },
         };
-        let handlers = Handlers::new(self.router, WORKERS, settings);
+        let handlers = Handlers::new(self.router, self.hooks, WORKERS, settings);
         (self.options, handlers)
     }
 }

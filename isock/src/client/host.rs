@@ -3,10 +3,11 @@
 //! Knows registrations and workers. Does not know who reads the connection: a handler never runs on
 //! that thread, since others wait for it.
 
+use super::hooks::Hooks;
 use crate::{
     net::{Called, Conduit, Driver, Host, Link},
-    peer::{Channel, Peer},
-    proto::{Answer, ServedKey},
+    peer::{words, Channel, Peer},
+    proto::{Answer, Closed, ServedKey},
     router::{Entry, Router},
     serving::{Arrived, Lane, Lanes, Settings, Task, Workers},
     wire::{Ran, Refusal, RefusalCode},
@@ -22,17 +23,24 @@ pub(super) struct Handlers {
     workers: Workers,
     settings: Arc<Settings>,
     lanes: Mutex<Lanes>,
+    hooks: Arc<Hooks>,
     /// The client that its handlers belong to.
     channel: OnceLock<Weak<Channel>>,
 }
 
 impl Handlers {
-    pub(super) fn new(router: Router, workers: usize, settings: Settings) -> Handlers {
+    pub(super) fn new(
+        router: Router,
+        hooks: Hooks,
+        workers: usize,
+        settings: Settings,
+    ) -> Handlers {
         Handlers {
             router,
             workers: Workers::new(workers, workers),
             settings: Arc::new(settings),
             lanes: Mutex::default(),
+            hooks: Arc::new(hooks),
             channel: OnceLock::new(),
         }
     }
@@ -41,10 +49,21 @@ impl Handlers {
         &self.router
     }
 
+    /// Whether the connection is to be kept: somebody is served over it, or hears of it.
+    pub(super) fn want_a_connection(&self) -> bool {
+        !self.router.is_empty() || !self.hooks.is_empty()
+    }
+
     /// Says whose they are. Before the first connection.
     pub(super) fn belong_to(&self, channel: &Arc<Channel>) {
         // They are made for one client alone.
         let _ = self.channel.set(Arc::downgrade(channel));
+    }
+
+    /// The client, for a hook; `None` if there is none, or the client has gone.
+    fn hooked(&self) -> Option<Peer> {
+        let channel = self.channel.get().filter(|_| !self.hooks.is_empty())?;
+        channel.upgrade().map(Peer::of_channel)
     }
 
     fn task(&self, entry: Entry, link: &Weak<Link>, call: Called) -> Option<Task> {
@@ -123,6 +142,18 @@ impl Host for Handlers {
 
     fn is_full(&self) -> bool {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).are_full()
+    }
+
+    fn opened(&self) {
+        if let Some(peer) = self.hooked() {
+            self.hooks.came(peer, &self.workers, &self.settings.log);
+        }
+    }
+
+    fn ended(&self, why: &Closed) {
+        if let Some(peer) = self.hooked() {
+            self.hooks.went(peer, words(why), &self.workers, &self.settings.log);
+        }
     }
 }
 

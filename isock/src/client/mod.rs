@@ -2,6 +2,7 @@
 //! what it serves to its server in return.
 
 mod builder;
+mod hooks;
 mod host;
 
 pub use builder::ClientBuilder;
@@ -64,7 +65,7 @@ impl Client {
         let host = Arc::clone(&handlers) as Arc<dyn Host>;
         let channel = Channel::new(target, options, host);
         handlers.belong_to(&channel);
-        if !handlers.router().is_empty() {
+        if handlers.want_a_connection() {
             channel.attend();
         }
         Client { peer: Peer::of_channel(channel), handlers }

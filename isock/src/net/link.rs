@@ -14,7 +14,7 @@ use crate::{
     proto::{
         Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, ServedKey,
     },
-    wire::{CallHead, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
+    wire::{CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 use std::{
     fmt::Debug,
@@ -143,6 +143,10 @@ pub(crate) trait Host: Send + Sync + Debug {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal>;
     /// Whether no more should be read for now, unless somebody waits for an answer.
     fn is_full(&self) -> bool;
+    /// The connection is the one of the moment.
+    fn opened(&self);
+    /// A connection that was opened has ended.
+    fn ended(&self, why: &Closed);
 }
 
 /// The calls of the other side on one connection.
@@ -151,6 +155,8 @@ struct Hosting {
     host: Arc<dyn Host>,
     me: Weak<Link>,
     running: Vec<(ServedKey, Arc<AtomicBool>)>,
+    /// The host has been told of the connection.
+    entered: bool,
 }
 
 /// Why a call was not taken.
@@ -194,7 +200,8 @@ impl Link {
         host: Option<Arc<dyn Host>>,
     ) -> Arc<Link> {
         Arc::new_cyclic(|me| {
-            let hosting = |host| Hosting { host, me: me.clone(), running: Vec::new() };
+            let hosting =
+                |host| Hosting { host, me: me.clone(), running: Vec::new(), entered: false };
             Link::with(stream, address, config, host.map(hosting))
         })
     }
@@ -263,6 +270,18 @@ impl Link {
                 return Err(None);
             }
             self.pump_or_wait();
+        }
+    }
+
+    /// From now on it is the connection that calls take: whoever serves it is told.
+    pub(crate) fn enter(&self) {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return;
+        }
+        if let Some(hosting) = &mut state.hosting {
+            hosting.entered = true;
+            hosting.host.opened();
         }
     }
 
@@ -693,6 +712,10 @@ impl Drop for Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);
+        // It was left for another one, as when its server stops.
+        if let Some(hosting) = state.hosting.as_ref().filter(|hosting| hosting.entered) {
+            hosting.host.ended(&Closed::ByUs(Close::new(CloseCode::DONE)));
+        }
     }
 }
 
@@ -775,7 +798,7 @@ impl State {
                 let text = "this client serves no actions";
                 Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text))
             }
-            Some(Hosting { host, me, running }) => {
+            Some(Hosting { host, me, running, .. }) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
                 let flow = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
@@ -828,6 +851,9 @@ impl State {
         self.flows.stop_all(woken);
         if let Some(hosting) = &mut self.hosting {
             hosting.running.drain(..).for_each(|(_, flag)| set(&flag));
+            if std::mem::take(&mut hosting.entered) {
+                hosting.host.ended(&closed);
+            }
         }
         self.closed = Some(closed);
     }

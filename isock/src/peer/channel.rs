@@ -195,6 +195,8 @@ impl Channel {
         }
         let link = dialled?;
         state.link = Some(Arc::clone(&link));
+        drop(state);
+        link.enter();
         Ok(link)
     }
 

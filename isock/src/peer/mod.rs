@@ -21,6 +21,7 @@ pub use call::Call;
 pub(crate) use channel::{Channel, NoLink, Options, Target};
 pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
 pub(crate) use connection::{Home, Served};
+pub(crate) use raw::words;
 pub use request::Request;
 pub use state::Session;
 pub(crate) use stream::{ItemStream, IDLE};

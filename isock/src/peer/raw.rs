@@ -14,7 +14,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net::{self, Ended, Flight, Flow, Line, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
-    wire::{CallHead, Ran, Refusal, RefusalCode, ITEM_LEN},
+    wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
 use std::{
     sync::{Arc, Weak},
@@ -476,10 +476,11 @@ impl From<Problem> for Stop {
 }
 
 /// How the connection ended, for people.
-fn words(closed: &Closed) -> String {
+pub(crate) fn words(closed: &Closed) -> String {
     match closed {
         Closed::Eof => "the server went away".to_owned(),
         Closed::ByPeer(close) => format!("the server closed it: {}", close.text),
+        Closed::ByUs(close) if close.code == CloseCode::DONE => "closed by this side".to_owned(),
         Closed::ByUs(close) => format!("closed by this side: {}", close.text),
         Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
     }
