@@ -143,6 +143,8 @@ pub(crate) trait Host: Send + Sync + Debug {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal>;
     /// Whether no more should be read for now, unless somebody waits for an answer.
     fn is_full(&self) -> bool;
+    /// Whether there is anything to call.
+    fn serves(&self) -> bool;
 }
 
 /// The calls of the other side on one connection.
@@ -158,6 +160,8 @@ struct Hosting {
 pub(crate) enum Refused {
     Protocol(NotStarted),
     Busy,
+    /// Nothing reads at the other side unless it calls.
+    Unattended,
 }
 
 /// Who would have the role: a caller reads for itself and for all, the thread that serves futures
@@ -264,6 +268,17 @@ impl Link {
             }
             self.pump_or_wait();
         }
+    }
+
+    /// Tells the other side that something always reads here.
+    pub(crate) fn say_attended(&self) {
+        let mut state = self.lock();
+        state.proto.set_attended(true);
+        // The handshake has the first word.
+        if state.proto.is_open() {
+            self.flush_unless_full(&mut state);
+        }
+        self.unlock(state);
     }
 
     /// Whether new calls can be started.
