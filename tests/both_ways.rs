@@ -1,5 +1,7 @@
 //! Servers that speak first: calls to clients, connections with a name, one-way sends, hooks.
 
+#[path = "both_ways/attended.rs"]
+mod attended;
 #[path = "both_ways/calls.rs"]
 mod calls;
 #[path = "both_ways/connections.rs"]

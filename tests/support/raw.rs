@@ -183,11 +183,25 @@ impl Raw {
         welcome
     }
 
-    /// The next frame; `None` at the end.
+    /// The next frame; `None` at the end. What the other side says of itself is left out, since it
+    /// can come at any time.
     ///
     /// # Panics
     /// If it is no whole frame.
     pub fn frame(&mut self) -> Option<Frame> {
+        loop {
+            let frame = self.any_frame()?;
+            if frame.header.kind != FrameKind::SETTINGS {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The next frame, whatever it is; `None` at the end.
+    ///
+    /// # Panics
+    /// If it is no whole frame.
+    pub fn any_frame(&mut self) -> Option<Frame> {
         if !self.fill(HEADER_LEN) {
             assert!(self.rest().is_empty(), "half a frame came: {:?}", self.rest());
             return None;

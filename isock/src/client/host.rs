@@ -119,7 +119,7 @@ fn run_lane(workers: &Workers, lane: Arc<Lane>) {
 
 impl Host for Handlers {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal> {
-        if self.router.is_empty() {
+        if !self.serves() {
             let text = "this client serves no actions";
             return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text));
         }
@@ -138,6 +138,10 @@ impl Host for Handlers {
                 Ok(())
             }
         }
+    }
+
+    fn serves(&self) -> bool {
+        !self.router.is_empty()
     }
 
     fn is_full(&self) -> bool {

@@ -150,9 +150,16 @@ impl<S: Service> Conn<S> {
     pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) -> Instant {
         let now = Instant::now();
         let mut woken = Vec::new();
+        // What follows a preface at once belongs to it: whoever hears of the connection may call.
+        let mut ready = false;
         while self.may_dispatch(service) {
-            let Some(event) = self.proto.read(now, &mut self.input) else { break };
+            let event = self.proto.read(now, &mut self.input);
             let Some(session) = &mut self.session else { break };
+            if ready && !matches!(event, Some(Event::Settings(_))) {
+                service.ready(session);
+                ready = false;
+            }
+            let Some(event) = event else { break };
             let (key, head, body) = match event {
                 Event::Call { key, head, body } => (Some(key), head, body),
                 Event::Send { head, body } => (None, head, body),
@@ -192,7 +199,11 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Ready => {
-                    service.ready(session);
+                    ready = true;
+                    continue;
+                }
+                Event::Settings(settings) => {
+                    self.far.set_attended(settings.attended);
                     continue;
                 }
                 Event::Closed(why) => {
@@ -200,7 +211,7 @@ impl<S: Service> Conn<S> {
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
                     continue;
                 }
-                Event::Settings(_) | Event::Pong(_) | Event::Draining => continue,
+                Event::Pong(_) | Event::Draining => continue,
             };
             let proto = &mut self.proto;
             let conduit = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
@@ -219,6 +230,9 @@ impl<S: Service> Conn<S> {
                 }
             });
             jobs.extend(job);
+        }
+        if let Some(session) = self.session.as_mut().filter(|_| ready) {
+            service.ready(session);
         }
         wake_all(woken);
         now

@@ -412,7 +412,8 @@ impl<S: Service> EventLoop<S> {
         let id = ConnId { index: entry.key(), generation: self.generation };
         let far = Arc::new(Far::new(id, token, self.remote.clone()));
         let session = self.service.opened(origin, &far);
-        let proto = Connection::server(Arc::clone(&self.config), Instant::now()).named(token);
+        let mut proto = Connection::server(Arc::clone(&self.config), Instant::now()).named(token);
+        proto.set_attended(true);
         entry.insert(Box::new(Conn::new(id, stream, proto, session, far, charge)));
         self.touch(id);
         id

@@ -34,6 +34,8 @@ pub(crate) struct Far {
     token: ConnectionToken,
     remote: Remote,
     gone: AtomicBool,
+    /// Its client says that something always reads: it serves actions.
+    attended: AtomicBool,
     /// Bytes of calls that the loop has not taken yet.
     waiting: AtomicUsize,
 }
@@ -54,8 +56,8 @@ const DROPPED: u8 = 2;
 
 impl Far {
     pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote) -> Far {
-        let (gone, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Far { id, token, remote, gone, waiting }
+        let (gone, attended) = (AtomicBool::new(false), AtomicBool::new(false));
+        Far { id, token, remote, gone, attended, waiting: AtomicUsize::new(0) }
     }
 
     /// The name of the connection, which its client knows too.
@@ -77,6 +79,11 @@ impl Far {
         self.gone.store(true, Ordering::Release);
     }
 
+    /// What its client says of itself.
+    pub(super) fn set_attended(&self, attended: bool) {
+        self.attended.store(attended, Ordering::Release);
+    }
+
     /// Hands a call to the loop. Returns soon in any case.
     pub(crate) fn start(&self, call: NewCall) -> Result<Arc<Ticket>, Refused> {
         self.take_room(&call)?;
@@ -92,6 +99,10 @@ impl Far {
     fn take_room(&self, call: &NewCall) -> Result<(), Refused> {
         if self.is_gone() {
             return Err(Refused::Protocol(NotStarted::Closed));
+        }
+        // Nobody would read the call before the client makes one of its own, and then refuse it.
+        if !self.attended.load(Ordering::Acquire) {
+            return Err(Refused::Unattended);
         }
         let size = call.body.len();
         if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE {

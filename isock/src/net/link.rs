@@ -147,6 +147,8 @@ pub(crate) trait Host: Send + Sync + Debug {
     fn opened(&self);
     /// A connection that was opened has ended.
     fn ended(&self, why: &Closed);
+    /// Whether there is anything to call.
+    fn serves(&self) -> bool;
 }
 
 /// The calls of the other side on one connection.
@@ -164,6 +166,8 @@ struct Hosting {
 pub(crate) enum Refused {
     Protocol(NotStarted),
     Busy,
+    /// Nothing reads at the other side unless it calls.
+    Unattended,
 }
 
 /// Who would have the role: a caller reads for itself and for all, the thread that serves futures
@@ -283,6 +287,17 @@ impl Link {
             hosting.entered = true;
             hosting.host.opened();
         }
+    }
+
+    /// Tells the other side that something always reads here.
+    pub(crate) fn say_attended(&self) {
+        let mut state = self.lock();
+        state.proto.set_attended(true);
+        // The handshake has the first word.
+        if state.proto.is_open() {
+            self.flush_unless_full(&mut state);
+        }
+        self.unlock(state);
     }
 
     /// Whether new calls can be started.

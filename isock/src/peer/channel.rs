@@ -233,6 +233,10 @@ impl Channel {
         let before = state.opening.replace(Arc::clone(&link));
         drop(state);
         drop(before);
+        // After the link can be seen: who adds the first action meanwhile tells it, or is seen here.
+        if self.host.as_ref().is_some_and(|host| host.serves()) {
+            link.say_attended();
+        }
         let patience = Instant::now() + self.options.limits.handshake;
         match link.handshake(deadline.min(patience)) {
             Ok(()) => Ok(link),
@@ -278,6 +282,10 @@ impl Channel {
     /// Keeps a connection, and reads it whether anybody waits or not.
     pub(crate) fn attend(&self) {
         self.background.attend();
+        let state = self.lock();
+        let links = [state.link.clone(), state.opening.clone()];
+        drop(state);
+        links.into_iter().flatten().for_each(|link| link.say_attended());
     }
 
     pub(crate) fn close(&self) {

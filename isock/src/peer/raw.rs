@@ -332,6 +332,10 @@ impl RawCall {
     fn not_taken(&mut self, refused: Refused) -> Result<(), Problem> {
         match refused {
             Refused::Busy => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
+            Refused::Unattended => {
+                let text = "the client serves no actions";
+                Err(self.problem(ProblemKind::UnknownAction, Ran::No, text))
+            }
             Refused::Protocol(NotStarted::TooLarge { limit }) => {
                 let size = self.order.body.len();
                 let text = format!("{size} bytes, and the other side accepts {limit}");

@@ -261,11 +261,13 @@ impl Connection {
     }
 
     /// Says whether something always reads what comes, so that pings will be answered. At first
-    /// nothing does. The other side learns it when both prefaces are there; if it changes more
-    /// often than anything is called, answered or sent, the last word that it hears is no.
+    /// nothing does. A client's word follows its preface at once, so that its server knows before it
+    /// would call; a server's leaves when both prefaces are there. If it changes more often than
+    /// anything is called, answered or sent, the last word that the other side hears is no.
     pub fn set_attended(&mut self, attended: bool) {
         self.settings = Settings { attended };
-        if self.phase == Phase::Open {
+        let early = self.role == Role::Client && self.phase == Phase::Handshake;
+        if early || self.phase == Phase::Open {
             self.write_settings();
         }
     }

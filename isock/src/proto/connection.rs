@@ -82,6 +82,8 @@ pub struct Connection {
     /// What this side wants to say of itself, and what it has said.
     pub(super) settings: Settings,
     pub(super) settings_said: Settings,
+    /// What the other side has said of itself.
+    pub(super) settings_heard: Settings,
     /// The frame at the front of the input.
     pub(super) unfinished: Option<Unfinished>,
     /// Since when this side does not read, because the other one does not.
@@ -190,6 +192,7 @@ impl Connection {
             settings_sent: 0,
             settings: Settings::default(),
             settings_said: Settings::default(),
+            settings_heard: Settings::default(),
             unfinished: None,
             paused: None,
             handshake_deadline: now + config.limits.handshake,

@@ -279,6 +279,7 @@ impl Connection {
         if self.settings_read > MAX_SETTINGS {
             return Err(CloseCode::FLOOD);
         }
+        self.settings_heard = settings;
         Ok(Step::Event(Pending::Done(Event::Settings(settings))))
     }
 

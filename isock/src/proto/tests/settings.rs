@@ -1,12 +1,12 @@
 //! What a side says about itself while the connection lasts.
 
 use super::{
-    lone::{Lone, Raw},
+    lone::{hello, preface, split, Lone, Raw},
     pair::{call, value, Pair, Seen},
 };
 use crate::{
     proto::ServedKey,
-    wire::{CloseCode, FrameKind},
+    wire::{CloseCode, FrameKind, WELCOME_LEN},
 };
 
 #[test]
@@ -49,9 +49,21 @@ fn p121_a_fifth_setting_without_work_closes() {
 }
 
 #[test]
-fn settings_are_told_when_they_change_and_both_prefaces_are_there() {
+fn p132_a_client_says_it_right_behind_its_preface_and_a_server_behind_both() {
+    let mut client = Lone::client();
+    client.conn.set_attended(true);
+    client.conn.call(call("Early", "")).unwrap();
+    assert_eq!(client.kinds(), [FrameKind::SETTINGS, FrameKind::CALL]);
+    let mut server = Lone::server();
+    server.conn.set_attended(true);
+    assert_eq!(server.output(), []);
+    server.feed(&preface(&hello()));
+    assert_eq!(split(&server.output()[WELCOME_LEN..])[0].header.kind, FrameKind::SETTINGS);
+}
+
+#[test]
+fn settings_are_told_when_they_change() {
     let mut pair = Pair::new();
-    pair.client.conn.set_attended(true);
     pair.client.conn.set_attended(false);
     pair.server.conn.set_attended(true);
     pair.drive_until_idle();
