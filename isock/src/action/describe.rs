@@ -3,7 +3,7 @@
 //! Plain values, whether they come from this program or from a peer: what is in them goes to a
 //! terminal without its control characters.
 
-use super::{shapes::shapes_of, Action, ActionKind, Info, Shapes, Uncarried, PARTS};
+use super::{plain::Plain, shapes::shapes_of, Action, ActionKind, Info, Shapes, Uncarried, PARTS};
 use crate::shape::{printable, show, Group, Shape};
 use std::fmt::{self, Write};
 
@@ -247,22 +247,4 @@ fn printable_name(name: &str) -> String {
 
 fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A line of text, with everything escaped that would do something to a terminal.
-struct Plain<'t>(&'t str);
-
-fn is_harmless(c: char) -> bool {
-    let turns_text_around =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c == '\t' || !(c.is_control() || turns_text_around)
-}
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match is_harmless(c) {
-            true => f.write_char(c),
-            false => write!(f, "{}", c.escape_unicode()),
-        })
-    }
 }

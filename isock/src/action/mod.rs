@@ -14,9 +14,11 @@ mod info;
 mod kind;
 mod never;
 mod payload;
+pub(crate) mod plain;
 mod registration;
 mod send_as;
 mod shapes;
+mod value;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
@@ -38,6 +40,7 @@ pub use registration::Registration;
 pub(crate) use registration::{Directions, Handled};
 pub use send_as::SendAs;
 pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
+pub use value::{Value, ValueError};
 
 use crate::shape::Samples;
 use std::fmt::{Debug, Display};
