@@ -205,3 +205,31 @@ fn a_client_that_serves_connects_again_by_itself() {
     });
     assert_eq!(server.connections().latest().unwrap().run::<Square>(3).unwrap(), 9);
 }
+
+#[test]
+fn a_server_pings_its_clients_and_asks_what_they_serve() {
+    let server = tcp();
+    let client = squares(&server);
+    let connection = server.connections().latest().unwrap();
+    assert!(connection.ping().unwrap() < PATIENCE);
+    let description = connection.describe().unwrap();
+    assert!(description.action("Square").is_some() && description.action("Note").is_none());
+    isock::api! { Both = [Down, Square] }
+    connection.expect(Both).unwrap();
+    drop(client);
+}
+
+#[test]
+fn a_client_of_another_build_is_told_apart_in_words() {
+    mod other {
+        #[derive(isock::Action)]
+        #[action(input = String, output = u64, kind = read)]
+        pub struct Square;
+    }
+    let server = tcp();
+    let client = server.client_with(|it| it.on::<other::Square>(|_, _| Ok(0))).unwrap();
+    let error = server.connections().latest().unwrap().run::<Square>(1).unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::Mismatch));
+    assert!(error.to_string().contains("input: value: u64 here, String there"), "{error}");
+    drop(client);
+}
