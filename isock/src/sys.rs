@@ -10,6 +10,7 @@ use std::{
     io,
     mem::{offset_of, size_of},
     os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
 };
 
 /// Bytes that the path of a Unix socket may have: its field holds one more, a zero.
@@ -35,6 +36,62 @@ pub(crate) fn try_lock(file: &File) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// What a thread waits for at a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Something to read, or the end.
+    Read,
+    /// That, or room to write.
+    ReadOrWrite,
+}
+
+/// Waits until one of these is ready, or has failed, but no longer than `patience`; for ever if that
+/// is `None`. Says which are.
+///
+/// # Errors
+/// `Interrupted` by a signal; or if the system has no room for the wait.
+pub(crate) fn wait_for_any(
+    descriptors: &[(BorrowedFd<'_>, Wish)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<bool>> {
+    let polled = descriptors.iter().map(|(descriptor, wish)| libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: match wish {
+            Wish::Read => libc::POLLIN,
+            Wish::ReadOrWrite => libc::POLLIN | libc::POLLOUT,
+        },
+        revents: 0,
+    });
+    let mut polled: Vec<libc::pollfd> = polled.collect();
+    // Rounded up: who wakes too early has nothing to do but to wait again.
+    let milliseconds = patience.map_or(-1, |patience| {
+        c_int::try_from(patience.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
+    });
+    // SAFETY: pointer and length are those of a live vector that nothing else uses. The kernel reads
+    // that many entries and writes their `revents`, for which any bits are valid. The borrows keep
+    // the descriptors open during the call.
+    let ready =
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.iter().map(|one| one.revents != 0).collect())
+}
+
+/// Reads what lies in a socket, without waiting whatever its mode.
+///
+/// # Errors
+/// `WouldBlock` if there is nothing; or whatever ended the connection.
+pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: pointer and length are those of a live slice that nothing else uses; the kernel writes
+    // no more than that, and any bytes are valid there. The borrow keeps the descriptor open during
+    // the call.
+    let received = unsafe {
+        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+    };
+    usize::try_from(received).map_err(|_| io::Error::last_os_error())
 }
 
 /// Who connected this Unix socket.

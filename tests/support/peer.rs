@@ -1,10 +1,10 @@
 //! The other process of tests that need one: a server or a client, until its input ends.
 
-use isock::{Client, Server};
+use isock::{Client, Server, ServerBuilder};
 use isock_tests::{
     actions::{Boom, Echo, Place, PlaceError, Square},
     usage,
-    waiting::{block_on, eventually, ms, pass},
+    waiting::{block_on, eventually, ms, pass, poll_once},
 };
 use std::{
     env,
@@ -25,8 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["client", address] => call(address),
         ["churn", address] => churn(address),
         ["hoarder", address] => echo_with_few_descriptors(address),
+        ["resting"] => rest(),
+        ["attended", address] => attend(address),
+        ["sequential", address] => call_one_by_one(address),
         ["interrupted", address] => echo_while_interrupted(address),
-        _ => Err("usage: peer server FILE | peer client|churn|hoarder|interrupted ADDRESS".into()),
+        _ => Err("usage: peer resting | peer server FILE | \
+                 peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
+            .into()),
     }
 }
 
@@ -63,6 +68,58 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         block_on(client.start::<Echo>("as a future"))?;
     }
     say("idle");
+    until_told();
+    Ok(())
+}
+
+/// Serves and calls in both directions, over a socket and in memory, and then does nothing: one
+/// future waits for an answer that never comes, and nothing else is under way.
+fn rest() -> Result<(), Box<dyn std::error::Error>> {
+    let with = |server: ServerBuilder| {
+        server
+            .on::<Echo>(|text, cx| Ok(format!("{text} {}", cx.peer().run::<Square>(3)?)))
+            .on::<Place>(|_, _| loop {
+                thread::park();
+            })
+    };
+    let tcp = with(Server::builder()).bind("127.0.0.1:0")?.spawn()?;
+    let servers = [tcp, with(Server::in_memory()).spawn()?];
+    let mut kept = Vec::new();
+    for server in &servers {
+        let client = server.client_with(|client| client.on::<Square>(|n, _| Ok(n * n)))?;
+        assert_eq!(client.run::<Echo>("three")?, "three 9");
+        assert_eq!(block_on(client.start::<Echo>("three"))?, "three 9");
+        let waiting = server.client();
+        let mut order = waiting.start::<Place>(Place { sku: "never".into(), qty: 1 });
+        assert!(poll_once(&mut order).is_pending());
+        kept.push((client, waiting, order));
+    }
+    say("resting");
+    until_told();
+    // Its handlers never end.
+    std::process::exit(0);
+}
+
+/// Serves [`Square`] to the server, and nothing else.
+fn attend(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let _client = Client::builder().on::<Square>(|n, _| Ok(n * n)).connect(address)?;
+    say("attended");
+    until_told();
+    Ok(())
+}
+
+/// Makes 3000 calls, one after the other, while it serves; says how often its other thread ran.
+fn call_one_by_one(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::builder().on::<Square>(|n, _| Ok(n * n)).connect(address)?;
+    let runs = || {
+        let tasks = usage::own().tasks().into_iter();
+        tasks.filter(|task| task.name == "isock-client").map(|task| task.runs).sum::<u64>()
+    };
+    let before = runs();
+    for _ in 0..3000 {
+        client.run::<Echo>("blocking")?;
+    }
+    say(&runs().saturating_sub(before).to_string());
     until_told();
     Ok(())
 }

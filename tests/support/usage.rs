@@ -47,6 +47,11 @@ impl Usage {
         self.tasks().into_iter().map(|task| task.cpu).sum()
     }
 
+    /// How often its threads have been woken and put on a processor.
+    pub fn runs(self) -> u64 {
+        self.tasks().into_iter().map(|task| task.runs).sum()
+    }
+
     /// The threads that exist.
     pub fn tasks(self) -> Vec<Task> {
         let Ok(tasks) = fs::read_dir(self.path("task")) else { return Vec::new() };
@@ -135,6 +140,8 @@ pub struct Task {
     pub cpu: Duration,
     /// The time that it was ready to run and did not.
     pub waited: Duration,
+    /// How often it was put on a processor.
+    pub runs: u64,
 }
 
 impl Task {
@@ -143,8 +150,9 @@ impl Task {
         let id = path.file_name()?.to_str()?.parse().ok()?;
         let name = fs::read_to_string(path.join("comm")).ok()?.trim().to_owned();
         let times = fs::read_to_string(path.join("schedstat")).ok()?;
-        let mut times = times.split(' ').map(|nanos| nanos.parse().ok().map(Duration::from_nanos));
-        let (cpu, waited) = (times.next()??, times.next()??);
-        Some(Task { id, name, cpu, waited })
+        let mut numbers = times.trim_end().split(' ').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        let (cpu, waited) = (Duration::from_nanos(next()?), Duration::from_nanos(next()?));
+        Some(Task { id, name, cpu, waited, runs: next()? })
     }
 }

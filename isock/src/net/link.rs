@@ -4,10 +4,12 @@
 //! hands that role on when it leaves; each finds its own answer in its [`Pending`].
 
 use super::{
+    bell::Bell,
     corker::{self, Looking},
     flow::{Flow, Flows},
     pending::{Ended, Pending, Waiter, Waiting},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
+    watch::Purpose,
 };
 use crate::{
     address::Address,
@@ -16,6 +18,8 @@ use crate::{
     },
     wire::{CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::{
     fmt::Debug,
     io::{self, IoSlice},
@@ -38,6 +42,8 @@ const BURST: Duration = Duration::from_millis(1);
 const QUEUE: usize = 8 << 20;
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
+/// How long callers must have been quiet before a watcher reads what the other side calls.
+const STAND_BACK: Duration = Duration::from_millis(2);
 /// How long to wait between two looks at a socket that takes nothing.
 const FULL: Duration = Duration::from_millis(2);
 
@@ -64,6 +70,11 @@ struct State {
     parked: Vec<Parked>,
     /// Who has been woken for the role, and has not run since.
     nominee: Option<ThreadId>,
+    /// How often callers have taken the role, and how often they had when the watcher last looked.
+    taken: u64,
+    taken_before: u64,
+    /// Whom to wake who waits beside the callers, and for what.
+    watcher: Option<(Arc<Bell>, Awaits)>,
     /// Callers have been woken that are likely to call again.
     crowd: bool,
     closed: Option<Closed>,
@@ -170,13 +181,37 @@ pub(crate) enum Refused {
     Unattended,
 }
 
-/// Who would have the role: a caller reads for itself and for all, the thread that serves futures
-/// when nobody else does.
+/// A caller that would have the role: it reads for itself and for all.
 #[derive(Debug)]
 struct Parked {
     thread: Thread,
-    /// The caller's; none for the other.
-    call: Option<Arc<Pending>>,
+    call: Arc<Pending>,
+}
+
+/// How a watcher finds a connection.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Nobody reads it.
+    Mine {
+        /// When something is due on it.
+        due: Option<Instant>,
+        /// Its socket is full, and there is something to write.
+        full: bool,
+    },
+    /// Callers do, or have until now.
+    Theirs {
+        /// When to look again; else the bell is rung.
+        again: Option<Instant>,
+    },
+}
+
+/// What a watcher wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    /// Nobody reads any more.
+    Role,
+    /// The socket has become full.
+    Full,
 }
 
 /// The right to read. Dropping it, for whatever reason, hands it on.
@@ -188,9 +223,13 @@ impl Drop for Role<'_> {
         state.reader = Reader::Nobody;
         let next = state.next_reader();
         state.nominee = next.as_ref().map(Thread::id);
+        let watcher = if next.is_none() { state.watcher_of(Awaits::Role) } else { None };
         drop(state);
         if let Some(thread) = next {
             thread.unpark();
+        }
+        if let Some(bell) = watcher {
+            bell.ring();
         }
     }
 }
@@ -223,6 +262,9 @@ impl Link {
             reader: Reader::Nobody,
             parked: Vec::new(),
             nominee: None,
+            taken: 0,
+            taken_before: 0,
+            watcher: None,
             crowd: false,
             closed: None,
             corked: 0,
@@ -488,12 +530,55 @@ impl Link {
         while self.pump_or_wait() < deadline && !pending.is_ended() {}
     }
 
-    /// Reads for all, or waits for the role, for a moment: for a thread that serves futures.
-    pub(crate) fn drive(&self, deadline: Instant) {
-        let role = self.take_role().or_else(|| self.stand_by(deadline, None));
-        if role.is_some() {
-            self.pump_or_wait();
+    /// Says whether a watcher is to read, and whom to wake otherwise.
+    pub(super) fn turn(&self, purpose: Purpose, bell: &Arc<Bell>) -> Turn {
+        let mut state = self.lock();
+        state.watcher = None;
+        if state.closed.is_some() {
+            return Turn::Theirs { again: Some(Instant::now()) };
         }
+        let busy = state.taken != state.taken_before && purpose == Purpose::Calls;
+        state.taken_before = state.taken;
+        let pause = match () {
+            () if busy => STAND_BACK,
+            () if state.reader != Reader::Nobody => {
+                state.watcher = Some((Arc::clone(bell), Awaits::Role));
+                return Turn::Theirs { again: None };
+            }
+            () if state.is_fed() => FULL,
+            () => {
+                state.watcher = Some((Arc::clone(bell), Awaits::Full));
+                return Turn::Mine { due: state.proto.poll_timeout(), full: state.full };
+            }
+        };
+        Turn::Theirs { again: Some(Instant::now() + pause) }
+    }
+
+    /// Reads once for those who do not read themselves, unless callers have come meanwhile.
+    pub(super) fn take_turn(&self, purpose: Purpose) {
+        let mut state = self.lock();
+        let busy = state.taken != state.taken_before && purpose == Purpose::Calls;
+        if busy || state.reader != Reader::Nobody {
+            return;
+        }
+        state.reader = Reader::Awake;
+        // It sees by itself whether the socket is full.
+        state.watcher = None;
+        drop(state);
+        let _role = Role(self);
+        self.pump(CallerStream::read_now);
+    }
+
+    /// What a watcher waits at; a pipe has none.
+    #[cfg(unix)]
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.descriptor()
+    }
+
+    /// Has a pipe ring instead; says whether there is something to read already.
+    #[cfg(unix)]
+    pub(super) fn rings(&self, bell: &Arc<Bell>) -> bool {
+        self.stream.rings(bell)
     }
 
     fn take_role(&self) -> Option<Role<'_>> {
@@ -501,6 +586,7 @@ impl Link {
         let free = state.reader == Reader::Nobody;
         if free {
             state.reader = Reader::Awake;
+            state.taken += 1;
         }
         free.then(|| Role(self))
     }
@@ -508,7 +594,7 @@ impl Link {
     /// Waits for the end of the call or for the role, whichever comes first.
     fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
         if pending.wait_as(Waiter::Thread(thread::current())) {
-            self.stand_by(deadline, Some(Arc::clone(pending)))
+            self.stand_by(deadline, Arc::clone(pending))
         } else {
             None
         }
@@ -516,16 +602,14 @@ impl Link {
 
     /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
     /// for the role has it, to hand it on if for nothing else.
-    fn stand_by(&self, deadline: Instant, call: Option<Arc<Pending>>) -> Option<Role<'_>> {
+    fn stand_by(&self, deadline: Instant, call: Arc<Pending>) -> Option<Role<'_>> {
         let me = thread::current();
         let mut state = self.lock();
         if state.reader == Reader::Nobody {
             return None;
         }
         let id = me.id();
-        // The role goes to the last one.
-        let at = if call.is_some() { state.parked.len() } else { 0 };
-        state.parked.insert(at, Parked { thread: me, call });
+        state.parked.push(Parked { thread: me, call });
         drop(state);
         // A wake-up that came since then makes this return at once.
         thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -539,6 +623,7 @@ impl Link {
             return None;
         }
         state.reader = Reader::Awake;
+        state.taken += 1;
         Some(Role(self))
     }
 
@@ -593,6 +678,8 @@ impl Link {
         state.reader = Reader::Awake;
         let waiting = state.proto.output_len();
         let has_read = result.is_ok();
+        // A program that was stopped looks at what has come meanwhile before it looks at its clock.
+        let looked = !matches!(&result, Err(error) if error.kind() == io::ErrorKind::Interrupted);
         match result {
             Ok(0) => state.proto.handle_eof(),
             Ok(n) => {
@@ -603,7 +690,7 @@ impl Link {
             Err(_) => state.proto.handle_eof(),
         }
         state.understand(now, &mut input, &mut woken);
-        if state.proto.poll_timeout().is_some_and(|due| due <= now) {
+        if looked && state.proto.poll_timeout().is_some_and(|due| due <= now) {
             state.proto.handle_timeout(now);
             state.understand(now, &mut input, &mut woken);
         }
@@ -656,14 +743,16 @@ impl Link {
                     state.last_traffic = now;
                     // A peer that takes a little now and then must not keep the lock here.
                     if now.duration_since(*began.get_or_insert(now)) >= WRITE_PATIENCE {
-                        state.full = state.proto.output_len() > 0;
+                        if state.proto.output_len() > 0 {
+                            state.is_full(now);
+                        }
                         return;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_retry(&error) => {
-                    state.full = true;
-                    return state.proto.write_blocked(now);
+                    state.is_full(now);
+                    return;
                 }
                 // What the other side said before it went is still to be read.
                 Err(_) => state.write_failed = true,
@@ -739,11 +828,25 @@ impl Drop for Link {
 }
 
 impl State {
+    /// The socket takes no more for now: from here on its reader writes, if need be a watcher.
+    fn is_full(&mut self, now: Instant) {
+        self.full = true;
+        self.proto.write_blocked(now);
+        if let Some(bell) = self.watcher_of(Awaits::Full) {
+            bell.ring();
+        }
+    }
+
+    /// Whom to wake for this, once.
+    fn watcher_of(&mut self, event: Awaits) -> Option<Arc<Bell>> {
+        self.watcher.take_if(|(_, awaits)| *awaits == event).map(|(bell, _)| bell)
+    }
+
     /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
     fn next_reader(&mut self) -> Option<Thread> {
         loop {
             let Parked { thread, call } = self.parked.pop()?;
-            if !call.is_some_and(|call| call.is_ended()) {
+            if !call.is_ended() {
                 return Some(thread);
             }
         }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod account;
+mod bell;
 mod blocking;
 mod conn;
 mod corker;
@@ -25,8 +26,10 @@ mod remote;
 mod stream;
 #[cfg(unix)]
 mod unix;
+mod watch;
 
 pub(crate) use account::{Account, Charge};
+pub(crate) use bell::Bell;
 pub(crate) use blocking::{about_to_block, hook};
 pub(crate) use dial::{dial, Dialled};
 pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
@@ -39,6 +42,7 @@ pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use remote::{Command, Remote};
+pub(crate) use watch::{watch, Purpose, Watched};
 
 /// A connection in memory: the end for an event loop, and the other one as if it had been dialled.
 pub(crate) fn memory_pair() -> (pipe::LoopEnd, Dialled) {

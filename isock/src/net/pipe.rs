@@ -2,6 +2,7 @@
 //!
 //! One end belongs to an event loop and never blocks, the other to blocking callers.
 
+use super::bell::Bell;
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -32,6 +33,8 @@ struct Shared {
 struct Halves {
     to_loop: Half,
     to_caller: Half,
+    /// Rung when the loop next does something.
+    bell: Option<Arc<Bell>>,
 }
 
 #[derive(Default)]
@@ -50,6 +53,16 @@ pub(crate) fn pipe() -> (LoopEnd, CallerEnd) {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Halves> {
         self.halves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells callers what the loop has done.
+    fn tell_callers(&self, mut halves: MutexGuard<'_, Halves>) {
+        let bell = halves.bell.take();
+        drop(halves);
+        self.changed.notify_all();
+        if let Some(bell) = bell {
+            bell.ring();
+        }
     }
 
     fn tell_loop(&self) {
@@ -102,20 +115,23 @@ impl LoopEnd {
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.lock().to_loop.read(buffer);
-        self.0.changed.notify_all();
+        let mut halves = self.0.lock();
+        let read = halves.to_loop.read(buffer);
+        self.0.tell_callers(halves);
         read.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     pub(crate) fn write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.0.lock().to_caller.write(slices);
-        self.0.changed.notify_all();
+        let mut halves = self.0.lock();
+        let written = halves.to_caller.write(slices);
+        self.0.tell_callers(halves);
         written.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     pub(crate) fn close_write(&self) {
-        self.0.lock().to_caller.closed = true;
-        self.0.changed.notify_all();
+        let mut halves = self.0.lock();
+        halves.to_caller.closed = true;
+        self.0.tell_callers(halves);
     }
 }
 
@@ -124,12 +140,19 @@ impl Drop for LoopEnd {
         let mut halves = self.0.lock();
         halves.to_caller.closed = true;
         halves.to_loop.closed = true;
-        drop(halves);
-        self.0.changed.notify_all();
+        self.0.tell_callers(halves);
     }
 }
 
 impl CallerEnd {
+    /// Has the bell rung once, when the loop next does something; says whether there is something
+    /// to read already.
+    pub(crate) fn rings(&self, bell: &Arc<Bell>) -> bool {
+        let mut halves = self.0.lock();
+        halves.bell = Some(Arc::clone(bell));
+        !halves.to_caller.bytes.is_empty() || halves.to_caller.closed
+    }
+
     /// Waits at most `patience` for something to read.
     pub(crate) fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         let halves = self.0.lock();
@@ -170,8 +193,7 @@ impl CallerEnd {
         let mut halves = self.0.lock();
         halves.to_loop.closed = true;
         halves.to_caller.closed = true;
-        drop(halves);
-        self.0.changed.notify_all();
+        self.0.tell_callers(halves);
         self.0.tell_loop();
     }
 }

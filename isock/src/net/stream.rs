@@ -1,16 +1,24 @@
 //! What a connection runs over, once for each driver.
 
+#[cfg(unix)]
+use super::bell::Bell;
 use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
-use crate::sys::NO_SIGNAL;
+use crate::sys::{receive_now, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::{
     io::{self, IoSlice, Read},
     net::{Shutdown, TcpStream},
     time::Duration,
+};
+#[cfg(unix)]
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::Arc,
 };
 
 /// How long a blocking read waits before its caller looks at the clock: set once on the socket, so
@@ -131,9 +139,29 @@ impl CallerStream {
         }
     }
 
-    /// Reads what lies there without waiting. Only while nobody else reads or writes.
+    /// What to wait at for something to read; a pipe has none.
+    #[cfg(unix)]
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            CallerStream::Tcp(stream) => Some(stream.as_fd()),
+            CallerStream::Unix(stream) => Some(stream.as_fd()),
+            CallerStream::Pipe(_) => None,
+        }
+    }
+
+    /// Has a pipe ring with the next thing that its other end does; says whether there is something
+    /// to read already. A socket does not ring.
+    #[cfg(unix)]
+    pub(super) fn rings(&self, bell: &Arc<Bell>) -> bool {
+        matches!(self, CallerStream::Pipe(pipe) if pipe.rings(bell))
+    }
+
+    /// Reads what lies there without waiting. Only while nobody else reads.
     pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            #[cfg(unix)]
+            CallerStream::Tcp(stream) => receive_now(stream.as_fd(), buffer),
+            #[cfg(not(unix))]
             CallerStream::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
                 let read = (&mut &*stream).read(buffer);
@@ -141,12 +169,7 @@ impl CallerStream {
                 read
             }
             #[cfg(unix)]
-            CallerStream::Unix(stream) => {
-                stream.set_nonblocking(true)?;
-                let read = (&mut &*stream).read(buffer);
-                stream.set_nonblocking(false)?;
-                read
-            }
+            CallerStream::Unix(stream) => receive_now(stream.as_fd(), buffer),
             CallerStream::Pipe(pipe) => pipe.read(buffer, Duration::ZERO),
         }
     }

@@ -1,18 +1,20 @@
-//! The thread behind futures and detached calls. It exists only while somebody needs it.
+//! The thread behind futures, detached calls and what a client serves. It exists only while somebody
+//! needs it.
 //!
-//! Blocking callers read their connection themselves; a future cannot, and a detached call has
-//! nobody. This thread reads for them, makes connections, keeps their time, and ends after ten
-//! seconds without work.
+//! Blocking callers read their connection themselves; a future cannot, a detached call has nobody,
+//! and the other side calls when it likes. This thread reads for them, makes connections, keeps their
+//! time, and ends after ten seconds without work. It sleeps until there is something to do: a client
+//! at rest wakes nobody.
 
 use super::{
     backoff,
     channel::{Channel, NoLink},
     raw::RawCall,
 };
-use crate::net::Link;
+use crate::net::{self, Bell, Link, Purpose, Watched};
 use std::{
     fmt,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Wake, Waker},
     thread,
     time::{Duration, Instant},
@@ -20,14 +22,13 @@ use std::{
 
 /// Ends after this long without work.
 const IDLE: Duration = Duration::from_secs(10);
-/// Looks for new work at least this often while it reads.
-const TICK: Duration = Duration::from_millis(50);
 
 /// The work of one client, and the thread for it.
 pub(super) struct Background {
     channel: Weak<Channel>,
     state: Mutex<State>,
-    changed: Condvar,
+    /// Rung when there is something new to look at.
+    bell: Arc<Bell>,
 }
 
 #[derive(Default)]
@@ -58,18 +59,19 @@ struct Alarm {
 
 impl Timer {
     /// Wakes `waker` then, and reads from `link` until then; replaces what was set, and says
-    /// whether the link is another one.
+    /// whether the thread has to look at it again.
     pub(super) fn set(&self, at: Instant, waker: &Waker, link: Weak<Link>) -> bool {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let other = !Weak::ptr_eq(&alarm.link, &link);
+        let sooner = alarm.at.as_ref().is_none_or(|(before, _)| at < *before);
         *alarm = Alarm { at: Some((at, waker.clone())), link };
-        other
+        other || sooner
     }
 }
 
 impl Background {
     pub(super) fn new(channel: Weak<Channel>) -> Arc<Background> {
-        Arc::new(Background { channel, state: Mutex::default(), changed: Condvar::new() })
+        Arc::new(Background { channel, state: Mutex::default(), bell: Arc::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -118,7 +120,7 @@ impl Background {
     fn need(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.running {
             drop(state);
-            return self.changed.notify_all();
+            return self.bell.ring();
         }
         let this = Arc::clone(self);
         let thread = thread::Builder::new().name("isock-client".into());
@@ -126,40 +128,28 @@ impl Background {
         state.running = thread.spawn(move || this.work()).is_ok();
     }
 
-    /// The client is gone: the thread, if there is one, has nothing left to wait for.
+    /// Something has changed that the thread, if there is one, goes by: an alarm, or the client is
+    /// gone.
     pub(super) fn look_again(&self) {
-        // With the lock, the thread has either not looked yet, or waits to be told.
-        let _state = self.lock();
-        self.changed.notify_all();
+        self.bell.ring();
     }
 
     fn work(self: Arc<Self>) {
         let mut idle_since = Instant::now();
         let mut keeping = Keeping::default();
         while let Some(work) = self.look(idle_since) {
-            idle_since = match work {
-                Work::Rest => idle_since,
-                Work::Wake(wakers) => {
-                    wakers.into_iter().for_each(Waker::wake);
-                    Instant::now()
+            match work {
+                Work::Rest(until) => {
+                    self.bell.wait(until);
+                    continue;
                 }
-                Work::Dial(deadline) => {
-                    self.make_connection(deadline);
-                    Instant::now()
-                }
-                Work::Detached(calls) => {
-                    self.poll_detached(calls);
-                    Instant::now()
-                }
-                Work::Attend(until) => {
-                    self.keep(&mut keeping, until);
-                    Instant::now()
-                }
-                Work::Read(until) => {
-                    self.read(until);
-                    Instant::now()
-                }
-            };
+                Work::Wake(wakers) => wakers.into_iter().for_each(Waker::wake),
+                Work::Dial(deadline) => self.make_connection(deadline),
+                Work::Detached(calls) => self.poll_detached(calls),
+                Work::Attend(until) => self.keep(&mut keeping, until),
+                Work::Read(until) => self.read(Some(until), None),
+            }
+            idle_since = Instant::now();
         }
     }
 
@@ -177,26 +167,23 @@ impl Background {
         if let Some((deadline, _)) = state.dial.first() {
             return Some(Work::Dial(*deadline));
         }
-        let until = state.first_alarm().map(|first| first.min(now + TICK));
+        let alarm = state.first_alarm();
         if state.attending && self.channel.strong_count() > 0 {
-            return Some(Work::Attend(until.unwrap_or(now + TICK)));
+            return Some(Work::Attend(alarm));
         }
-        if let Some(until) = until {
+        if let Some(until) = alarm {
             return Some(Work::Read(until));
         }
-        let busy = !state.timers.is_empty() || !state.detached.is_empty();
-        if !busy && (idle_since + IDLE <= now || self.channel.strong_count() == 0) {
+        if !state.timers.is_empty() || !state.detached.is_empty() {
+            return Some(Work::Rest(None));
+        }
+        self.bell.rest();
+        let end = idle_since + IDLE;
+        if end <= now || self.channel.strong_count() == 0 {
             state.running = false;
             return None;
         }
-        let patience = if busy { TICK } else { (idle_since + IDLE) - now };
-        drop(self.changed.wait_timeout(state, patience));
-        Some(Work::Rest)
-    }
-
-    /// The connection of the moment. Not under the lock: the client may end with this handle.
-    fn attended(&self) -> Option<Arc<Link>> {
-        self.channel.upgrade()?.near()
+        Some(Work::Rest(Some(end)))
     }
 
     fn make_connection(&self, deadline: Instant) {
@@ -220,12 +207,13 @@ impl Background {
     }
 
     /// Reads the connection of the moment, and makes one if there is none.
-    fn keep(&self, keeping: &mut Keeping, until: Instant) {
+    fn keep(&self, keeping: &mut Keeping, until: Option<Instant>) {
         let Some(channel) = self.channel.upgrade() else { return };
-        if channel.has_link() {
+        let link = channel.near();
+        if link.is_some() || channel.is_closed() {
             drop(channel);
             *keeping = Keeping::default();
-            return self.read(until);
+            return self.read(until, link);
         }
         let now = Instant::now();
         if keeping.next.is_none_or(|next| next <= now) {
@@ -235,28 +223,21 @@ impl Background {
             keeping.next = failed.then(|| Instant::now() + backoff::reconnect(keeping.failures));
         }
         drop(channel);
-        let until = keeping.next.map_or(until, |next| next.min(until));
-        let patience = until.saturating_duration_since(Instant::now());
-        drop(self.changed.wait_timeout(self.lock(), patience));
+        if let Some(next) = keeping.next {
+            self.bell.wait(Some(until.map_or(next, |until| until.min(next))));
+        }
     }
 
-    /// Reads for the futures. A server that is going answers on the old connection while a new
-    /// one is in use: then both have their turns.
-    fn read(&self, until: Instant) {
-        let attended = self.attended();
-        let state = self.lock();
-        let mut links = state.links();
-        if let Some(link) = attended.filter(|_| state.attending) {
-            if links.iter().all(|known| !Arc::ptr_eq(known, &link)) {
-                links.push(link);
-            }
-        }
-        if links.is_empty() {
-            let patience = until.saturating_duration_since(Instant::now());
-            return drop(self.changed.wait_timeout(state, patience));
-        }
-        drop(state);
-        links.into_iter().for_each(|link| link.drive(until));
+    /// Reads for the futures, and for the other side if it may call. A server that is going answers
+    /// on the old connection while a new one is in use: both are watched.
+    fn read(&self, until: Option<Instant>, attended: Option<Arc<Link>>) {
+        let links = self.lock().links();
+        let known = |link: &Arc<Link>| links.iter().any(|known| Arc::ptr_eq(known, link));
+        let called = attended.filter(|link| !known(link));
+        let watched = |purpose| move |link| Watched { link, purpose };
+        let called = called.map(watched(Purpose::Calls));
+        let futures = links.into_iter().map(watched(Purpose::Futures));
+        net::watch(&self.bell, &futures.chain(called).collect::<Vec<_>>(), until);
     }
 }
 
@@ -269,8 +250,10 @@ struct Keeping {
 }
 
 enum Work {
-    Rest,
-    Attend(Instant),
+    /// Wait for word, or until then.
+    Rest(Option<Instant>),
+    /// Until then at the latest.
+    Attend(Option<Instant>),
     Wake(Vec<Waker>),
     Dial(Instant),
     Detached(Vec<RawCall>),
@@ -320,7 +303,7 @@ impl State {
 impl Wake for Background {
     fn wake(self: Arc<Self>) {
         self.lock().woken = true;
-        self.changed.notify_all();
+        self.bell.ring();
     }
 }
 

@@ -145,11 +145,6 @@ impl Channel {
         self.lock().link.clone().filter(|link| link.is_usable())
     }
 
-    /// Whether there is one.
-    pub(super) fn has_link(&self) -> bool {
-        self.near().is_some() || self.is_closed()
-    }
-
     /// The name of the connection of the moment.
     pub(super) fn token(&self) -> Option<ConnectionToken> {
         self.current()?.token()
@@ -197,6 +192,8 @@ impl Channel {
         state.link = Some(Arc::clone(&link));
         drop(state);
         link.enter();
+        // It may be about to make one itself.
+        self.background.look_again();
         Ok(link)
     }
 

@@ -1,0 +1,6 @@
+//! Peers that are there, that rest, and that have gone without a word.
+
+#[path = "liveness/rest.rs"]
+mod rest;
+
+const PEER: &str = env!("CARGO_BIN_EXE_peer");
