@@ -4,6 +4,8 @@
 mod calls;
 #[path = "both_ways/connections.rs"]
 mod connections;
+#[path = "both_ways/deadlines.rs"]
+mod deadlines;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]
