@@ -6,6 +6,8 @@ mod attended;
 mod calls;
 #[path = "both_ways/connections.rs"]
 mod connections;
+#[path = "both_ways/deadlines.rs"]
+mod deadlines;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]

@@ -104,8 +104,12 @@ fn a_deadline_that_has_passed_is_over_at_once() {
     let client = connect(&server);
     let before = Instant::now();
     let error = client.request::<Echo>("late").timeout(Duration::ZERO).run().unwrap_err();
-    assert_eq!(error.kind(), Some(ProblemKind::Deadline));
+    assert_eq!((error.kind(), error.ran()), (Some(ProblemKind::Deadline), Ran::No));
     assert!(before.elapsed() < ms(100), "{:?}", before.elapsed());
+    let call = client.request::<Echo>("late").timeout(Duration::ZERO).start();
+    assert_eq!(call.wait().unwrap_err().ran(), Ran::No);
+    let error = client.request::<Echo>("late").timeout(Duration::ZERO).send().unwrap_err();
+    assert_eq!((error.kind(), error.ran()), (ProblemKind::Deadline, Ran::No));
     assert_eq!(client.run::<Echo>("in time").unwrap(), "in time");
 }
 
@@ -115,6 +119,8 @@ fn a_deadline_beyond_the_clock_is_no_error() {
     let client = connect(&server);
     let text = client.request::<Echo>("for ever").timeout(Duration::MAX).run().unwrap();
     assert_eq!(text, "for ever");
+    let patient = Client::builder().timeout(Duration::MAX).connect(server.address()).unwrap();
+    assert_eq!(patient.run::<Echo>("for ever").unwrap(), "for ever");
 }
 
 #[test]

@@ -217,7 +217,11 @@ impl CallInfo {
         self.peer.session()
     }
 
-    /// When the caller stops waiting; `None` if it waits without end.
+    /// When the caller stops waiting; `None` if it waits without end, or for a stream, whose
+    /// deadline is for its beginning.
+    ///
+    /// Calls that the handler makes from its own thread end by then by themselves. Those of other
+    /// threads do if they are told: `.timeout(cx.remaining())`.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

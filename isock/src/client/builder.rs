@@ -6,7 +6,7 @@ use crate::{
     address::{BadAddress, IntoAddresses},
     error::{ConnectError, RegisterError},
     limits::Limits,
-    peer::{pause, Channel, NoLink, Options, Peer, Target},
+    peer::{deadline, pause, Channel, NoLink, Options, Peer, Target},
     router::Router,
     serving::{contained, standard_log, Log, Settings},
 };
@@ -44,7 +44,8 @@ impl ClientBuilder {
 
     /// How long a call may take, all its attempts together, and how long
     /// [`connect`](ClientBuilder::connect) may; 30 s unless set. A call that has not ended by then
-    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline).
+    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline). In a handler both end by
+    /// the deadline of the handler's own caller too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -221,7 +222,7 @@ impl fmt::Debug for ClientBuilder {
 
 /// The first connection, in as many attempts as a call has.
 fn reach(channel: &Channel) -> Result<(), ConnectError> {
-    let deadline = Instant::now() + channel.options.timeout;
+    let (deadline, _) = deadline(Instant::now(), channel.options.timeout);
     let mut made = 0;
     loop {
         made += 1;

@@ -3,6 +3,7 @@
 //!
 //! Knows what the current thread is for. Does not know loops or calls.
 
+use super::inherited::serving;
 use std::{cell::RefCell, mem, sync::Arc};
 
 /// Something that others need and that this thread holds.
@@ -50,10 +51,10 @@ impl Drop for Standing {
 }
 
 /// Runs code that must not block: a blocking call in it fails at once instead of waiting for
-/// itself.
+/// itself. It is not the caller's whom the thread serves, so it inherits nothing.
 pub(crate) fn hook<T>(run: impl FnOnce() -> T) -> T {
     let _standing = Standing::hook();
-    run()
+    serving(None, run)
 }
 
 /// What every wait for a connection says first.

@@ -15,6 +15,7 @@ mod event_loop;
 mod far;
 mod flow;
 mod handover;
+mod inherited;
 mod line;
 mod link;
 mod listen;
@@ -36,6 +37,7 @@ pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Servic
 pub(crate) use far::Far;
 pub(crate) use flow::{Conduit, Driver, Flow, Received, Unsent};
 pub(crate) use handover::serve;
+pub(crate) use inherited::{inherited, serving};
 pub(crate) use line::{Flight, Line};
 pub(crate) use link::{Called, Host, Link, Refused};
 pub(crate) use listen::bind;

@@ -150,6 +150,7 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         kind: ActionKind::Read,
         body: SharedBody::encoded(encoder),
         deadline: order.deadline,
+        inherited: order.inherited,
         attempts: order.attempts,
     });
     match question.begin(std::time::Instant::now()) {

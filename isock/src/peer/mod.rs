@@ -22,6 +22,7 @@ pub(crate) use channel::{Channel, NoLink, Options, Target};
 pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
 pub(crate) use connection::{Home, Served};
 pub(crate) use raw::words;
+pub(crate) use request::deadline;
 pub use request::Request;
 pub use state::Session;
 pub(crate) use stream::{ItemStream, IDLE};

@@ -32,6 +32,8 @@ pub(super) struct Order {
     pub(super) kind: ActionKind,
     pub(super) body: SharedBody,
     pub(super) deadline: Instant,
+    /// The deadline is that of the call whose handler makes this one.
+    pub(super) inherited: bool,
     pub(super) attempts: u32,
 }
 
@@ -91,6 +93,7 @@ impl RawCall {
 
     /// Sends the call if there is a connection; else whoever waits first makes one.
     pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
+        self.check_time(now)?;
         match self.channel.current() {
             Some(line) => self.send(now, line),
             None => Ok(()),
@@ -101,21 +104,7 @@ impl RawCall {
     /// if there is none.
     pub(super) fn send_only(mut self) -> Result<(), Problem> {
         loop {
-            let line = match self.channel.current() {
-                Some(line) => Ok(line),
-                None if net::about_to_block().is_err() => {
-                    return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
-                }
-                None => self.channel.line(self.order.deadline),
-            };
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    self.not_linked(error)?;
-                    self.pause();
-                    continue;
-                }
-            };
+            let Some(line) = self.find_line()? else { continue };
             self.made += 1;
             let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
             match line.send(&call) {
@@ -133,21 +122,7 @@ impl RawCall {
     ) -> Result<RawStream, Problem> {
         let flow = Flow::of_call();
         loop {
-            let line = match self.channel.current() {
-                Some(line) => Ok(line),
-                None if net::about_to_block().is_err() => {
-                    return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
-                }
-                None => self.channel.line(self.order.deadline),
-            };
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    self.not_linked(error)?;
-                    self.pause();
-                    continue;
-                }
-            };
+            let Some(line) = self.find_line()? else { continue };
             self.made += 1;
             let mut head = self.head(Instant::now());
             head.items = directions.uploads;
@@ -162,6 +137,34 @@ impl RawCall {
                 }
                 Err(refused) => self.not_taken(refused)?,
             }
+        }
+    }
+
+    /// The connection for an attempt of one that is not waited for afterwards; `None` if it could
+    /// not be had and there is to be another look.
+    fn find_line(&mut self) -> Result<Option<Line>, Problem> {
+        self.check_time(Instant::now())?;
+        if let Some(line) = self.channel.current() {
+            return Ok(Some(line));
+        }
+        if net::about_to_block().is_err() {
+            return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
+        }
+        match self.channel.line(self.order.deadline) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) => {
+                self.not_linked(error)?;
+                self.pause();
+                Ok(None)
+            }
+        }
+    }
+
+    /// A call whose time is over does not start.
+    fn check_time(&mut self, now: Instant) -> Result<(), Problem> {
+        match self.order.deadline <= now {
+            true => Err(self.late()),
+            false => Ok(()),
         }
     }
 
@@ -199,6 +202,7 @@ impl RawCall {
             match &self.state {
                 State::Waiting(_) => {
                     self.pause();
+                    self.check_time(Instant::now())?;
                     match self.channel.line(self.order.deadline) {
                         Ok(line) => self.send(Instant::now(), line)?,
                         Err(error) => self.not_linked(error)?,
@@ -424,7 +428,11 @@ impl RawCall {
     /// The deadline has passed.
     fn late(&mut self) -> Problem {
         let ran = self.cancel();
-        self.problem(ProblemKind::Deadline, ran, "")
+        let detail = match self.order.inherited {
+            true => "the caller of the handler that made it waits no longer",
+            false => "",
+        };
+        self.problem(ProblemKind::Deadline, ran, detail)
     }
 
     /// Lets the call go on without anybody who waits for it.

@@ -12,6 +12,7 @@ use crate::{
         shapes_of, Action, Directions, Kind, OneReply, Repeatable, SendAs, Streaming, Uncarried,
     },
     error::{Problem, ProblemKind},
+    net,
     proto::SharedBody,
     wire::{name_hash, EncodeError, Encoder, Ran},
 };
@@ -42,6 +43,9 @@ impl<A: Action> Request<A> {
     }
 
     /// How long the call may take, all its attempts together; the client's timeout unless set.
+    ///
+    /// A call that a handler makes ends by the deadline of the handler's own caller too, whichever
+    /// comes first. That goes by thread: on other threads say `.timeout(cx.remaining())`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -129,15 +133,27 @@ impl<A: Action> Request<A> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
         let body = self.input.map_err(|error| unencodable(&error).action(action))?;
+        let (deadline, inherited) = deadline(now, self.timeout);
         Ok(Order {
             action,
             name: name_hash(action),
             shapes,
             kind: <A::Kind as Kind>::VALUE,
             body,
-            deadline: later(now, self.timeout),
+            deadline,
+            inherited,
             attempts: self.attempts,
         })
+    }
+}
+
+/// When a call that begins now ends at the latest, and whether that is because the caller of this
+/// thread's handler waits no longer.
+pub(crate) fn deadline(now: Instant, timeout: Duration) -> (Instant, bool) {
+    let own = later(now, timeout);
+    match net::inherited() {
+        Some(inherited) if inherited < own => (inherited, true),
+        _ => (own, false),
     }
 }
 

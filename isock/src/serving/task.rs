@@ -3,7 +3,7 @@
 use super::{contained, Log};
 use crate::{
     action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
-    net::Conduit,
+    net::{serving, Conduit},
     pace::Pace,
     peer::{ItemStream, Peer, IDLE},
     proto::{Answer, SharedBody},
@@ -159,8 +159,8 @@ impl Task {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let answer = match contained(|| self.info.registration.handle(input, &self.info, &mut out))
-        {
+        let handle = || self.info.registration.handle(input, &self.info, &mut out);
+        let answer = match contained(|| serving(self.info.deadline, handle)) {
             Ok(handled) => self.sort(handled, out),
             Err(text) => self.panicked(&text),
         };
