@@ -1,5 +1,7 @@
 use super::{Note, Square, Who};
+use crate::PATIENCE;
 use isock::{Client, Connection, Failure, ProblemKind, Ran, Server};
+use isock_tests::waiting::eventually;
 use std::{
     future::Future,
     pin::pin,
@@ -136,17 +138,17 @@ fn hooks_of_a_client_hear_of_every_connection_and_why_it_ended() {
         .connect(server.address())
         .unwrap();
     for reason in ["closing time", "again"] {
-        let came = seen.recv().unwrap();
+        let came = seen.recv_timeout(PATIENCE).unwrap();
         let there = server.connections().latest().unwrap();
         assert_eq!(came, format!("came {:?}", Some(there.id())), "the server knows it already");
         there.disconnect(reason);
-        assert_eq!(seen.recv().unwrap(), format!("went: the server closed it: {reason}"));
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), format!("went: the server closed it: {reason}"));
     }
-    assert!(seen.recv().unwrap().starts_with("came"), "it comes back by itself");
+    assert!(seen.recv_timeout(PATIENCE).unwrap().starts_with("came"), "it comes back by itself");
     client.close();
-    assert_eq!(seen.recv().unwrap(), "went: closed by this side");
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), "went: closed by this side");
     drop(client);
-    assert!(seen.recv().is_err(), "and that is all: nobody holds the hooks any more");
+    assert!(seen.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected), "and that is all: nobody holds the hooks any more");
 }
 
 #[test]
@@ -168,11 +170,11 @@ fn a_hook_of_a_client_may_call_and_a_panic_of_it_harms_nobody() {
         .log(move |line| told.send(line.to_owned()).unwrap())
         .connect(server.address())
         .unwrap();
-    assert_eq!(seen.recv().unwrap(), 25);
-    assert_eq!(log.recv().unwrap(), "a hook panicked: by intention");
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 25);
+    assert_eq!(log.recv_timeout(PATIENCE).unwrap(), "a hook panicked: by intention");
     assert_eq!(client.run::<Square>(6).unwrap(), 36);
     server.connections().latest().unwrap().disconnect("for a test");
-    assert_eq!(seen.recv().unwrap(), 25, "the next connection is told all the same");
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 25, "the next connection is told all the same");
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn a_client_that_leaves_a_stopping_server_hears_of_the_end() {
     let (open, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let (began, begun) = mpsc::channel();
-    let server = Server::builder()
+    let stopping = Server::builder()
         .on::<Square>(move |n, _| {
             began.send(()).unwrap();
             let _ = gate.lock().unwrap().recv();
@@ -190,15 +192,18 @@ fn a_client_that_leaves_a_stopping_server_hears_of_the_end() {
         .unwrap()
         .spawn()
         .unwrap();
+    let other = Server::builder().bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let (sent, seen) = mpsc::channel();
     let client = Client::builder()
-        .on_disconnect(move |_, _| sent.send(()).unwrap())
-        .connect(server.address())
+        .on_disconnect(move |_, why| sent.send(why.to_owned()).unwrap())
+        .connect([stopping.address(), other.address()])
         .unwrap();
     let call = client.start::<Square>(7);
     begun.recv().unwrap();
-    server.stopper().stop();
+    stopping.stopper().stop();
+    eventually("it is at the other server", PATIENCE, || !other.connections().is_empty());
+    // Its last call there is given up, and with it the connection, which has not ended by itself.
+    drop(call);
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), "the server closed it: stopping");
     drop(open);
-    assert_eq!(call.wait().unwrap(), 49);
-    seen.recv().unwrap();
 }

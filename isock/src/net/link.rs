@@ -727,9 +727,13 @@ impl Drop for Link {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);
-        // It was left for another one, as when its server stops.
+        // A server that stops is left for another one before it closes.
+        let why = match state.proto.is_drained() {
+            true => Closed::ByPeer(Close::new(CloseCode::STOPPING)),
+            false => Closed::ByUs(Close::new(CloseCode::DONE)),
+        };
         if let Some(hosting) = state.hosting.as_ref().filter(|hosting| hosting.entered) {
-            hosting.host.ended(&Closed::ByUs(Close::new(CloseCode::DONE)));
+            hosting.host.ended(&why);
         }
     }
 }
