@@ -79,7 +79,9 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "serving",
-        may_use: &["action", "net", "pace", "peer", "proto", "router", "wire"],
+        may_use: &[
+            "action", "builtin", "error", "net", "pace", "peer", "proto", "router", "shape", "wire",
+        ],
         absent: SOCKETS,
     },
     Layer {

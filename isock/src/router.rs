@@ -82,9 +82,9 @@ impl Router {
         self.read().get(&hash).cloned()
     }
 
-    /// Whether nothing is registered.
+    /// Whether nothing of the user's is registered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.read().is_empty()
+        self.read().values().all(|entry| entry.registration.info().name.starts_with(RESERVED))
     }
 
     /// What is registered, by name.

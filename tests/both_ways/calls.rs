@@ -1,6 +1,6 @@
 use super::{Down, Square};
 use crate::PATIENCE;
-use isock::{CallError, Client, Context, Failure, Handle, ProblemKind, Ran, Server, ServerHandle};
+use isock::{CallError, Client, Connection, Context, Failure, Handle, ProblemKind, Ran, Server, ServerHandle};
 use isock_tests::waiting::eventually;
 use std::{
     sync::{mpsc, Arc, Barrier},
@@ -204,4 +204,47 @@ fn a_client_that_serves_connects_again_by_itself() {
         server.connections().latest().is_some_and(|connection| connection.id() != first)
     });
     assert_eq!(server.connections().latest().unwrap().run::<Square>(3).unwrap(), 9);
+}
+
+fn eventually_latest(server: &ServerHandle, client: &Client) -> Connection {
+    let mut found = None;
+    eventually("the server knows it", PATIENCE, || {
+        found = client.id().and_then(|id| server.connections().get(id));
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn a_server_pings_its_clients_and_asks_what_they_serve() {
+    let server = tcp();
+    let client = squares(&server);
+    let connection = server.connections().latest().unwrap();
+    assert!(connection.ping().unwrap() < PATIENCE);
+    let description = connection.describe().unwrap();
+    assert!(description.action("Square").is_some() && description.action("Note").is_none());
+    isock::api! { Both = [Down, Square] }
+    connection.expect(Both).unwrap();
+    drop(client);
+    // One that only hears of its connection reads it too.
+    let hearing = server.client_with(|client| client.on_connect(|_| ())).unwrap();
+    let connection = eventually_latest(&server, &hearing);
+    connection.ping().unwrap();
+    let error = connection.run::<Square>(1).unwrap_err();
+    assert!(error.to_string().contains("this client serves no actions"), "{error}");
+}
+
+#[test]
+fn a_client_of_another_build_is_told_apart_in_words() {
+    mod other {
+        #[derive(isock::Action)]
+        #[action(input = String, output = u64, kind = read)]
+        pub struct Square;
+    }
+    let server = tcp();
+    let client = server.client_with(|it| it.on::<other::Square>(|_, _| Ok(0))).unwrap();
+    let error = server.connections().latest().unwrap().run::<Square>(1).unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::Mismatch));
+    assert!(error.to_string().contains("input: value: u64 here, String there"), "{error}");
+    drop(client);
 }

@@ -9,7 +9,7 @@ use crate::{
     peer::{words, Channel, Peer},
     proto::{Answer, Closed, ServedKey},
     router::{Entry, Router},
-    serving::{Arrived, Lane, Lanes, Settings, Task, Workers},
+    serving::{register_builtins, Arrived, Lane, Lanes, Settings, Task, Workers},
     wire::{Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -19,7 +19,7 @@ use std::{
 
 /// What the clones of a client serve.
 pub(super) struct Handlers {
-    router: Router,
+    router: Arc<Router>,
     workers: Workers,
     settings: Arc<Settings>,
     lanes: Mutex<Lanes>,
@@ -35,6 +35,10 @@ impl Handlers {
         workers: usize,
         settings: Settings,
     ) -> Handlers {
+        let router = Arc::new(router);
+        // The table has nothing of theirs yet, since nobody else may use their names.
+        let registered = register_builtins(&router);
+        debug_assert!(registered.is_ok(), "{registered:?}");
         Handlers {
             router,
             workers: Workers::new(workers, workers),
@@ -119,11 +123,13 @@ fn run_lane(workers: &Workers, lane: Arc<Lane>) {
 
 impl Host for Handlers {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal> {
-        if !self.serves() {
-            let text = "this client serves no actions";
-            return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text));
-        }
-        let entry = Task::find(&self.router, &call.head, call.body.len())?;
+        let found = Task::find(&self.router, &call.head, call.body.len());
+        let entry = found.map_err(|refusal| match refusal.code {
+            RefusalCode::UNKNOWN_ACTION if self.router.is_empty() => {
+                Refusal::new(refusal.code, Ran::No, "this client serves no actions")
+            }
+            _ => refusal,
+        })?;
         if call.flow.is_some() && call.streams > self.settings.streams {
             let text = "too many streams on one connection";
             return Err(Refusal::new(RefusalCode::OVERLOADED, Ran::No, text));
@@ -140,8 +146,8 @@ impl Host for Handlers {
         }
     }
 
-    fn serves(&self) -> bool {
-        !self.router.is_empty()
+    fn attends(&self) -> bool {
+        self.want_a_connection()
     }
 
     fn is_full(&self) -> bool {

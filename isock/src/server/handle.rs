@@ -5,9 +5,8 @@ use super::{
     ServerBuilder,
 };
 use crate::{
-    action::{Action, Bytes, Context, Decoding, Registration},
+    action::{Action, Context, Decoding, Registration},
     address::Address,
-    builtin,
     client::{Client, ClientBuilder},
     error::{ConnectError, RegisterError, ServeError},
     limits::Limits,
@@ -15,8 +14,7 @@ use crate::{
     peer::{Connections, Home, Target},
     proto::Config,
     router::Router,
-    serving::{Log, Settings, Workers},
-    shape::Shape,
+    serving::{register_builtins, Log, Settings, Workers},
 };
 use std::{
     fmt,
@@ -166,28 +164,6 @@ impl Server {
         let thread = thread.spawn(move || self.run()).map_err(ServeError::System)?;
         Ok(ServerHandle { stopper, account, thread: Some(thread) })
     }
-}
-
-fn register_builtins(router: &Arc<Router>) -> Result<(), RegisterError> {
-    router.insert(builtin::Ping::with(|(), _| Ok(())))?;
-    let table = Arc::downgrade(router);
-    router.insert(builtin::Describe::with(move |after, _| {
-        let all = table.upgrade().map(|router| router.registrations()).unwrap_or_default();
-        let follow = all.iter().filter(|registration| *registration.info().name > *after);
-        Ok(builtin::page(follow.map(Registration::describe)))
-    }))?;
-    let table = Arc::downgrade(router);
-    router.insert(builtin::Actions::with(move |(), _| {
-        let infos = table.upgrade().map(|router| router.infos()).unwrap_or_default();
-        Ok(infos.into_iter().map(|info| info.name.to_owned()).collect())
-    }))?;
-    let table = Arc::downgrade(router);
-    router.insert(builtin::ShapesOf::with(move |name, _| {
-        let entry = table.upgrade().and_then(|router| router.find(name));
-        let shapes = entry.and_then(|entry| entry.registration.shapes().ok());
-        let encoded = |shape: Option<&Shape>| shape.map(|shape| Bytes::from(shape.encode()));
-        Ok(shapes.map(|shapes| shapes.parts().map(encoded).to_vec()).unwrap_or_default())
-    }))
 }
 
 impl Stopper {

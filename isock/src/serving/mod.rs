@@ -2,12 +2,14 @@
 //!
 //! Knows registrations, threads and what a handler's end means. Does not know connections.
 
+mod builtins;
 mod fair;
 mod lanes;
 mod panics;
 mod task;
 mod workers;
 
+pub(crate) use builtins::register_builtins;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
 pub(crate) use task::{Arrived, Settings, Task};
