@@ -5,6 +5,7 @@ pub mod gate;
 pub mod hostile;
 pub mod memory;
 pub mod process;
+pub mod programs;
 pub mod raw;
 pub mod tap;
 pub mod usage;
