@@ -1,12 +1,10 @@
 //! The examples, run as a person runs them, and what they print.
 
+use isock_tests::programs::{example, program};
 use std::{
-    env,
-    ffi::OsStr,
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
-    sync::OnceLock,
 };
 
 #[test]
@@ -72,6 +70,25 @@ fn mismatch_says_what_differs_and_goes_on() {
          input: Order.items[].qty: u32 here, String there (it did not run)"
     );
     assert_eq!(orders, "orders: 0");
+}
+
+#[test]
+fn packets_shows_both_directions_and_its_console() {
+    let out = stdout(run(&example("packets"), &[]));
+    for line in [
+        "echo: from a client",
+        "> list\n2 clients",
+        "pinged 2",
+        "say: hello to all",
+        "broadcast `say` to 2 of 2",
+        "say: hello to you",
+        "says: to myself",
+        ": that is all",
+        "error: unknown command `nonsense`; `help` lists them",
+    ] {
+        assert!(out.contains(line), "no `{line}` in\n{out}");
+    }
+    assert!(out.contains("> stop\n") && out.ends_with("stopped\n"), "{out}");
 }
 
 #[test]
@@ -195,43 +212,4 @@ fn stdout(output: Output) -> String {
 fn complaint(output: Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).expect("text")
-}
-
-fn example(name: &str) -> PathBuf {
-    built().join("examples").join(exe(name))
-}
-
-fn program(name: &str) -> PathBuf {
-    built().join(exe(name))
-}
-
-fn exe(name: &str) -> String {
-    format!("{name}{}", env::consts::EXE_SUFFIX)
-}
-
-/// Where cargo puts what it builds, with every example in it and up to date.
-///
-/// `cargo test --workspace` has built the examples, but not the programs that have no tests of
-/// their own; `cargo test --test examples` has built neither.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // <target>/<profile>/deps/<this test>
-        let test = env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("a directory for the profile");
-        let target = profile.parent().expect("a directory for the target");
-        let name = match profile.file_name().and_then(OsStr::to_str) {
-            Some("debug") | None => "dev",
-            Some(name) => name,
-        };
-        // The whole workspace, so that no feature differs from the build that is there already.
-        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--workspace", "--examples", "--bins"])
-            .args(["--profile", name, "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(status.expect("cargo runs").success(), "the examples do not build");
-        profile.to_path_buf()
-    })
 }
