@@ -142,13 +142,19 @@ fn hooks_of_a_client_hear_of_every_connection_and_why_it_ended() {
         let there = server.connections().latest().unwrap();
         assert_eq!(came, format!("came {:?}", Some(there.id())), "the server knows it already");
         there.disconnect(reason);
-        assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), format!("went: the server closed it: {reason}"));
+        assert_eq!(
+            seen.recv_timeout(PATIENCE).unwrap(),
+            format!("went: the server closed it: {reason}")
+        );
     }
     assert!(seen.recv_timeout(PATIENCE).unwrap().starts_with("came"), "it comes back by itself");
     client.close();
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), "went: closed by this side");
     drop(client);
-    assert!(seen.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected), "and that is all: nobody holds the hooks any more");
+    assert!(
+        seen.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected),
+        "and that is all: nobody holds the hooks any more"
+    );
 }
 
 #[test]
@@ -174,7 +180,11 @@ fn a_hook_of_a_client_may_call_and_a_panic_of_it_harms_nobody() {
     assert_eq!(log.recv_timeout(PATIENCE).unwrap(), "a hook panicked: by intention");
     assert_eq!(client.run::<Square>(6).unwrap(), 36);
     server.connections().latest().unwrap().disconnect("for a test");
-    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), 25, "the next connection is told all the same");
+    assert_eq!(
+        seen.recv_timeout(PATIENCE).unwrap(),
+        25,
+        "the next connection is told all the same"
+    );
 }
 
 #[test]
