@@ -146,8 +146,8 @@ impl Host for Handlers {
         }
     }
 
-    fn serves(&self) -> bool {
-        !self.router.is_empty()
+    fn attends(&self) -> bool {
+        self.want_a_connection()
     }
 
     fn is_full(&self) -> bool {

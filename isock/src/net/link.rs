@@ -158,8 +158,8 @@ pub(crate) trait Host: Send + Sync + Debug {
     fn opened(&self);
     /// A connection that was opened has ended.
     fn ended(&self, why: &Closed);
-    /// Whether there is anything to call.
-    fn serves(&self) -> bool;
+    /// Whether the connection is always read.
+    fn attends(&self) -> bool;
 }
 
 /// The calls of the other side on one connection.

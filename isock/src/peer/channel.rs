@@ -231,7 +231,7 @@ impl Channel {
         drop(state);
         drop(before);
         // After the link can be seen: who adds the first action meanwhile tells it, or is seen here.
-        if self.host.as_ref().is_some_and(|host| host.serves()) {
+        if self.host.as_ref().is_some_and(|host| host.attends()) {
             link.say_attended();
         }
         let patience = Instant::now() + self.options.limits.handshake;
