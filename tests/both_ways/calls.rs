@@ -1,6 +1,8 @@
 use super::{Down, Square};
 use crate::PATIENCE;
-use isock::{CallError, Client, Connection, Context, Failure, Handle, ProblemKind, Ran, Server, ServerHandle};
+use isock::{
+    CallError, Client, Connection, Context, Failure, Handle, ProblemKind, Ran, Server, ServerHandle,
+};
 use isock_tests::waiting::eventually;
 use std::{
     sync::{mpsc, Arc, Barrier},
