@@ -92,6 +92,13 @@ fn packets_shows_both_directions_and_its_console() {
 }
 
 #[test]
+fn progress_counts_to_its_end() {
+    let out = stdout(run(&example("progress"), &[]));
+    assert!(out.contains("job 1: done, 17984 primes\n"), "{out}");
+    assert!(out.ends_with("17984 primes up to 200000, the largest is 199999\n"), "{out}");
+}
+
+#[test]
 fn tokio_awaits_joins_and_spawns_calls() {
     let out = stdout(run(&example("tokio"), &[]));
     assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");

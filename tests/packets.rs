@@ -61,13 +61,23 @@ impl There {
     fn at(hub: &Hub) -> There {
         let (bindings, seen) = noting();
         let client = connect(&address(hub), bindings, |_| ()).unwrap();
-        let connection = hub.clients().unwrap().get(client.id().unwrap()).unwrap();
+        let connection = connection(hub, client.id().unwrap());
         There { client, seen, connection }
     }
 
     fn token(&self) -> ConnectionId {
         self.client.id().unwrap()
     }
+}
+
+/// The connection of this name: the server may list it a moment after the client has it.
+fn connection(hub: &Hub, token: ConnectionId) -> Connection {
+    let mut found = None;
+    eventually("the server lists it", PATIENCE, || {
+        found = hub.clients().unwrap().get(token);
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 fn address(hub: &Hub) -> String {
@@ -247,7 +257,7 @@ fn a_client_that_is_killed_is_removed_and_a_send_to_it_says_so() {
     let (hub, _) = hub();
     let mut client = Program::example("packets", &["connect", &address(&hub)]);
     let token: ConnectionId = client.line_after("token ").parse().unwrap();
-    let connection = hub.clients().unwrap().get(token).expect("it is connected");
+    let connection = connection(&hub, token);
     send(&connection, "say", b"are you there?").unwrap();
     assert_eq!(client.line(), "say: are you there?");
     client.kill();

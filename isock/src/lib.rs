@@ -201,8 +201,8 @@ pub use error::{
 pub use isock_derive::Action;
 pub use limits::{BadLimit, Limits};
 pub use peer::{
-    BadConnectionId, Call, CallResult, Connection, ConnectionId, Connections, Peer, Request,
-    Session, Stream, StreamItem,
+    BadConnectionId, Call, CallResult, Canceller, Connection, ConnectionId, Connections, Peer,
+    Request, Session, Stream, StreamItem,
 };
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;

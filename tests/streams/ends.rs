@@ -165,3 +165,46 @@ fn more_streams_than_allowed_are_refused() {
         client.open::<CountTo>(1).unwrap().finish().is_ok()
     });
 }
+
+#[test]
+fn a_stream_that_is_cancelled_from_elsewhere_lets_its_user_go_and_stops_its_handler() {
+    let server = server();
+    let (began, begun) = mpsc::channel();
+    let (told, stopped) = mpsc::channel();
+    server
+        .on::<Endless>(move |(), cx| {
+            began.send(())?;
+            while !cx.cancelled() {
+                std::thread::yield_now();
+            }
+            Ok(told.send(())?)
+        })
+        .unwrap();
+    for _ in 0..3 {
+        let client = server.client();
+        let mut stream = client.open::<Endless>(()).unwrap();
+        begun.recv_timeout(PATIENCE).unwrap();
+        let canceller = stream.canceller();
+        let waiting = std::thread::spawn(move || {
+            let error = stream.next().unwrap().unwrap_err();
+            (error, stream.next().is_none())
+        });
+        canceller.cancel();
+        stopped.recv_timeout(PATIENCE).unwrap();
+        let (error, over) = waiting.join().unwrap();
+        assert_eq!(error.kind(), Some(ProblemKind::Cancelled), "{error}");
+        assert!(over);
+        assert_eq!(client.open::<CountTo>(3).unwrap().finish().unwrap(), 3, "others go on");
+        assert_eq!(canceller.cancel(), Ran::Unknown, "again is harmless");
+    }
+}
+
+#[test]
+fn an_end_that_came_before_it_was_cancelled_stays() {
+    let server = server();
+    let mut stream = server.client().open::<CountTo>(2).unwrap();
+    let canceller = stream.canceller();
+    assert_eq!(stream.by_ref().count(), 2);
+    canceller.cancel();
+    assert_eq!(stream.finish().unwrap(), 2);
+}

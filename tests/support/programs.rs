@@ -1,5 +1,6 @@
 //! The example programs, as processes: built first, given input, read, signalled and judged.
 
+use crate::waiting::eventually;
 use std::{
     env,
     ffi::OsStr,
@@ -8,7 +9,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         mpsc::{self, Receiver},
-        OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -23,7 +24,8 @@ pub struct Program {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    errors: Option<JoinHandle<String>>,
+    errors: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 /// How a program ended.
@@ -61,14 +63,17 @@ impl Program {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.for_each(|line| drop(told.send(line)));
         });
-        let errors = thread::spawn(move || {
-            let mut text = Vec::new();
+        let said: Arc<Mutex<String>> = Arc::default();
+        let kept = Arc::clone(&said);
+        let reader = thread::spawn(move || {
+            let mut bytes = [0; 4096];
             // What could be read is what there is.
-            let _ = errors.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+            while let Ok(n @ 1..) = errors.read(&mut bytes) {
+                lock(&kept).push_str(&String::from_utf8_lossy(&bytes[..n]));
+            }
         });
         let input = child.stdin.take();
-        Program { child, input, lines, errors: Some(errors) }
+        Program { child, input, lines, errors: said, reader: Some(reader) }
     }
 
     /// The next line that it prints.
@@ -92,6 +97,14 @@ impl Program {
             seen.push(line);
         }
         panic!("no line begins with `{beginning}`: {seen:#?}");
+    }
+
+    /// Waits until its standard error has this in it.
+    ///
+    /// # Panics
+    /// If that does not come about in time.
+    pub fn complains(&self, text: &str) {
+        eventually(text, PATIENCE, || lock(&self.errors).contains(text));
     }
 
     /// Gives it a line to read.
@@ -150,8 +163,11 @@ impl Program {
             }
         }
         let code = self.child.wait().expect("the program can be waited for").code();
-        let errors = self.errors.take().map(|errors| errors.join().expect("its errors are read"));
-        Ended { code, output, errors: errors.unwrap_or_default() }
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("its errors are read");
+        }
+        let errors = lock(&self.errors).clone();
+        Ended { code, output, errors }
     }
 }
 
@@ -161,6 +177,10 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The path of an example.

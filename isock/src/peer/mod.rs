@@ -25,8 +25,8 @@ pub(crate) use raw::words;
 pub(crate) use request::deadline;
 pub use request::Request;
 pub use state::Session;
+pub use stream::{Canceller, Stream, StreamItem};
 pub(crate) use stream::{ItemStream, IDLE};
-pub use stream::{Stream, StreamItem};
 
 #[cfg(unix)]
 use crate::credentials::Credentials;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     action::{shapes_of, Action, Payload, SendAs, Shapes, Streaming, TakesItems},
     error::{CallError, Problem, ProblemKind},
-    net::{Conduit, Ended, Received, Unsent},
+    net::{Conduit, Received, Unsent},
     wire::{guard::Ceiling, items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
 };
 use std::{
@@ -134,6 +134,21 @@ pub struct Stream<A: Action> {
     action: PhantomData<fn() -> A>,
 }
 
+/// Stops a stream from anywhere: another thread, a signal. Made by [`Stream::canceller`].
+///
+/// Whoever waits for an item, or to send one, goes on at once; the stream then ends with
+/// [`ProblemKind::Cancelled`].
+#[derive(Clone, Debug)]
+pub struct Canceller(Conduit);
+
+impl Canceller {
+    /// Stops the stream, and says whether its handler ran, as far as this side can know. One that
+    /// has ended stays as it is.
+    pub fn cancel(&self) -> Ran {
+        self.0.cancel()
+    }
+}
+
 /// A stream without its types.
 pub(super) struct RawStream {
     call: RawCall,
@@ -220,9 +235,11 @@ impl RawStream {
 
     fn ended(&mut self) {
         let ended = self.items.conduit.take_end();
-        // A conduit that says that no more comes without an end has been given up here.
-        let cancelled = || Ended::Lost(Ran::Unknown, crate::proto::Closed::Eof);
-        self.end = Some(self.call.told(ended.unwrap_or_else(cancelled)));
+        self.end = Some(match ended {
+            Some(ended) => self.call.told(ended),
+            // A conduit that says that no more comes without an end has been given up here.
+            None => Err(self.call.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
+        });
     }
 
     fn late(&mut self) {
@@ -289,6 +306,30 @@ where
     /// Stops the stream, and says whether its handler ran, as far as this side can know.
     pub fn cancel(self) -> Ran {
         self.raw.items.conduit.cancel()
+    }
+
+    /// A handle that stops the stream from elsewhere, as while this thread waits for an item.
+    ///
+    /// ```
+    /// # use isock::{Action, ProblemKind, Server};
+    /// # use std::thread;
+    /// # #[derive(Action)] #[action(stream = u32)] struct Watch;
+    /// # let server = Server::in_memory()
+    /// #     .on::<Watch>(|(), cx| {
+    /// #         while !cx.cancelled() { thread::yield_now(); }
+    /// #         Ok(())
+    /// #     })
+    /// #     .spawn()?;
+    /// # let client = server.client();
+    /// let mut stream = client.open::<Watch>(())?;
+    /// let canceller = stream.canceller();
+    /// thread::spawn(move || canceller.cancel());
+    /// let error = stream.next().and_then(Result::err).ok_or("it goes on")?;
+    /// assert_eq!(error.kind(), Some(ProblemKind::Cancelled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.raw.items.conduit.clone())
     }
 
     fn decoder(&self) -> impl FnOnce(&[u8]) -> Result<A::Item, DecodeError> {
