@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "action",
         // `peer` for one thing: a handler's context names who called.
-        may_use: &["wire", "address", "credentials", "shape", "peer"],
+        may_use: &["wire", "address", "credentials", "shape", "error", "peer"],
         absent: SOCKETS,
     },
     Layer { name: "error", may_use: &["wire", "address", "limits", "shape"], absent: SOCKETS },

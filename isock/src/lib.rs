@@ -195,14 +195,15 @@ pub use client::{Client, ClientBuilder};
 #[cfg(unix)]
 pub use credentials::Credentials;
 pub use error::{
-    CallError, ConnectError, ExpectError, Problem, ProblemKind, RegisterError, ServeError,
+    BadName, CallError, ConnectError, ExpectError, Problem, ProblemKind, RegisterError, ServeError,
 };
 #[cfg(feature = "derive")]
 pub use isock_derive::Action;
 pub use limits::{BadLimit, Limits};
 pub use peer::{
-    BadConnectionId, Call, CallResult, Canceller, Connection, ConnectionId, Connections, Peer,
-    Request, Session, Stream, StreamItem,
+    BadConnectionId, Call, CallResult, Canceller, Connection, ConnectionId, Connections,
+    EncodedError, NamedCall, NamedInput, NamedRequest, NamedResult, Peer, Request, Session, Stream,
+    StreamItem,
 };
 pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;

@@ -56,6 +56,9 @@ impl Router {
         if name.starts_with(RESERVED) {
             return Err(RegisterError::Reserved { name });
         }
+        if let Some(flaw) = registration.info().flaw() {
+            return Err(flaw.into());
+        }
         if let Err(Uncarried { part, why }) = registration.shapes() {
             return Err(RegisterError::Uncarried { name, part, why: why.clone() });
         }
@@ -123,7 +126,10 @@ fn taken(name: &'static str, by: &Registration) -> RegisterError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::{Action, Failure, Never, Read, Unary};
+    use crate::{
+        action::{Action, Failure, Never, Read, Unary},
+        error::BadName,
+    };
 
     macro_rules! action {
         ($type:ident, $name:literal) => {
@@ -144,6 +150,7 @@ mod tests {
     action!(Costarring, "costarring");
     action!(Liquid, "liquid");
     action!(Own, "isock.own");
+    action!(Spaced, "two words");
 
     #[test]
     fn a_name_is_registered_once() {
@@ -160,6 +167,13 @@ mod tests {
         let collision = RegisterError::Collision { name: "costarring", other: "liquid" };
         assert_eq!(router.add(Costarring::with(|(), _| Ok(()))), Err(collision));
         assert_eq!(router.missing(&[Liquid::INFO, Costarring::INFO]), ["costarring"]);
+    }
+
+    #[test]
+    fn a_name_that_the_derive_would_refuse_is_refused_here_too() {
+        let spaced = Spaced::with(|(), _| Ok(()));
+        let flaw = BadName::Letter { name: "two words".to_owned(), letter: ' ' };
+        assert_eq!(Router::default().add(spaced), Err(RegisterError::Name(flaw)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A server that comes back is found again, and nothing runs twice.
 
 use super::spawn;
-use isock::{Address, Client, Ran, Server, ServerBuilder, ServerHandle};
+use isock::{ActionKind, Address, Client, Ran, Server, ServerBuilder, ServerHandle};
 use isock_tests::{
     actions::*,
     gate::Gate,
@@ -130,6 +130,19 @@ fn a_call_that_may_have_run_is_sent_again_only_if_that_does_no_harm() {
     assert_eq!(error.ran(), Ran::Unknown, "{error}");
     assert_eq!(error.problem().unwrap().attempts(), 3);
     assert_eq!(calls.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_call_by_name_is_sent_again_only_if_the_caller_says_that_it_may() {
+    for (kind, sent) in [(None, 1), (Some(ActionKind::Once), 1), (Some(ActionKind::Read), 3)] {
+        let (address, calls) = dying(5);
+        let client = Client::builder().attempts(3).connect(&address).unwrap();
+        let call = client.request_named("Hold", vec![1]);
+        let call = kind.into_iter().fold(call, |call, kind| call.kind(kind));
+        let error = call.run().unwrap_err();
+        assert_eq!(error.ran(), Ran::Unknown, "{error}");
+        assert_eq!(calls.load(Ordering::SeqCst), sent, "{kind:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is wrong with a set of actions, for whoever writes it.
 
-use super::{shapes::mistakes_of, Action, ActionDescription, RESERVED};
-use crate::{shape::RoundtripError, wire::name_hash};
+use super::{name::flaw, shapes::mistakes_of, Action, ActionDescription, RESERVED};
+use crate::{error::BadName, shape::RoundtripError, wire::name_hash};
 use std::fmt;
 
 /// All that [`Api::check`](crate::Api::check) finds wrong with a set of actions.
@@ -44,6 +44,9 @@ pub enum Mistake {
         /// The name that comes first.
         other: &'static str,
     },
+    /// No action can have such a name.
+    #[error(transparent)]
+    Name(#[from] BadName),
     /// Names that begin with `isock.` are the library's own.
     #[error("`{name}` begins with `isock.`, which is kept for built-in actions; rename it")]
     Reserved {
@@ -139,6 +142,9 @@ fn mistakes(members: &[Member]) -> Vec<Mistake> {
 fn of_name(name: &'static str, before: &[Member]) -> Option<Mistake> {
     if name.starts_with(RESERVED) {
         return Some(Mistake::Reserved { name });
+    }
+    if let Some(flaw) = flaw(name) {
+        return Some(flaw.into());
     }
     let other = before.iter().find(|member| name_hash(member.name) == name_hash(name))?.name;
     Some(match other == name {

@@ -1,5 +1,8 @@
 //! What tools and messages say about an action.
 
+use super::name::flaw;
+use crate::error::BadName;
+
 /// The prefix of the names that are the library's own.
 pub(crate) const RESERVED: &str = "isock.";
 
@@ -36,6 +39,9 @@ pub enum ActionKind {
 
 impl Info {
     /// An action called `name`, without documentation, that is to run once.
+    ///
+    /// A name has at most 128 bytes, shows as it is, has no spaces and does not begin with `isock.`;
+    /// an action with another one is refused when it is registered.
     pub const fn new(name: &'static str) -> Info {
         let kind = ActionKind::Once;
         Info { name, docs: "", kind, max_input: None, max_output: None, decode_budget: None }
@@ -69,6 +75,12 @@ impl Info {
     #[must_use]
     pub const fn decode_budget(self, bytes: usize) -> Info {
         Info { decode_budget: Some(bytes), ..self }
+    }
+
+    /// Why no action can be called so, which the derive finds earlier; the prefix of the library's
+    /// own names is left aside.
+    pub(crate) fn flaw(&self) -> Option<BadName> {
+        flaw(self.name)
     }
 
     /// The first line of the documentation that is not empty.

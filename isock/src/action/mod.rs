@@ -12,6 +12,8 @@ mod failure;
 mod handle;
 mod info;
 mod kind;
+mod name;
+mod named;
 mod never;
 mod payload;
 pub(crate) mod plain;
@@ -34,6 +36,7 @@ pub use kind::{
     Both, Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streaming,
     Streams, TakesItems, Unary, Uploads,
 };
+pub(crate) use named::Named;
 pub use never::Never;
 pub use payload::Payload;
 pub use registration::Registration;

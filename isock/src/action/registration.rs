@@ -1,9 +1,10 @@
 //! The registration stub: an action bound to its handler.
 
 use super::{
-    shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Pattern, Payload,
-    Shapes, Uncarried,
+    name::keep, shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Named,
+    Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
 };
+use crate::error::RegisterError;
 use crate::wire::{DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
 
@@ -59,6 +60,13 @@ impl Registration {
     pub(super) fn new<A: Action>(
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Registration {
+        Registration::bind::<A>(A::INFO.kind::<A::Kind>(), handler)
+    }
+
+    fn bind<A: Action>(
+        info: Info,
+        handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
+    ) -> Registration {
         let shapes = shapes_of::<A>();
         let [ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
         let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
@@ -72,12 +80,75 @@ impl Registration {
                 Err(error) => failed(error, call, out),
             }
         };
-        Registration(Arc::new(Bound {
-            info: A::INFO.kind::<A::Kind>(),
-            directions: Directions::of::<A>(),
-            shapes,
-            handler: Box::new(handler),
-        }))
+        let (directions, handler) = (Directions::of::<A>(), Box::new(handler));
+        Registration(Arc::new(Bound { info, directions, shapes, handler }))
+    }
+
+    /// Binds a handler to an action whose name is known at run time only: it takes a [`Value`],
+    /// returns what makes one and fails with a [`Failure`].
+    ///
+    /// ```
+    /// use isock::{Registration, Server, Value};
+    ///
+    /// let server = Server::in_memory().spawn()?;
+    /// for language in ["en", "de"] {
+    ///     let name = format!("greet.{language}");
+    ///     server.add(Registration::named(&name, move |who, _call| {
+    ///         Ok(Value::from([("to", who), ("in", language.into())]))
+    ///     })?)?;
+    /// }
+    /// let greeting = server.client().run_named("greet.de", Value::from("Ada"))?;
+    /// assert_eq!(greeting["in"], "de");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A name that is made at run time stays in memory while the program runs, once however often
+    /// it is used. There can be 65,536 of them, so a name is no place for data.
+    ///
+    /// # Errors
+    /// If no action can have the name: it is empty, longer than 128 bytes, has a space or a letter
+    /// that does not show, or begins with `isock.`.
+    pub fn named<V: Into<Value>>(
+        name: &str,
+        handler: impl Fn(Value, &CallInfo) -> Result<V, Failure> + Send + Sync + 'static,
+    ) -> Result<Registration, RegisterError> {
+        let info = named(name)?;
+        let handler = move |input, cx: &Context<Named>| handler(input, cx).map(Into::into);
+        Ok(Registration::bind::<Named>(info, handler))
+    }
+
+    /// The same without types: encoded bytes in, an encoded value or an encoded error out. What they
+    /// mean is between the handler and its callers; calls are taken whatever types they state.
+    ///
+    /// ```
+    /// use isock::{Registration, Server};
+    ///
+    /// let reversed = Registration::named_bytes("reverse", |mut bytes, _call| {
+    ///     bytes.reverse();
+    ///     Ok(bytes)
+    /// })?;
+    /// let server = Server::in_memory().add(reversed).spawn()?;
+    /// assert_eq!(server.client().run_named("reverse", vec![1, 2, 3])?, [3, 2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`named`](Registration::named).
+    pub fn named_bytes(
+        name: &str,
+        handler: impl Fn(Vec<u8>, &CallInfo) -> Result<Vec<u8>, Vec<u8>> + Send + Sync + 'static,
+    ) -> Result<Registration, RegisterError> {
+        let info = named(name)?;
+        let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
+            let (bytes, handled) = match handler(input, call) {
+                Ok(value) => (value, Handled::Reply),
+                Err(error) => (error, Handled::Error),
+            };
+            sent(out.push_encoded(&bytes), handled)
+        };
+        let directions = Directions::of::<Named>();
+        let (shapes, handler) = (Ok(&Shapes::UNSTATED), Box::new(handler));
+        Ok(Registration(Arc::new(Bound { info, directions, shapes, handler })))
     }
 
     /// Name and documentation of the action.
@@ -111,6 +182,15 @@ impl Registration {
 
     pub(crate) fn handle(&self, input: Vec<u8>, call: &CallInfo, out: &mut Encoder) -> Handled {
         (self.0.handler)(input, call, out)
+    }
+}
+
+/// An action of which nothing but the name is known.
+fn named(name: &str) -> Result<Info, RegisterError> {
+    let name = keep(name)?;
+    match name.starts_with(RESERVED) {
+        true => Err(RegisterError::Reserved { name }),
+        false => Ok(Info::new(name)),
     }
 }
 

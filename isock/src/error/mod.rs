@@ -9,4 +9,4 @@ mod start;
 
 pub use call::CallError;
 pub use problem::{Problem, ProblemKind};
-pub use start::{ConnectError, ExpectError, RegisterError, ServeError};
+pub use start::{BadName, ConnectError, ExpectError, RegisterError, ServeError};

@@ -4,7 +4,7 @@ use crate::{
     address::Address,
     wire::{Ran, Refusal, RefusalCode},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 /// Why a call has no answer of its handler: what happened, where, and whether the handler ran.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct Problem(Box<Parts>);
 struct Parts {
     kind: ProblemKind,
     ran: Ran,
-    action: &'static str,
+    action: Cow<'static, str>,
     address: Option<Address>,
     attempts: u32,
     detail: String,
@@ -86,7 +86,7 @@ impl Problem {
         Problem(Box::new(Parts {
             kind,
             ran,
-            action: "",
+            action: Cow::Borrowed(""),
             address: None,
             attempts: 1,
             detail: detail.into(),
@@ -105,8 +105,8 @@ impl Problem {
         problem
     }
 
-    pub(crate) fn action(mut self, action: &'static str) -> Problem {
-        self.0.action = action;
+    pub(crate) fn action(mut self, action: impl Into<Cow<'static, str>>) -> Problem {
+        self.0.action = action.into();
         self
     }
 
@@ -157,7 +157,7 @@ impl Problem {
 
     /// The name of the action that was called.
     pub fn action_name(&self) -> &str {
-        self.0.action
+        &self.0.action
     }
 
     /// Where it was called, as far as that was known.

@@ -26,6 +26,9 @@ pub enum RegisterError {
         /// The name that has the number.
         other: &'static str,
     },
+    /// No action can have such a name.
+    #[error(transparent)]
+    Name(#[from] BadName),
     /// Names that begin with `isock.` are the library's own.
     #[error("`{name}` begins with `isock.`, which is kept for built-in actions; rename it")]
     Reserved {
@@ -49,6 +52,35 @@ pub enum RegisterError {
         /// The name.
         name: &'static str,
     },
+}
+
+/// Why an action cannot have a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadName {
+    /// It has no letters.
+    #[error("the name of an action is empty; give it one")]
+    Empty,
+    /// It is longer than 128 bytes.
+    #[error("the name of an action has {len} bytes, and may have 128; shorten it")]
+    TooLong {
+        /// How long it is, in bytes.
+        len: usize,
+    },
+    /// It has a space or a letter that does not show.
+    #[error(
+        "{name:?} cannot be the name of an action because of {letter:?}; \
+         write `.`, `-` or `_` instead"
+    )]
+    Letter {
+        /// The name.
+        name: String,
+        /// The letter.
+        letter: char,
+    },
+    /// This program has made 65,536 names at run time already, and keeps all of them.
+    #[error("65,536 names have been made at run time already; put what differs into the input")]
+    TooMany,
 }
 
 /// Why a server does not serve.

@@ -18,14 +18,13 @@ use std::{
 /// executor. Dropping it cancels it.
 #[must_use = "dropping a call cancels it; use `.wait()`, `.await` or `.detach()`"]
 pub struct Call<A: Action> {
-    /// What failed before anything was sent, until it has been told.
-    state: Result<Explained, Option<Problem>>,
+    started: Started,
     action: PhantomData<fn() -> A>,
 }
 
 impl<A: Action> Call<A> {
-    pub(super) fn new(state: Result<Explained, Problem>) -> Call<A> {
-        Call { state: state.map_err(Some), action: PhantomData }
+    pub(super) fn new(started: Result<Explained, Problem>) -> Call<A> {
+        Call { started: Started::new(started), action: PhantomData }
     }
 
     /// Blocks until the call has ended, at the latest some 50 ms after its deadline.
@@ -33,35 +32,24 @@ impl<A: Action> Call<A> {
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
     pub fn wait(self) -> CallResult<A> {
-        match self.state {
-            Ok(call) => {
-                let decoding = call.decoding();
-                decode::<A>(call.wait(), decoding)
-            }
-            Err(problem) => Err(told(problem)),
-        }
+        decode_started::<A>(self.started.wait())
     }
 
     /// Whether [`wait`](Call::wait) would return at once, as far as has been read. Does not read.
     /// After a mismatch `wait` asks the server for its types first.
     pub fn is_finished(&self) -> bool {
-        self.state.as_ref().map_or(true, Explained::has_ended)
+        self.started.is_finished()
     }
 
     /// Lets the call go on by itself; its outcome is dropped.
     pub fn detach(self) {
-        if let Ok(call) = self.state {
-            call.detach();
-        }
+        self.started.detach();
     }
 
     /// Gives the call up and says whether its handler ran, as far as this side can know: the
     /// server is told, and may have begun.
     pub fn cancel(self) -> Ran {
-        match self.state {
-            Ok(mut call) => call.cancel(),
-            Err(_) => Ran::No,
-        }
+        self.started.cancel()
     }
 }
 
@@ -74,18 +62,69 @@ impl<A: Action> Future for Call<A> {
     /// # Panics
     /// If it is polled again after it has ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult<A>> {
-        match &mut self.state {
+        self.started.poll(cx).map(decode_started::<A>)
+    }
+}
+
+/// A call under way, without its types; or what failed before anything was sent, until it has been
+/// told.
+#[derive(Debug)]
+pub(super) struct Started(Result<Explained, Option<Problem>>);
+
+impl Started {
+    pub(super) fn new(started: Result<Explained, Problem>) -> Started {
+        Started(started.map_err(Some))
+    }
+
+    /// Blocks until the call has ended. With the reply comes what decoding it may cost.
+    pub(super) fn wait(self) -> Result<(RawReply, Decoding), Problem> {
+        match self.0 {
             Ok(call) => {
                 let decoding = call.decoding();
-                call.poll(cx).map(|result| decode::<A>(result, decoding))
+                call.wait().map(|reply| (reply, decoding))
+            }
+            Err(problem) => Err(told(problem)),
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.as_ref().map_or(true, Explained::has_ended)
+    }
+
+    pub(super) fn detach(self) {
+        if let Ok(call) = self.0 {
+            call.detach();
+        }
+    }
+
+    pub(super) fn cancel(self) -> Ran {
+        match self.0 {
+            Ok(mut call) => call.cancel(),
+            Err(_) => Ran::No,
+        }
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(RawReply, Decoding), Problem>> {
+        match &mut self.0 {
+            Ok(call) => {
+                let decoding = call.decoding();
+                call.poll(cx).map_ok(|reply| (reply, decoding))
             }
             Err(problem) => Poll::Ready(Err(told(problem.take()))),
         }
     }
 }
 
-fn told<E>(problem: Option<Problem>) -> CallError<E> {
-    CallError::Call(problem.expect("a call was polled after it had ended"))
+fn told(problem: Option<Problem>) -> Problem {
+    problem.expect("a call was polled after it had ended")
+}
+
+fn decode_started<A: Action>(result: Result<(RawReply, Decoding), Problem>) -> CallResult<A> {
+    let (reply, decoding) = result?;
+    decode::<A>(Ok(reply), decoding)
 }
 
 pub(super) fn decode<A: Action>(
@@ -97,18 +136,22 @@ pub(super) fn decode<A: Action>(
     match result? {
         RawReply::Value(bytes) => {
             let limits = limits(&bytes);
-            A::Output::decode_owned(bytes, limits, output).map_err(|error| undecodable::<A>(&error))
+            A::Output::decode_owned(bytes, limits, output)
+                .map_err(|error| undecodable_of::<A>(&error))
         }
         RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes), error) {
             Ok(error) => Err(CallError::Action(error)),
-            Err(error) => Err(undecodable::<A>(&error)),
+            Err(error) => Err(undecodable_of::<A>(&error)),
         },
     }
 }
 
-fn undecodable<A: Action>(error: &DecodeError) -> CallError<A::Error> {
-    let problem = Problem::new(ProblemKind::OutputUndecodable, Ran::Yes, error.to_string());
-    CallError::Call(problem.action(A::INFO.name))
+fn undecodable_of<A: Action>(error: &DecodeError) -> CallError<A::Error> {
+    CallError::Call(undecodable(error).action(A::INFO.name))
+}
+
+pub(super) fn undecodable(error: &DecodeError) -> Problem {
+    Problem::new(ProblemKind::OutputUndecodable, Ran::Yes, error.to_string())
 }
 
 impl<A: Action> fmt::Debug for Call<A> {

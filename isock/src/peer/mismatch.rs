@@ -134,7 +134,12 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
     let order = call.order();
     // What a server of another make says instead is kept as it is.
     let Ok(there) = u64::from_str_radix(problem.detail(), 16) else { return Err(problem) };
-    let pair = Pair { name: order.name, here: order.shapes.hash(), there };
+    if order.shape != order.shapes.hash() {
+        return Err(
+            problem.with_detail(format!("stated {:016x}, expected {there:016x}", order.shape))
+        );
+    }
+    let pair = Pair { name: order.name, here: order.shape, there };
     let known = remembered().get(&pair).cloned();
     if let Some(words) = known {
         return Err(problem.with_detail(&*words));
@@ -144,8 +149,9 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         return Err(problem);
     }
     let mut question = call.about(|order| Order {
-        action: ShapesOf::INFO.name,
+        action: ShapesOf::INFO.name.into(),
         name: name_hash(ShapesOf::INFO.name),
+        shape: 0,
         shapes: &Shapes::UNSTATED,
         kind: ActionKind::Read,
         body: SharedBody::encoded(encoder),

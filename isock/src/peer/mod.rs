@@ -10,6 +10,7 @@ mod channel;
 mod connection;
 mod described;
 mod mismatch;
+mod named;
 mod raw;
 mod request;
 mod state;
@@ -21,6 +22,7 @@ pub use call::Call;
 pub(crate) use channel::{Channel, NoLink, Options, Target};
 pub use connection::{BadConnectionId, Connection, ConnectionId, Connections};
 pub(crate) use connection::{Home, Served};
+pub use named::{EncodedError, NamedCall, NamedInput, NamedRequest, NamedResult};
 pub(crate) use raw::words;
 pub(crate) use request::deadline;
 pub use request::Request;
@@ -187,6 +189,50 @@ impl Peer {
     /// ```
     pub fn request<A: Action>(&self, input: impl SendAs<A::Input>) -> Request<A> {
         Request::new(Arc::clone(self.channel()), &input)
+    }
+
+    /// Calls an action by a name that is known at run time only, with a [`Value`](crate::Value) or
+    /// with bytes that are encoded already, and waits for what it returns in the same form.
+    ///
+    /// # Errors
+    /// The action's own error, encoded if bytes were sent; or the problem that kept it from
+    /// answering.
+    ///
+    /// ```
+    /// use isock::{Registration, Server, Value};
+    ///
+    /// let double = |number: Value, _: &isock::CallInfo| Ok(number.as_i64().map(|n| 2 * n));
+    /// let server = Server::in_memory().add(Registration::named("double", double)?).spawn()?;
+    ///
+    /// let name = ["dou", "ble"].concat();
+    /// assert_eq!(server.client().run_named(&name, Value::from(21))?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_named<I: NamedInput>(&self, name: &str, input: I) -> NamedResult<I> {
+        self.request_named(name, input).run()
+    }
+
+    /// A call by name with options of its own. It counts as one that is to run once, unless
+    /// [`kind`](NamedRequest::kind) says otherwise.
+    ///
+    /// Any action can be called so, also one with types that this program does not have: its input
+    /// is what [postcard](https://docs.rs/postcard) makes of a value.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// use isock::ActionKind;
+    /// use std::time::Duration;
+    ///
+    /// # #[derive(Action)] #[action(input = String, output = String, kind = read)] struct Echo;
+    /// # let server = Server::in_memory().on::<Echo>(|text, _| Ok(text)).spawn()?;
+    /// # let client = server.client();
+    /// // A text of two bytes.
+    /// let call = client.request_named("Echo", vec![2, b'h', b'i']).timeout(Duration::from_secs(5));
+    /// assert_eq!(call.kind(ActionKind::Read).run()?, [2, b'h', b'i']);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request_named<I: NamedInput>(&self, name: &str, input: I) -> NamedRequest<I> {
+        NamedRequest::new(Arc::clone(self.channel()), name, &input)
     }
 
     /// Sends an input without waiting for anything: neither an output nor an error comes back, and

@@ -17,6 +17,7 @@ use crate::{
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
 use std::{
+    borrow::Cow,
     sync::{Arc, Weak},
     task::{Context, Poll},
     thread,
@@ -26,8 +27,11 @@ use std::{
 /// What is to be called.
 #[derive(Debug)]
 pub(super) struct Order {
-    pub(super) action: &'static str,
+    pub(super) action: Cow<'static, str>,
     pub(super) name: u32,
+    /// The hash of its types that the call states.
+    pub(super) shape: u64,
+    /// Those types; the hash of a call by name may be of others.
     pub(super) shapes: &'static Shapes,
     pub(super) kind: ActionKind,
     pub(super) body: SharedBody,
@@ -326,7 +330,7 @@ impl RawCall {
     fn head(&self, now: Instant) -> CallHead {
         CallHead {
             name: self.order.name,
-            shape: self.order.shapes.hash(),
+            shape: self.order.shape,
             remaining: Some(self.order.deadline.saturating_duration_since(now)),
             ..CallHead::default()
         }
@@ -461,7 +465,7 @@ impl RawCall {
     fn finish(&self, problem: Problem) -> Problem {
         let made = self.made.max(1);
         problem
-            .action(self.order.action)
+            .action(self.order.action.clone())
             .at(Some(self.channel.address().clone()), made)
             .at_least(self.ran)
             .of_client(self.channel.is_to_client())

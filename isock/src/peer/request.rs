@@ -135,8 +135,9 @@ impl<A: Action> Request<A> {
         let body = self.input.map_err(|error| unencodable(&error).action(action))?;
         let (deadline, inherited) = deadline(now, self.timeout);
         Ok(Order {
-            action,
+            action: action.into(),
             name: name_hash(action),
+            shape: shapes.hash(),
             shapes,
             kind: <A::Kind as Kind>::VALUE,
             body,
@@ -167,11 +168,11 @@ fn later(now: Instant, timeout: Duration) -> Instant {
 }
 
 /// Told before a byte moves, on this side too.
-fn uncarried(Uncarried { part, why }: &Uncarried) -> Problem {
+pub(super) fn uncarried(Uncarried { part, why }: &Uncarried) -> Problem {
     Problem::new(ProblemKind::InputUnencodable, Ran::No, format!("because of its {part}: {why}"))
 }
 
-fn unencodable(error: &EncodeError) -> Problem {
+pub(super) fn unencodable(error: &EncodeError) -> Problem {
     let kind = match error {
         EncodeError::TooLarge { .. } => ProblemKind::InputTooLarge,
         EncodeError::Unsupported(_) => ProblemKind::InputUnencodable,

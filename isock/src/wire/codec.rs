@@ -77,6 +77,14 @@ impl Encoder {
         Ok(())
     }
 
+    /// Appends what is encoded already.
+    ///
+    /// # Errors
+    /// If it would pass the limit.
+    pub fn push_encoded(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.append(bytes).map_err(|_| EncodeError::TooLarge { limit: self.limit })
+    }
+
     /// What has been collected: in no more memory than it takes, unless it is long.
     pub fn into_bytes(mut self) -> Vec<u8> {
         if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {

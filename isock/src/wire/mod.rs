@@ -18,6 +18,7 @@ mod settings;
 pub mod spare;
 
 pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
+pub(crate) use close::printable;
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
 pub use codec::{EncodeError, Encoder};
 pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, WORD_LEN};

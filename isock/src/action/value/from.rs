@@ -49,10 +49,10 @@ from_others! {
     bool: value => Value::Bool(value);
     f32: number => Value::Float(number.into());
     f64: number => Value::Float(number);
-    char: letter => Value::String(letter.into());
-    &str: text => Value::String(text.into());
-    String: text => Value::String(text);
-    Cow<'_, str>: text => Value::String(text.into_owned());
+    char: letter => Value::Text(letter.into());
+    &str: text => Value::Text(text.into());
+    String: text => Value::Text(text);
+    Cow<'_, str>: text => Value::Text(text.into_owned());
     Bytes: bytes => Value::Bytes(bytes);
 }
 

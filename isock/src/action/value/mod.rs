@@ -65,7 +65,9 @@ pub enum Value {
     /// A number with a fraction. Equal as numbers are, so that NaN equals nothing.
     Float(f64),
     /// A text.
-    String(String),
+    // Not `String`: the compiler would write `std::string::String` in every message of a program
+    // that uses isock.
+    Text(String),
     /// Bytes.
     Bytes(Bytes),
     /// Values in their order.
@@ -174,7 +176,7 @@ impl Value {
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Value::String(text) => Some(text),
+            Value::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -232,7 +234,7 @@ impl Value {
             Value::Bool(_) => "a bool",
             Value::Int(_) | Value::Big(_) => "an integer",
             Value::Float(_) => "a number",
-            Value::String(_) => "a string",
+            Value::Text(_) => "a string",
             Value::Bytes(_) => "bytes",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",

@@ -29,7 +29,7 @@ impl<'v> Deserializer<'v> for Reader<'v> {
             },
             Value::Big(number) => visitor.visit_u128(*number),
             Value::Float(number) => visitor.visit_f64(*number),
-            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Value::List(values) => list(values, visitor),
             Value::Map(entries) => {
@@ -91,7 +91,7 @@ impl<'v> Deserializer<'v> for Reader<'v> {
         visitor: V,
     ) -> Result<V::Value, ValueError> {
         let (name, content) = match self.0 {
-            Value::String(name) => (name, None),
+            Value::Text(name) => (name, None),
             Value::Map(entries) if entries.len() == 1 => {
                 let (name, content) = entries.iter().next().expect("there is one");
                 (name, Some(content))

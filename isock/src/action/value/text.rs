@@ -13,7 +13,7 @@ impl Display for Value {
             Value::Int(number) => write!(f, "{number}"),
             Value::Big(number) => write!(f, "{number}"),
             Value::Float(number) => write!(f, "{number:?}"),
-            Value::String(text) => quoted(text, f),
+            Value::Text(text) => quoted(text, f),
             Value::Bytes(bytes) => {
                 f.write_str("0x")?;
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -21,7 +21,7 @@ enum Travelling {
     Int(i128),
     Big(u128),
     Float(f64),
-    String(String),
+    Text(String),
     Bytes(Bytes),
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
@@ -36,7 +36,7 @@ impl From<Travelling> for Value {
             // A peer may have written a small one so.
             Travelling::Big(number) => number.into(),
             Travelling::Float(number) => Value::Float(number),
-            Travelling::String(text) => Value::String(text),
+            Travelling::Text(text) => Value::Text(text),
             Travelling::Bytes(bytes) => Value::Bytes(bytes),
             Travelling::List(values) => Value::List(values),
             Travelling::Map(entries) => Value::Map(entries),
@@ -55,7 +55,7 @@ impl Serialize for Value {
             Value::Int(number) => to.serialize_newtype_variant("Value", 2, "Int", number),
             Value::Big(number) => to.serialize_newtype_variant("Value", 3, "Big", number),
             Value::Float(number) => to.serialize_newtype_variant("Value", 4, "Float", number),
-            Value::String(text) => to.serialize_newtype_variant("Value", 5, "String", text),
+            Value::Text(text) => to.serialize_newtype_variant("Value", 5, "Text", text),
             Value::Bytes(bytes) => to.serialize_newtype_variant("Value", 6, "Bytes", bytes),
             Value::List(values) => to.serialize_newtype_variant("Value", 7, "List", values),
             Value::Map(entries) => to.serialize_newtype_variant("Value", 8, "Map", entries),
@@ -77,7 +77,7 @@ impl Value {
             },
             Value::Big(number) => to.serialize_u128(*number),
             Value::Float(number) => to.serialize_f64(*number),
-            Value::String(text) => to.serialize_str(text),
+            Value::Text(text) => to.serialize_str(text),
             Value::Bytes(bytes) => to.serialize_bytes(bytes),
             Value::List(values) => to.collect_seq(values),
             Value::Map(entries) => to.collect_map(entries),
@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn p145_the_shape_of_a_value_stays_what_it_is() {
         let shape = Shape::of::<Value>().expect("a shape");
-        assert_eq!(shape.hash(), 0xb300_8cc5_128e_ee72);
+        assert_eq!(shape.hash(), 0x6bb5_25c1_ef33_b6ae);
         let text = "enum Value {\n    Null,\n    Bool(bool),\n    Int(i128),\n    Big(u128),\n    \
-                    Float(f64),\n    String(String),\n    Bytes(Bytes),\n    List(Vec<Value>),\n    \
+                    Float(f64),\n    Text(String),\n    Bytes(Bytes),\n    List(Vec<Value>),\n    \
                     Map(HashMap<String, Value>),\n}";
         assert_eq!(shape.to_string(), text);
         assert!(check_roundtrip::<Value>().is_ok());
