@@ -1,9 +1,9 @@
 //! Actions that are known by a name at run time, and data that is shaped there.
 
 use isock::{
-    Action, ActionKind, BadName, CallError, CallInfo, Client, EncodedError, Failure, Info, Never,
-    Once, ProblemKind, Ran, RegisterError, Registration, ServeError, Server, ServerBuilder, Unary,
-    Value,
+    Action, ActionKind, BadName, CallError, CallInfo, Client, ConnectError, EncodedError, Failure,
+    Info, Never, Once, ProblemKind, Ran, RegisterError, Registration, ServeError, Server,
+    ServerBuilder, Unary, Value,
 };
 use isock_tests::{
     actions::{Echo, Exec, ExecError},
@@ -254,4 +254,22 @@ fn a_name_is_taken_once_however_it_came_about() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn to_json_a_value_is_plain_data() {
+    let text = r#"{"list":[null,true,-1,18446744073709551615,0.5],"text":"a\"\n\u0001é"}"#;
+    let value: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(value["list"][3], u64::MAX);
+    assert_eq!(serde_json::to_string(&value).unwrap(), text);
+    // As it is displayed, unless it has bytes or no number.
+    assert_eq!(value.to_string(), text);
+    assert_eq!(Value::of(&serde_json::from_str::<serde_json::Value>(text).unwrap()), Ok(value));
+}
+
+#[test]
+fn a_client_without_an_address_is_told_so() {
+    let none: [&str; 0] = [];
+    let error = Client::connect(none.as_slice()).unwrap_err();
+    assert!(matches!(error, ConnectError::NoAddress), "{error}");
 }

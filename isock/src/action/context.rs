@@ -17,6 +17,35 @@ use std::{
 };
 
 /// A call as its handler sees it. Derefs to [`CallInfo`].
+///
+/// ```
+/// use isock::{Action, Context, Failure, Server};
+/// use std::time::Duration;
+///
+/// /// Searches for as long as somebody wants to know.
+/// #[derive(Action)]
+/// #[action(input = u64, output = String, kind = read)]
+/// struct Search;
+///
+/// fn search(from: u64, cx: &Context<Search>) -> Result<String, Failure> {
+///     assert!(cx.remaining() <= Duration::from_secs(5));
+///     for number in from.. {
+///         if cx.cancelled() {
+///             return Err(Failure::new("nobody waits any more"));
+///         }
+///         if number % 1009 == 0 {
+///             return Ok(format!("{number} for {}", cx.peer().address()));
+///         }
+///     }
+///     Err(Failure::new("there is none"))
+/// }
+///
+/// let server = Server::in_memory().on::<Search>(search).spawn()?;
+/// let client = server.client();
+/// let found = client.request::<Search>(2000).timeout(Duration::from_secs(5)).run()?;
+/// assert_eq!(found, "2018 for memory");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Context<'c, A> {
     call: &'c CallInfo,
     action: PhantomData<fn() -> A>,

@@ -174,9 +174,12 @@ impl ClientBuilder {
     /// serves actions connects by itself, as soon as there is a server.
     ///
     /// # Errors
-    /// If the address cannot be read, an action cannot be served, or a limit is out of its range.
+    /// If there is no address or it cannot be read, an action cannot be served, or a limit is out of its range.
     pub fn connect_lazy(self, address: impl IntoAddresses) -> Result<Client, ConnectError> {
         let addresses = address.into_addresses()?;
+        if addresses.is_empty() {
+            return Err(ConnectError::NoAddress);
+        }
         if let Some(memory) = addresses.iter().find(|address| address.is_memory()) {
             let why = "a server in memory has no address; take `server.client()`";
             return Err(BadAddress { text: memory.to_string(), why }.into());

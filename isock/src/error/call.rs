@@ -25,6 +25,31 @@ impl<E> CallError<E> {
     /// The action's own error as a value, everything else as an error to return: for helpers
     /// that call several actions and share the error type [`Problem`].
     ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use serde::{Deserialize, Serialize};
+    /// use isock::{Client, Problem};
+    ///
+    /// # #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+    /// # enum TakeError { #[error("only {left} left")] OutOfStock { left: u32 } }
+    /// # #[derive(Action)] #[action(input = u32, error = TakeError)] struct Take;
+    /// /// What could not be had; `?` passes on what kept the call from being answered.
+    /// fn missing(client: &Client, wanted: u32) -> Result<u32, Problem> {
+    ///     match client.run::<Take>(wanted) {
+    ///         Ok(()) => Ok(0),
+    ///         Err(error) => match error.own()? {
+    ///             TakeError::OutOfStock { left } => Ok(wanted - left),
+    ///         },
+    ///     }
+    /// }
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<Take>(|_, _cx| Err(TakeError::OutOfStock { left: 2 }))
+    ///     .spawn()?;
+    /// assert_eq!(missing(&server.client(), 5)?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The problem, if that is what it was.
     pub fn own(self) -> Result<E, Problem> {

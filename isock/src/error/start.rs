@@ -13,7 +13,7 @@ use std::{fmt, io, sync::Arc};
 #[non_exhaustive]
 pub enum RegisterError {
     /// The server has an action of that name already.
-    #[error("`{name}` is registered already; give one of the two another `name = \"…\"`")]
+    #[error("`{name}` is registered already; remove one of the two, or give it another name")]
     Duplicate {
         /// The name.
         name: &'static str,
@@ -91,7 +91,7 @@ pub enum ServeError {
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// An address cannot be listened at.
-    #[error("cannot listen at {address}: {source}")]
+    #[error("cannot listen at {address}: {source}; use another address, or see to its rights")]
     Bind {
         /// The address.
         address: Address,
@@ -147,7 +147,10 @@ pub enum ConnectError {
     #[error(transparent)]
     Limit(#[from] BadLimit),
     /// No server answers.
-    #[error("no server at {address} after {attempts} {}: {source}", plural(*.attempts))]
+    #[error(
+        "no server at {address} after {attempts} {}: {source}; start one there, or check the address",
+        plural(*.attempts)
+    )]
     Unreachable {
         /// The addresses that were tried, as they were given.
         address: String,
@@ -164,8 +167,11 @@ pub enum ConnectError {
         /// What it speaks, and what to do.
         why: String,
     },
+    /// There is no address to connect to.
+    #[error("no address to connect to; name one at least")]
+    NoAddress,
     /// The client has been closed.
-    #[error("this client has been closed")]
+    #[error("this client has been closed; make another one")]
     Closed,
 }
 

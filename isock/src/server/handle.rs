@@ -48,6 +48,22 @@ pub(super) struct Parts {
 }
 
 /// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
+///
+/// ```
+/// use isock::{Action, Client, Server};
+///
+/// /// Ends the server.
+/// #[derive(Action)]
+/// struct Quit;
+///
+/// let server = Server::builder().bind("127.0.0.1:0")?.spawn()?;
+/// let stopper = server.stopper();
+/// server.on::<Quit>(move |(), _cx| Ok(stopper.stop()))?;
+///
+/// Client::connect(server.address())?.run::<Quit>(())?;
+/// server.wait();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Stopper {
     remote: Remote,
