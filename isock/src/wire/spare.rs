@@ -38,6 +38,11 @@ pub fn give(block: Vec<u8>) {
     }
 }
 
+/// Bytes that are kept now, for who counts a program's memory.
+pub fn kept() -> usize {
+    pool().bytes
+}
+
 fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
