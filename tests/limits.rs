@@ -8,6 +8,8 @@
 mod calls;
 #[path = "limits/decoding.rs"]
 mod decoding;
+#[path = "limits/held.rs"]
+mod held;
 #[path = "limits/messages.rs"]
 mod messages;
 #[path = "limits/output.rs"]

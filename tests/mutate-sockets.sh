@@ -79,6 +79,27 @@ limit out of range at a client¦limits ranges¦isock/src/client/builder.rs¦    
 limit of a peer¦limits ranges¦isock/src/proto/handshake.rs¦fragment as usize >= INITIAL_MESSAGE¦fragment > 0
 limit of slots of a peer¦limits ranges¦isock/src/proto/handshake.rs¦welcome.slots < INITIAL_SLOTS¦welcome.slots == 0
 limit without a test¦limits every_limit¦tests/limits/calls.rs¦fn total()¦fn total_of_all()
+answers to nothing¦16¦isock/src/proto/frames.rs¦return Err(CloseCode::NO_SUCH_CALL);¦return Ok(Step::On);
+credit overflows¦17¦isock/src/proto/streams.rs¦_ => Err(CloseCode::BAD_CREDIT),¦_ => Ok(()),
+credit of nothing¦17¦isock/src/proto/stream_frames.rs¦if credit.is_zero() {¦if false {
+items beyond credit¦18¦isock/src/proto/streams.rs¦if !self.allows_one() {¦if false {
+streams past the limit¦20¦isock/src/server/service.rs¦call.streams > self.settings.streams¦call.streams > 10 * self.settings.streams
+pings without end¦21¦isock/src/proto/frames.rs¦if !self.pings.add(now, self.config.limits.pings_per_second) {¦if false {
+settings without end¦22¦isock/src/proto/frames.rs¦if self.settings_read > MAX_SETTINGS {¦if false {
+empty items without end¦23¦isock/src/proto/stream_frames.rs¦0 if !is_last(header) => self.note_idle(now)?,¦0 if !is_last(header) => {}
+memory of the closed¦23¦isock/src/net/conn.rs¦                    self.input.clear();¦
+reading goes on¦24¦isock/src/net/conn.rs¦self.proto.wants_input() && (!fed¦(!fed
+answers without end¦25¦isock/src/net/far.rs¦before + answer.len() > self.hard¦before + answer.len() > usize::MAX / 2
+answers without end¦25¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > usize::MAX / 2
+stream never ends¦61¦isock/src/net/conn.rs¦            flows.stop_all(&mut woken);¦
+hooks may block¦62¦isock/src/net/blocking.rs¦Stand::Hook => Err(WouldDeadlock),¦Stand::Hook => Ok(()),
+cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, started) => link.wait(&started.pending, deadline),¦Flight::Near(link, started) => link.wait(&started.pending, deadline + std::time::Duration::from_secs(2)),
+pushes without end¦64¦isock/src/net/far.rs¦if self.begin_to_wait(size) > QUEUE {¦if self.begin_to_wait(call.body.len()) > 100 * QUEUE {
+items on no account¦limits held¦isock/src/net/flow.rs¦charge.set(self.held + self.counted);¦charge.set(self.counted);
+items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.saturating_sub(ENTRY + bytes)¦state.held.saturating_sub(bytes)
+items are nobody's share¦limits held¦isock/src/net/conn.rs¦held + streams + sends > share¦held + sends > share
+items of the closed¦limits held¦isock/src/net/flow.rs¦        state.received.clear();\n        state.held = 0;¦
+sends on no account¦limits held¦isock/src/server/service.rs¦self.account.charge(task.size());¦self.account.charge(0);
 row lost¦¦tests/sockets.rs¦    row(57, handlers::ten_thousand_panics),¦
 row skipped¦¦tests/sockets.rs¦for transport in TRANSPORTS {¦for transport in &TRANSPORTS[..1] {
 TABLE

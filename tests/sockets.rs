@@ -7,6 +7,10 @@
 
 #[path = "sockets/arena.rs"]
 mod arena;
+#[path = "sockets/calls_back.rs"]
+mod calls_back;
+#[path = "sockets/control.rs"]
+mod control;
 #[path = "sockets/endings.rs"]
 mod endings;
 #[path = "sockets/frames.rs"]
@@ -19,10 +23,12 @@ mod payloads;
 mod prefaces;
 #[path = "sockets/silence.rs"]
 mod silence;
+#[path = "sockets/streams.rs"]
+mod streams;
 #[path = "sockets/system.rs"]
 mod system;
 
-use arena::{Arena, TRANSPORTS};
+use arena::{Arena, TRANSPORTS, WORKERS};
 use isock::Limits;
 use isock_tests::memory::Counting;
 use std::{
@@ -40,16 +46,18 @@ struct Row {
     number: u8,
     attack: fn(&Arena),
     limits: fn() -> Limits,
+    /// Handlers run on so many threads.
+    workers: usize,
 }
 
 /// A row under the default limits.
 const fn row(number: u8, attack: fn(&Arena)) -> Row {
-    Row { number, attack, limits: Limits::default }
+    Row { number, attack, limits: Limits::default, workers: WORKERS }
 }
 
 /// What must be there: the rows of the catalogue that a stream of bytes without encryption can
 /// show. A row that is skipped, or lost from the table, fails.
-const CATALOGUE: &[RangeInclusive<u8>] = &[1..=11, 29..=30, 47..=57, 60..=60, 65..=67];
+const CATALOGUE: &[RangeInclusive<u8>] = &[1..=11, 16..=18, 20..=25, 29..=30, 47..=57, 60..=67];
 
 const ROWS: &[Row] = &[
     row(1, prefaces::what_is_no_preface_is_closed_at_its_first_wrong_byte),
@@ -63,6 +71,18 @@ const ROWS: &[Row] = &[
     row(9, frames::frames_in_single_bytes_work_with_linear_effort),
     row(10, frames::an_unknown_kind_is_skipped_if_it_may_be),
     row(11, frames::an_unknown_action_costs_its_call_only),
+    row(16, streams::answers_to_nothing_close_the_client),
+    row(17, streams::credit_that_makes_no_sense_closes),
+    row(18, streams::items_beyond_their_credit_close),
+    Row { workers: 200, ..row(20, streams::streams_past_the_limit_are_refused) },
+    row(21, control::a_flood_of_pings_is_ended),
+    row(22, control::a_flood_of_settings_is_ended),
+    row(23, streams::a_million_empty_items_close),
+    Row {
+        limits: control::unread_and_short,
+        ..row(24, control::bad_calls_by_a_peer_that_never_reads)
+    },
+    Row { limits: control::unread, ..row(25, control::replies_that_nobody_reads_are_bounded) },
     row(29, endings::thousands_come_and_go),
     row(30, endings::whoever_has_said_all_still_gets_the_reply),
     row(47, payloads::endless_lengths),
@@ -77,6 +97,10 @@ const ROWS: &[Row] = &[
     row(56, payloads::odd_values_are_kept_bit_by_bit),
     row(57, handlers::ten_thousand_panics),
     row(60, handlers::a_reply_of_a_gibibyte_stops_at_the_limit),
+    row(61, streams::what_is_used_after_its_end_is_an_error),
+    row(62, calls_back::a_blocking_call_in_a_hook_is_refused_at_once),
+    Row { workers: 1, ..row(63, calls_back::a_cycle_of_calls_ends_at_its_deadline) },
+    row(64, calls_back::a_handler_that_pushes_without_end_is_told),
     row(65, system::without_descriptors_the_server_waits_for_some),
     row(66, system::a_thousand_signals_a_second_fail_no_call),
     row(67, endings::writing_to_the_departed_is_an_error),
@@ -90,7 +114,7 @@ fn a_misbehaving_peer_harms_nobody_else() {
     let (mut ran, mut failed) = (Vec::new(), 0);
     for transport in TRANSPORTS {
         for row in ROWS.iter().filter(|row| is_meant(&row.number)) {
-            let arena = Arena::new(transport, (row.limits)());
+            let arena = Arena::new(transport, (row.limits)(), row.workers);
             let outcome = arena.withstands(row.attack);
             ran.push((transport.name, row.number));
             failed += usize::from(outcome.is_err());

@@ -3,8 +3,9 @@
 use isock::{
     proto::FRAGMENT,
     wire::{
-        name_hash, CallHead, Close, CloseCode, Features, Flags, FrameKind, Header, Hello,
-        InstanceId, Refusal, Total, Welcome, HEADER_LEN, MAX_CLOSE_TEXT, VERSION, WELCOME_LEN,
+        name_hash, CallHead, Close, CloseCode, Credit, Features, Flags, FrameKind, Header, Hello,
+        InstanceId, ItemBatch, Refusal, Settings, Total, Welcome, HEADER_LEN, HELLO_LEN,
+        MAX_CLOSE_TEXT, VERSION, WELCOME_LEN,
     },
     Action, Address, IntoAddresses,
 };
@@ -38,6 +39,12 @@ pub trait Socket: Read + Write + Send {
 
     /// Whether something lies there to be read.
     fn has_more(&self) -> bool;
+
+    /// A write that takes longer fails.
+    fn wait_at_most(&self, patience: Duration);
+
+    /// Has the system keep little of what is to be sent, where it would keep more with time.
+    fn keep_little(&self);
 }
 
 impl Socket for TcpStream {
@@ -51,6 +58,15 @@ impl Socket for TcpStream {
 
     fn has_more(&self) -> bool {
         has_more(self.into())
+    }
+
+    fn wait_at_most(&self, patience: Duration) {
+        // A socket that is gone fails every write anyway.
+        let _ = self.set_write_timeout(Some(patience));
+    }
+
+    fn keep_little(&self) {
+        keep_little(self.into());
     }
 }
 
@@ -66,6 +82,19 @@ impl Socket for UnixStream {
     fn has_more(&self) -> bool {
         has_more(self.into())
     }
+
+    fn wait_at_most(&self, patience: Duration) {
+        // A socket that is gone fails every write anyway.
+        let _ = self.set_write_timeout(Some(patience));
+    }
+
+    fn keep_little(&self) {
+        keep_little(self.into());
+    }
+}
+
+fn keep_little(stream: SockRef<'_>) {
+    stream.set_send_buffer_size(16 * 1024).expect("a size");
 }
 
 fn has_more(stream: SockRef<'_>) -> bool {
@@ -146,6 +175,22 @@ impl Raw {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// Sends bytes, and says how many of them the other side's system has taken.
+    ///
+    /// # Errors
+    /// How many, if the other side went away in the middle.
+    pub fn try_send(&mut self, bytes: &[u8]) -> Result<usize, usize> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(sent),
+            }
+        }
+        Ok(sent)
+    }
+
     /// Sends bytes one by one, each in a segment of its own.
     pub fn dribble(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.send(&[*byte]));
@@ -161,6 +206,16 @@ impl Raw {
         let _ = self.stream.reset();
     }
 
+    /// From now on what the other side does not take in this time counts as not taken.
+    pub fn wait_at_most(&self, patience: Duration) {
+        self.stream.wait_at_most(patience);
+    }
+
+    /// From now on the system keeps little of what is sent and cannot leave.
+    pub fn keep_little(&self) {
+        self.stream.keep_little();
+    }
+
     /// Whether something lies there to be read.
     pub fn has_more(&self) -> bool {
         self.stream.has_more()
@@ -170,6 +225,16 @@ impl Raw {
     pub fn shake_hands(&mut self) -> Welcome {
         self.send(&hello(VERSION, VERSION));
         self.welcome()
+    }
+
+    /// The accepting side: reads a hello and answers it.
+    ///
+    /// # Panics
+    /// If something else comes.
+    pub fn greet(&mut self) {
+        assert!(self.fill(HELLO_LEN), "no preface came: {:?}", self.rest());
+        self.understood += HELLO_LEN;
+        self.send(&welcome(VERSION, (VERSION, VERSION)));
     }
 
     /// Reads a server's preface.
@@ -232,15 +297,36 @@ impl Raw {
     /// # Errors
     /// If it closed without a reason, or went on after it.
     pub fn closed(&mut self) -> Result<CloseCode, String> {
-        let mut code = None;
-        while let Some(frame) = self.frame() {
-            match (code, frame.header.kind) {
-                (None, FrameKind::CLOSE) => code = Some(close_of(&frame)?),
-                (None, _) => {}
-                (Some(_), kind) => return Err(format!("{kind:?} came after the close")),
-            }
+        self.skip_to_close();
+        let Some(frame) = self.frame() else { return Err("closed without a reason".to_owned()) };
+        let code = close_of(&frame)?;
+        match self.frame() {
+            None => Ok(code),
+            Some(frame) => Err(format!("{:?} came after the close", frame.header.kind)),
         }
-        code.ok_or_else(|| "closed without a reason".to_owned())
+    }
+
+    /// Reads on to the end, whatever comes.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn ends(&mut self) {
+        while self.fill(self.rest().len() + 1) {
+            self.understood = self.received.len();
+        }
+    }
+
+    /// Reads over all frames in front of a close, as quickly as it can: a peer that has left a lot
+    /// unread is not waited for.
+    fn skip_to_close(&mut self) {
+        while self.fill(HEADER_LEN) {
+            let Some(fixed) = self.rest().first_chunk() else { break };
+            let header = Header::parse(fixed).expect("a header");
+            if header.kind == FrameKind::CLOSE || !self.fill(header.len as usize) {
+                break;
+            }
+            self.understood += header.len as usize;
+        }
     }
 
     /// Reads until this many bytes more have come, and leaves the rest where it is.
@@ -259,7 +345,10 @@ impl Raw {
 
     /// Reads until this many bytes are there; false at the end.
     fn fill(&mut self, len: usize) -> bool {
-        let mut buffer = [0; 4096];
+        if self.rest().len() >= len {
+            return true;
+        }
+        let mut buffer = [0; 64 * 1024];
         while self.rest().len() < len {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
@@ -282,6 +371,15 @@ fn close_of(frame: &Frame) -> Result<CloseCode, String> {
 }
 
 impl Frame {
+    /// The reason of the close that it is.
+    ///
+    /// # Panics
+    /// If it is something else.
+    pub fn close_code(&self) -> CloseCode {
+        assert_eq!(self.header.kind, FrameKind::CLOSE, "{self:?}");
+        close_of(self).expect("a reason")
+    }
+
     /// The refusal that it is.
     ///
     /// # Panics
@@ -315,6 +413,48 @@ pub enum Then {
     Stay,
     /// It closes.
     Leave,
+}
+
+/// A listener whose peers a test plays itself.
+pub struct Host {
+    address: String,
+    accept: Box<dyn Fn() -> io::Result<Box<dyn Socket>> + Send>,
+}
+
+impl Host {
+    /// At a free TCP port.
+    pub fn tcp() -> Host {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket").to_string();
+        Host { address, accept: Box::new(move || patient(listener.accept()?.0)) }
+    }
+
+    /// At a path of a Unix socket.
+    pub fn unix(path: &Path) -> Host {
+        let listener = UnixListener::bind(path).expect("a free path");
+        let accept = move || {
+            let stream = listener.accept()?.0;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(Box::new(stream) as Box<dyn Socket>)
+        };
+        Host { address: format!("unix:{}", path.display()), accept: Box::new(accept) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// The next client, which has its preface.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub fn accept(&self) -> Raw {
+        let mut raw = Raw::new((self.accept)().expect("a client"));
+        raw.greet();
+        raw
+    }
 }
 
 /// The address of a TCP listener that answers one client with these bytes, and then is no more.
@@ -413,6 +553,89 @@ pub fn begun_call<A: Action>(slot: u16, seq: u32, first: &[u8], total: u32) -> V
     header.of_call(slot, seq).write(&mut bytes);
     head.write(total, &mut bytes);
     bytes.extend_from_slice(first);
+    bytes
+}
+
+/// A call that carries items: those of the responder with this credit, if it is not zero, and the
+/// initiator's own if it `uploads`.
+pub fn stream_call<A: Action>(
+    slot: u16,
+    seq: u32,
+    input: &[u8],
+    credit: Credit,
+    uploads: bool,
+) -> Vec<u8> {
+    let head = CallHead { name: name_hash(A::INFO.name), credit, ..CallHead::default() };
+    let flags = if uploads { Flags::INITIATOR.with(Flags::ITEMS) } else { Flags::INITIATOR };
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::CALL, flags, head.words(None), input.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    head.write(None, &mut bytes);
+    bytes.extend_from_slice(input);
+    bytes
+}
+
+/// Items of a call, encoded already, in one frame.
+pub fn items<'i>(
+    slot: u16,
+    seq: u32,
+    flags: Flags,
+    items: impl IntoIterator<Item = &'i [u8]>,
+) -> Vec<u8> {
+    let mut batch = ItemBatch::new();
+    for item in items {
+        let pushed: Result<(), std::convert::Infallible> = batch.push(|out| {
+            out.extend_from_slice(item);
+            Ok(())
+        });
+        let Ok(()) = pushed;
+    }
+    let message = batch.as_bytes();
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::ITEM, flags, 0, message.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    bytes.extend_from_slice(message);
+    bytes
+}
+
+/// Credit for the items of a call.
+pub fn credit(slot: u16, seq: u32, flags: Flags, credit: Credit) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let header = Header::new(FrameKind::CREDIT, flags, 1, 0);
+    header.of_call(slot, seq).write(&mut bytes);
+    credit.write(&mut bytes);
+    bytes
+}
+
+/// A refusal of a call.
+pub fn refusal(slot: u16, seq: u32, refusal: &Refusal) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let text = refusal.short_text().as_bytes();
+    let header = Header::new(FrameKind::REFUSAL, Flags::default(), 1, text.len());
+    header.of_call(slot, seq).write(&mut bytes);
+    refusal.write_words(&mut bytes);
+    bytes.extend_from_slice(text);
+    bytes
+}
+
+/// What its sender says of itself.
+pub fn settings(settings: Settings) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Header::new(FrameKind::SETTINGS, Flags::default(), 1, 0).write(&mut bytes);
+    settings.write(&mut bytes);
+    bytes
+}
+
+/// Bytes behind a header that belongs to a call, without words.
+pub fn frame_of_call(
+    kind: FrameKind,
+    flags: Flags,
+    (slot, seq): (u16, u32),
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Header::new(kind, flags, 0, payload.len()).of_call(slot, seq).write(&mut bytes);
+    bytes.extend_from_slice(payload);
     bytes
 }
 

@@ -95,7 +95,8 @@ impl Handlers {
     }
 
     fn queue(&self, action: u32, task: Task) {
-        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(action, task);
+        let lane =
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(action, task, None);
         if let Some(lane) = lane {
             run_lane(&self.workers, lane);
         }

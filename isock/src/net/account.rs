@@ -56,6 +56,11 @@ impl Charge {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Another one on the same account, for nothing yet.
+    pub(super) fn sibling(&self) -> Charge {
+        self.account.charge(0)
+    }
 }
 
 impl Drop for Charge {

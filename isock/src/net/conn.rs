@@ -209,13 +209,15 @@ impl<S: Service> Conn<S> {
                 Event::Closed(why) => {
                     self.over(service, &why);
                     self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
+                    // What is read from now on is forgotten, and so is what was read before.
+                    self.input.clear();
                     continue;
                 }
                 Event::Pong(_) | Event::Draining => continue,
             };
             let proto = &mut self.proto;
             let conduit = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
-                let flow = Flow::new(Some(key.into()), head.credit);
+                let flow = Flow::new(Some(key.into()), head.credit, Some(self.charge.sibling()));
                 self.flows.get_or_insert_default().insert(key.into(), Arc::clone(&flow));
                 Conduit::new(Driver::Far(Arc::clone(&self.far)), flow)
             });
@@ -251,7 +253,7 @@ impl<S: Service> Conn<S> {
 
     /// Makes a call of this side that carries items.
     pub(super) fn open(&mut self, call: NewCall, flow: Arc<Flow>) {
-        self.far.taken(&call);
+        self.far.taken_call(&call);
         let size = call.body.len();
         let mut woken = Vec::new();
         match self.proto.call(call) {
@@ -292,8 +294,10 @@ impl<S: Service> Conn<S> {
     /// Sends an input that wants no answer. One that the connection does not take any more is lost,
     /// as every send can be.
     pub(super) fn send(&mut self, call: &NewCall) {
-        self.far.taken(call);
         let _ = self.proto.send(call);
+        // In this order: what has been taken must not look as if it had left.
+        self.far.note_unsaid(self.proto.backlog());
+        self.far.taken_call(call);
     }
 
     /// Nobody waits for a call of this side any more.
@@ -458,11 +462,18 @@ impl<S: Service> Conn<S> {
 
     /// Puts what it holds on the account; true if that has become more than its share while the
     /// account is overdrawn.
-    pub(super) fn settle_account(&mut self, overdrawn: bool, share: usize) -> bool {
-        let held = self.proto.memory() + self.input.memory();
+    ///
+    /// Streams and sends that wait have charges of their own, and count as its share all the same.
+    pub(super) fn settle_account(&mut self, service: &S, overdrawn: bool, share: usize) -> bool {
+        let held = self.proto.memory() + self.input.memory() + self.far.waiting();
         if held != self.charge.bytes() {
             self.charge.set(held);
         }
-        overdrawn && held > share && !self.proto.is_closed()
+        if !overdrawn || self.proto.is_closed() {
+            return false;
+        }
+        let streams = self.flows.as_ref().map_or(0, |flows| flows.held());
+        let sends = self.session.as_ref().map_or(0, |session| service.held(session));
+        held + streams + sends > share
     }
 }

@@ -38,6 +38,8 @@ const TURN: usize = 512 * 1024;
 const ACCEPTS: usize = 64;
 /// Events of one poll.
 const EVENTS: usize = 1024;
+/// Commands whose memory is kept.
+const COMMANDS: usize = 256;
 /// Timers whose memory is kept.
 const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
@@ -106,6 +108,8 @@ pub(crate) trait Service: Send + 'static {
     ) -> Option<Self::Job>;
     /// Whether no more should be read for now, unless an answer is waited for.
     fn is_full(&self, session: &Self::Session) -> bool;
+    /// Bytes of what waits to run and takes no slot.
+    fn held(&self, session: &Self::Session) -> usize;
     /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
     /// all.
     fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
@@ -410,7 +414,8 @@ impl<S: Service> EventLoop<S> {
         let charge = self.account.charge(0);
         let entry = self.connections.vacant_entry();
         let id = ConnId { index: entry.key(), generation: self.generation };
-        let far = Arc::new(Far::new(id, token, self.remote.clone()));
+        let hard = self.config.limits.output_hard;
+        let far = Arc::new(Far::new(id, token, self.remote.clone(), hard));
         let session = self.service.opened(origin, &far);
         let mut proto = Connection::server(Arc::clone(&self.config), Instant::now()).named(token);
         proto.set_attended(true);
@@ -426,7 +431,10 @@ impl<S: Service> EventLoop<S> {
         self.remote.take(&mut commands);
         for command in commands.drain(..) {
             match command {
-                Command::Answer { connection, key, answer } => {
+                Command::Answer { connection, key, answer, room } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.far.taken(room);
+                    }
                     self.answer(connection, key, answer);
                 }
                 Command::Call { connection, call, ticket } => {
@@ -484,6 +492,8 @@ impl<S: Service> EventLoop<S> {
                 Command::Drain { until } => self.drain(until),
             }
         }
+        // The queue and this one take turns: after a flood both are short again.
+        commands.shrink_to(COMMANDS);
         self.commands = commands;
     }
 
@@ -585,11 +595,12 @@ impl<S: Service> EventLoop<S> {
         let Some(conn) = conn else { return };
         let mut alive = conn.advance(now, &mut self.service, &mut self.jobs);
         conn.settle(stopping);
-        if conn.settle_account(self.account.is_overdrawn(), SHARE) {
+        if conn.settle_account(&self.service, self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
         }
         conn.dispatch(&mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
+        conn.far.note_unsaid(conn.proto.backlog());
         let ready = conn.is_ready(&self.service);
         if !alive || conn.is_over(now, stopping) {
             return self.drop_connection(id);

@@ -11,7 +11,9 @@ use super::{
     remote::{Command, Remote},
 };
 use crate::{
-    proto::{CallKey, Closed, Connection, NewCall, NotStarted, Outcome, FRAGMENT},
+    proto::{
+        Answer, CallKey, Closed, Connection, NewCall, NotStarted, Outcome, ServedKey, FRAGMENT,
+    },
     wire::{Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -24,8 +26,11 @@ use std::{
     time::Instant,
 };
 
-/// Bytes that may wait for the loop, or in a connection's output, before calls are turned away.
+/// Bytes that may wait for the loop and in the connection before calls are turned away.
 const QUEUE: usize = 8 << 20;
+/// What a call, a send or an answer takes up beside its bytes while it waits for the loop, in a
+/// queue that has as much room again.
+const ENTRY: usize = 2 * size_of::<Command>();
 
 /// One connection of an event loop, as other threads see it.
 #[derive(Debug)]
@@ -36,8 +41,12 @@ pub(crate) struct Far {
     gone: AtomicBool,
     /// Its client says that something always reads: it serves actions.
     attended: AtomicBool,
-    /// Bytes of calls that the loop has not taken yet.
+    /// Bytes that the loop has not taken yet: of calls, sends and answers.
     waiting: AtomicUsize,
+    /// Bytes that the loop has taken and that have not left, when it looked last.
+    unsaid: AtomicUsize,
+    /// As many bytes may wait before answers are replaced.
+    hard: usize,
 }
 
 /// A call that is being made through a loop.
@@ -55,9 +64,9 @@ const TAKEN: u8 = 1;
 const DROPPED: u8 = 2;
 
 impl Far {
-    pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote) -> Far {
-        let (gone, attended) = (AtomicBool::new(false), AtomicBool::new(false));
-        Far { id, token, remote, gone, attended, waiting: AtomicUsize::new(0) }
+    pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote, hard: usize) -> Far {
+        let (gone, attended, waiting, unsaid) = Default::default();
+        Far { id, token, remote, gone, attended, waiting, unsaid, hard }
     }
 
     /// The name of the connection, which its client knows too.
@@ -104,12 +113,43 @@ impl Far {
         if !self.attended.load(Ordering::Acquire) {
             return Err(Refused::Unattended);
         }
-        let size = call.body.len();
-        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
+        let size = ENTRY + call.body.len();
+        if self.begin_to_wait(size) > QUEUE {
+            self.taken(size);
             return Err(Refused::Busy);
         }
         Ok(())
+    }
+
+    /// Counts bytes that wait from now on; says how many did already, wherever.
+    fn begin_to_wait(&self, size: usize) -> usize {
+        self.waiting.fetch_add(size, Ordering::Relaxed) + self.unsaid.load(Ordering::Relaxed)
+    }
+
+    /// Hands the answer of a call to the loop. One that would wait behind too much that is unread
+    /// is a refusal from here on: it must not even wait for the loop.
+    pub(crate) fn answer(&self, key: ServedKey, answer: Answer) {
+        let mut room = ENTRY + answer.len();
+        let before = self.begin_to_wait(room);
+        let answer = if before > 0 && before + answer.len() > self.hard {
+            self.taken(answer.len());
+            room -= answer.len();
+            answer.unless_unread()
+        } else {
+            answer
+        };
+        // A loop that has returned has no connection left that could carry the answer.
+        let _ = self.remote.send(Command::Answer { connection: self.id, key, answer, room });
+    }
+
+    /// Bytes that wait for the loop.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes have not left.
+    pub(super) fn note_unsaid(&self, bytes: usize) {
+        self.unsaid.store(bytes, Ordering::Relaxed);
     }
 
     /// Hands an input to the loop that wants no answer. Sends of one thread keep their order.
@@ -123,8 +163,13 @@ impl Far {
     }
 
     /// The loop has taken a call from the queue.
-    pub(super) fn taken(&self, call: &NewCall) {
-        self.waiting.fetch_sub(call.body.len(), Ordering::Relaxed);
+    pub(super) fn taken_call(&self, call: &NewCall) {
+        self.taken(ENTRY + call.body.len());
+    }
+
+    /// So many bytes do not wait any more.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Gives a call up, and says whether its handler can have run.
@@ -213,14 +258,14 @@ impl Outgoing {
         call: NewCall,
         ticket: Arc<Ticket>,
     ) {
-        far.taken(&call);
+        far.taken_call(&call);
         let taken =
             ticket.progress.compare_exchange(QUEUED, TAKEN, Ordering::AcqRel, Ordering::Acquire);
         if taken.is_err() {
             return;
         }
         let size = call.body.len();
-        if proto.output_len() > QUEUE {
+        if proto.backlog() > QUEUE {
             let text = "too much waits to be read by the other side";
             let refusal = Refusal::new(RefusalCode::OVERLOADED, Ran::No, text);
             return ticket.end(Ended::Refused(refusal));

@@ -4,6 +4,7 @@
 //! Knows batches and credit. Does not know sockets, or what an item means.
 
 use super::{
+    account::Charge,
     blocking::about_to_block,
     far::Far,
     link::Link,
@@ -22,6 +23,11 @@ use std::{
 
 /// Bytes of items that wait for their driver before their sender does.
 const AHEAD: usize = 64 * 1024;
+
+/// What a message of items takes up beside its bytes.
+const ENTRY: usize = size_of::<(Vec<u8>, u32)>();
+/// Items that wait to leave are counted when they have become this much more, in bytes.
+const STEP: usize = 4096;
 
 /// How long a look at what waits to leave may take.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -56,6 +62,12 @@ struct State {
     /// Nobody takes items any more.
     stopped: bool,
     signals: Vec<Arc<Pending>>,
+    /// Bytes that have come and have not been consumed.
+    held: usize,
+    /// Bytes of `out`, when they were counted last.
+    counted: usize,
+    /// Where a server counts both.
+    charge: Option<Charge>,
 }
 
 /// What has come for who consumes a stream.
@@ -85,15 +97,15 @@ pub(super) enum Settled {
 }
 
 impl Flow {
-    /// A stream that may send as much as `credit` says.
-    pub(super) fn new(key: Option<StreamKey>, credit: Credit) -> Arc<Flow> {
+    /// A stream that may send as much as `credit` says. What waits in it is charged.
+    pub(super) fn new(key: Option<StreamKey>, credit: Credit, charge: Option<Charge>) -> Arc<Flow> {
         let left = Balance { bytes: credit.bytes.into(), items: credit.items };
-        Arc::new(Flow(Mutex::new(State { key, left, ..State::default() })))
+        Arc::new(Flow(Mutex::new(State { key, left, charge, ..State::default() })))
     }
 
     /// A stream of this side, which is not under way yet.
     pub(crate) fn of_call() -> Arc<Flow> {
-        Flow::new(None, Credit::default())
+        Flow::new(None, Credit::default(), None)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -111,7 +123,10 @@ impl Flow {
     /// Items have come.
     pub(super) fn deliver(&self, body: Body<'_>, items: u32, woken: &mut Vec<Waiter>) {
         let mut state = self.lock();
-        state.received.push_back((body.into_vec(), items));
+        let body = body.into_vec();
+        state.held += ENTRY + body.len();
+        state.received.push_back((body, items));
+        state.count();
         state.fire(woken);
     }
 
@@ -144,7 +159,16 @@ impl Flow {
         let mut state = self.lock();
         (state.complete, state.stopped) = (true, true);
         state.out.clear();
+        state.received.clear();
+        state.held = 0;
+        state.count();
         state.fire(woken);
+    }
+
+    /// Bytes that wait in it.
+    fn held(&self) -> usize {
+        let state = self.lock();
+        state.held + state.out.as_bytes().len()
     }
 
     /// Does what the user has asked for since the last time.
@@ -167,6 +191,7 @@ impl Flow {
         match proto.send_items(key, &mut state.out, last) {
             Ok(()) => {
                 state.last_sent = state.last;
+                state.count();
                 state.fire(woken);
                 Settled::All
             }
@@ -178,6 +203,7 @@ impl Flow {
             Err(NotSent::Ended | NotSent::TooLarge { .. }) => {
                 state.out.clear();
                 state.stopped = true;
+                state.count();
                 state.fire(woken);
                 Settled::All
             }
@@ -189,6 +215,14 @@ impl State {
     fn fire(&mut self, woken: &mut Vec<Waiter>) {
         for signal in self.signals.drain(..) {
             woken.extend(signal.end(Ended::Value(Vec::new())));
+        }
+    }
+
+    /// Puts on the account what waits.
+    fn count(&mut self) {
+        self.counted = self.out.as_bytes().len();
+        if let Some(charge) = &mut self.charge {
+            charge.set(self.held + self.counted);
         }
     }
 
@@ -254,6 +288,8 @@ impl Conduit {
         let mut state = self.flow.lock();
         state.consumed.0 += bytes;
         state.consumed.1 += items;
+        state.held = state.held.saturating_sub(ENTRY + bytes);
+        state.count();
         self.tell(state);
     }
 
@@ -300,6 +336,9 @@ impl Conduit {
         let Ok(()) = pushed;
         state.left.items -= 1;
         state.left.bytes -= (ITEM_LEN + item.len()) as i64;
+        if state.out.as_bytes().len() >= state.counted + STEP {
+            state.count();
+        }
         self.tell(state);
         Ok(())
     }
@@ -401,6 +440,11 @@ impl Flows {
             return None;
         }
         self.all.remove(&key)
+    }
+
+    /// Bytes that wait in them.
+    pub(super) fn held(&self) -> usize {
+        self.all.values().map(|flow| flow.held()).sum()
     }
 
     /// Which of them this is.

@@ -190,7 +190,7 @@ impl<S: Service> Shared<S> {
     fn answer_late(&self, done: Done) {
         let Done { connection, key, answer } = done;
         // A loop that has returned has no connection left that could carry the answer.
-        let _ = self.remote.send(Command::Answer { connection, key, answer });
+        let _ = self.remote.send(Command::Answer { connection, key, answer, room: 0 });
     }
 
     /// A thread that watches, and leads when it has taken the loop.

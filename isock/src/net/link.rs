@@ -38,7 +38,7 @@ const CORK_CALLS: u32 = 32;
 const CORK_BYTES: usize = 16 * 1024;
 /// A send this soon after other traffic waits for more of its kind.
 const BURST: Duration = Duration::from_millis(1);
-/// Bytes that may wait to be written before new calls are turned away.
+/// Bytes that may wait to be written, or for a slot, before new calls are turned away.
 const QUEUE: usize = 8 << 20;
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
@@ -358,7 +358,7 @@ impl Link {
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
     pub(crate) fn start(&self, now: Instant, call: NewCall) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
-        if state.proto.output_len() > QUEUE {
+        if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
@@ -377,7 +377,7 @@ impl Link {
     /// Sends a call that carries items, or queues it as the protocol wants.
     pub(crate) fn open(&self, call: NewCall, flow: &Arc<Flow>) -> Result<(), Refused> {
         let mut state = self.look_around(Instant::now());
-        if state.proto.output_len() > QUEUE {
+        if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
@@ -426,7 +426,7 @@ impl Link {
     pub(crate) fn send(self: &Arc<Self>, call: &NewCall) -> Result<(), Refused> {
         let now = Instant::now();
         let mut state = self.look_around(now);
-        if state.proto.output_len() > QUEUE {
+        if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
         state.proto.send(call).map_err(Refused::Protocol)?;
@@ -924,7 +924,7 @@ impl State {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
                 let flow = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
-                    let flow = Flow::new(Some(key.into()), head.credit);
+                    let flow = Flow::new(Some(key.into()), head.credit, None);
                     self.flows.insert(key.into(), Arc::clone(&flow));
                     flow
                 });

@@ -20,8 +20,8 @@ use std::{
 /// What another thread asks of the loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A call has its answer.
-    Answer { connection: ConnId, key: ServedKey, answer: Answer },
+    /// A call has its answer, which counts as this many bytes that wait.
+    Answer { connection: ConnId, key: ServedKey, answer: Answer, room: usize },
     /// Make a call.
     Call { connection: ConnId, call: NewCall, ticket: Arc<Ticket> },
     /// Make a call that carries items.

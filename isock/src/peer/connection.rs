@@ -123,6 +123,10 @@ impl Served {
         &self.origin.address
     }
 
+    pub(super) fn far(&self) -> &Arc<Far> {
+        &self.far
+    }
+
     pub(super) fn id(&self) -> ConnectionId {
         self.far.token().into()
     }

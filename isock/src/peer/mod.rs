@@ -37,6 +37,7 @@ use crate::{
     address::Address,
     builtin,
     error::{CallError, ExpectError, Problem, ProblemKind},
+    net::Far,
 };
 use std::{
     fmt,
@@ -76,6 +77,14 @@ impl Peer {
 
     pub(crate) fn of_served(served: Arc<Served>) -> Peer {
         Peer(Way::Served(served))
+    }
+
+    /// The connection of an event loop that it is, if it is one.
+    pub(crate) fn far(&self) -> Option<Arc<Far>> {
+        match &self.0 {
+            Way::Channel(_) => None,
+            Way::Served(served) => Some(Arc::clone(served.far())),
+        }
     }
 
     /// The way that calls take.

@@ -91,6 +91,11 @@ impl Buffer {
         &self.bytes[range]
     }
 
+    /// Forgets what waits.
+    pub fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     /// Takes the memory of `spare` if that is the larger one.
     pub fn grow_into(&mut self, spare: &mut Buffer) {
         if self.bytes.len() < spare.bytes.len() {

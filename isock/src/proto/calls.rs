@@ -75,6 +75,8 @@ pub(super) struct Calls {
     calls: Slab<OutCall>,
     generation: u32,
     queue: VecDeque<CallKey>,
+    /// Bytes of the calls in the queue, their entries included.
+    queued_bytes: usize,
     /// Entries of the queue whose calls have been given up.
     given_up: usize,
     slots: Vec<Slot>,
@@ -155,6 +157,7 @@ impl Calls {
             calls: Slab::new(),
             generation: 0,
             queue: VecDeque::new(),
+            queued_bytes: 0,
             given_up: 0,
             slots: Vec::new(),
             free: Vec::new(),
@@ -172,6 +175,7 @@ impl Calls {
     pub(super) fn push(&mut self, call: NewCall) -> CallKey {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
+        self.queued_bytes += cost(&call);
         let index = self.calls.insert(OutCall { generation, state: State::Queued(call) });
         let key = CallKey { index: index as u32, generation };
         self.queue.push_back(key);
@@ -218,6 +222,7 @@ impl Calls {
         let state = &mut self.calls[key.index as usize].state;
         match std::mem::replace(state, State::Sent(sent)) {
             State::Queued(call) => {
+                self.queued_bytes -= cost(&call);
                 Some((MessageId { initiator: true, slot, seq: self.slots[at].seq }, call))
             }
             State::Sent(_) => unreachable!("a call leaves the queue when it is sent"),
@@ -239,7 +244,7 @@ impl Calls {
     pub(super) fn drop_front(&mut self) -> Option<CallKey> {
         let key = self.first_queued()?;
         self.queue.pop_front();
-        self.calls.remove(key.index as usize);
+        self.remove_queued(key);
         Some(key)
     }
 
@@ -334,7 +339,7 @@ impl Calls {
         }
         match &mut self.calls[key.index as usize].state {
             State::Queued(_) => {
-                self.calls.remove(key.index as usize);
+                self.remove_queued(key);
                 self.given_up += 1;
                 self.tidy_queue();
                 Abandoned::Unsent
@@ -345,6 +350,12 @@ impl Calls {
                 let seq = self.slots[usize::from(sent.slot)].seq;
                 Abandoned::Sent(MessageId { initiator: true, slot: sent.slot, seq })
             }
+        }
+    }
+
+    fn remove_queued(&mut self, key: CallKey) {
+        if let State::Queued(call) = self.calls.remove(key.index as usize).state {
+            self.queued_bytes -= cost(&call);
         }
     }
 
@@ -399,7 +410,7 @@ impl Calls {
         let picked: Vec<usize> =
             self.calls.iter().filter(|(_, call)| pick(&call.state)).map(|(at, _)| at).collect();
         self.queue.clear();
-        self.given_up = 0;
+        (self.queued_bytes, self.given_up) = (0, 0);
         let mut taken = Vec::new();
         for at in picked {
             let call = self.calls.remove(at);
@@ -421,11 +432,21 @@ impl Calls {
         self.calls.len()
     }
 
+    /// Bytes that calls take up which wait for a slot.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
     /// Calls that wait for a slot.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
         self.queue.len() - self.given_up
     }
+}
+
+/// What a call takes up while it waits.
+fn cost(call: &NewCall) -> usize {
+    size_of::<OutCall>() + size_of::<CallKey>() + call.body.len()
 }
 
 /// The other side runs a call only once it has all of it: while a byte is still here, it cannot.

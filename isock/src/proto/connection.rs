@@ -210,6 +210,11 @@ impl Connection {
         self.output.len()
     }
 
+    /// Bytes that this side wants to say and has not said: the output, and calls beyond the grant.
+    pub fn backlog(&self) -> usize {
+        self.output.len() + self.calls.queued_bytes()
+    }
+
     /// Whether more input should be read: not while the other side leaves too much unread.
     pub fn wants_input(&self) -> bool {
         self.phase != Phase::Closed && self.output.len() < self.config.limits.output_soft
@@ -245,8 +250,9 @@ impl Connection {
         self.drained
     }
 
-    /// Bytes of memory held for input that is not complete and output that has not left.
+    /// Bytes of memory held for input that is not complete, output that has not left, and calls
+    /// that wait for a slot.
     pub fn memory(&self) -> usize {
-        self.inbound.memory() + self.output.len()
+        self.inbound.memory() + self.backlog()
     }
 }

@@ -36,7 +36,7 @@ pub use streams::{Balance, NotSent, StreamKey};
 
 pub use crate::wire::FRAGMENT;
 
-use crate::wire::{spare, CallHead, Close, PeerKind, Ran, Refusal, Settings, Welcome};
+use crate::wire::{spare, CallHead, Close, PeerKind, Ran, Refusal, RefusalCode, Settings, Welcome};
 
 /// Something that the other side did.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,6 +170,27 @@ pub enum Answer {
     Error(SharedBody),
     /// Neither.
     Refusal(Refusal),
+}
+
+impl Answer {
+    /// Its encoded length, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Answer::Value(body) | Answer::Error(body) => body.len(),
+            Answer::Refusal(refusal) => refusal.text.len(),
+        }
+    }
+
+    /// What the other side is told instead, since it leaves too much unread.
+    pub(crate) fn unless_unread(self) -> Answer {
+        let text = "too many answers wait to be read";
+        match self {
+            Answer::Value(_) | Answer::Error(_) => {
+                Answer::Refusal(Refusal::new(RefusalCode::OVERLOADED, Ran::Yes, text))
+            }
+            refusal => refusal,
+        }
+    }
 }
 
 /// What a server told about itself.

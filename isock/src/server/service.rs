@@ -180,12 +180,17 @@ impl Service for Dispatch {
         session.lanes.as_ref().is_some_and(|lanes| lanes.are_full())
     }
 
+    fn held(&self, session: &Session) -> usize {
+        session.lanes.as_ref().map_or(0, |lanes| lanes.held())
+    }
+
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
-        let (connection, key, remote) = (job.connection, job.key, self.remote.clone());
+        let (connection, key, far) = (job.connection, job.key, job.task.peer().far());
         let work = Box::new(move || {
-            let (Done { connection, key, answer }, _) = net::Job::run(job, Instant::now());
-            // A loop that has returned has no connection left that could carry the answer.
-            let _ = remote.send(Command::Answer { connection, key, answer });
+            let (Done { key, answer, .. }, _) = net::Job::run(job, Instant::now());
+            if let Some(far) = far {
+                far.answer(key, answer);
+            }
         });
         let refused = self.workers.run(connection.number(), work).is_err();
         refused.then(|| {
@@ -243,7 +248,8 @@ impl Dispatch {
     /// Runs a one-way send after those to the same action on the same connection.
     fn queue(&self, session: &mut Session, connection: ConnId, action: u32, task: Task) {
         let lanes = session.lanes.get_or_insert_default();
-        if let Some(lane) = lanes.push(action, task) {
+        let charge = self.account.charge(task.size());
+        if let Some(lane) = lanes.push(action, task, Some(charge)) {
             run_lane(&self.workers, &self.remote, connection, lane);
         }
     }

@@ -3,6 +3,7 @@
 //! Knows what waits behind what. Does not know threads or connections.
 
 use super::Task;
+use crate::net::Charge;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -37,9 +38,15 @@ pub(crate) struct Lane {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Task>,
+    waiting: VecDeque<Send>,
     /// Somebody runs what waits.
     running: bool,
+}
+
+/// A send that waits, and what it costs a server until it has run.
+struct Send {
+    task: Task,
+    _charge: Option<Charge>,
 }
 
 /// What waits on all lanes of a connection.
@@ -51,7 +58,12 @@ struct Load {
 
 impl Lanes {
     /// Queues a send to the action with this number; gives the lane if somebody must run it.
-    pub(crate) fn push(&mut self, action: u32, task: Task) -> Option<Arc<Lane>> {
+    pub(crate) fn push(
+        &mut self,
+        action: u32,
+        task: Task,
+        charge: Option<Charge>,
+    ) -> Option<Arc<Lane>> {
         let load = &self.load;
         if load.is_above(MOST * ENTRIES, MOST * BYTES) {
             task.log("was dropped: too many sends wait");
@@ -64,9 +76,14 @@ impl Lanes {
         load.entries.fetch_add(1, Ordering::Relaxed);
         load.bytes.fetch_add(task.size(), Ordering::Relaxed);
         let mut state = lane.lock();
-        state.waiting.push_back(task);
+        state.waiting.push_back(Send { task, _charge: charge });
         let idle = !std::mem::replace(&mut state.running, true);
         idle.then(|| Arc::clone(lane))
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn held(&self) -> usize {
+        self.load.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether no more should be read from the connection for now.
@@ -100,7 +117,7 @@ impl Lane {
 
     fn run_one(&self, relieved: &impl Fn()) -> bool {
         let mut state = self.lock();
-        let Some(mut task) = state.waiting.pop_front() else {
+        let Some(Send { mut task, _charge }) = state.waiting.pop_front() else {
             state.running = false;
             return false;
         };
@@ -121,7 +138,7 @@ impl Lane {
         let dropped = std::mem::take(&mut state.waiting);
         state.running = false;
         drop(state);
-        for task in &dropped {
+        for Send { task, .. } in &dropped {
             self.load.less(task);
             task.log("was dropped: too many calls wait");
         }

@@ -118,6 +118,11 @@ impl Task {
         self.info.stream.is_none() && self.pace.is_quick()
     }
 
+    /// Who calls.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.info.peer
+    }
+
     /// How long its action usually takes.
     pub(crate) fn pace(&self) -> &Arc<Pace> {
         &self.pace

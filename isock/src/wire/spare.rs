@@ -65,6 +65,11 @@ pub fn release() {
     drop(blocks);
 }
 
+/// Bytes that are kept now, for who counts a program's memory.
+pub fn kept() -> usize {
+    pool().bytes
+}
+
 fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }

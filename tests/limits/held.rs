@@ -1,0 +1,147 @@
+//! What streams and one-way sends hold counts as what calls do.
+
+use crate::{assert_served, peer, Any, Echo};
+use isock::{
+    wire::{CloseCode, Credit, Flags, FrameKind},
+    Action, Bytes, Limits, Server, ServerHandle,
+};
+use isock_tests::{
+    gate::Gate,
+    hostile,
+    raw::{self, Raw},
+    waiting::{eventually, ms, within},
+};
+
+/// Takes items, once the gate is open.
+#[derive(Action)]
+#[action(upload = Bytes, output = u32)]
+struct Keep;
+
+/// Sends an item of so many bytes, and waits until the gate is open.
+#[derive(Action)]
+#[action(input = u32, stream = Bytes)]
+struct Give;
+
+/// Takes bytes, once the gate is open.
+#[derive(Action)]
+#[action(input = Bytes)]
+struct Note;
+
+fn server(limits: Limits, gate: &Gate) -> Result<ServerHandle, Any> {
+    let (kept, given, noted) = (gate.clone(), gate.clone(), gate.clone());
+    let server = Server::builder().limits(limits).workers(100).log(|_| ());
+    let server = server
+        .on::<Echo>(|bytes, _| Ok(bytes))
+        .on::<Keep>(move |(), cx| {
+            kept.pass();
+            Ok(cx.items().map_while(Result::ok).count() as u32)
+        })
+        .on::<Give>(move |len, cx| {
+            cx.send(vec![7; len as usize].into())?;
+            given.pass();
+            Ok(())
+        })
+        .on::<Note>(move |_, _| {
+            noted.pass();
+            Ok(())
+        });
+    Ok(server.bind("127.0.0.1:0")?.spawn()?)
+}
+
+fn upload(slot: u16) -> Vec<u8> {
+    raw::stream_call::<Keep>(slot, 1, &[], Credit::default(), true)
+}
+
+/// Opens an upload, and waits until items may come.
+fn open(raw: &mut Raw, slot: u16) {
+    raw.send(&upload(slot));
+    assert_eq!(raw.answer().header.kind, FrameKind::CREDIT);
+}
+
+/// One item of about this many bytes.
+fn item(slot: u16, flags: Flags, len: usize) -> Vec<u8> {
+    let item = raw::bytes(&vec![7; len]);
+    raw::items(slot, 1, Flags::INITIATOR.with(flags), [&item[..]])
+}
+
+#[test]
+fn items_that_wait_for_their_handler_are_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let mut raw = peer(&server);
+    open(&mut raw, 0);
+    raw.send(&item(0, Flags::default(), 30_000));
+    raw.send(&item(0, Flags::END, 20_000));
+    eventually("they are held", ms(5000), || (50_000..52_000).contains(&server.held_bytes()));
+    gate.open();
+    assert_eq!(raw.answer().payload, [2]);
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    Ok(())
+}
+
+#[test]
+fn items_that_have_left_are_not_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let mut raw = peer(&server);
+    let one = Credit { bytes: 1, items: 1 };
+    let input = hostile::length(100_000);
+    raw.send(&raw::stream_call::<Give>(0, 1, &input, one, false));
+    gate.wait_for(1);
+    let first = raw.answer();
+    assert_eq!((first.header.kind, first.payload.len() > 100_000), (FrameKind::ITEM, true));
+    eventually("the input alone is held", ms(5000), || server.held_bytes() < 100);
+    Ok(())
+}
+
+#[test]
+fn sends_that_wait_are_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let client = server.client();
+    for _ in 0..100 {
+        client.send::<Note>(vec![7; 1000])?;
+    }
+    eventually("they are held", ms(5000), || {
+        (100_000..110_000).contains(&server.held_bytes()) && gate.entered() == 1
+    });
+    gate.open();
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    assert_eq!(gate.entered(), 100);
+    Ok(())
+}
+
+/// Thirty-two windows are twice what all connections may hold: who fills them is closed, and what it
+/// has filled is free at once, although its handlers have not seen it yet.
+#[test]
+fn a_hostile_uploader_is_closed_at_the_total() -> Result<(), Any> {
+    const TOTAL: usize = 1 << 20;
+    let gate = Gate::new();
+    let limits = Limits::default().total(TOTAL);
+    let window = limits.stream_window as usize;
+    let server = server(limits, &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let (mut bystander, mut hostile) = (peer(&server), peer(&server));
+    (0..32).for_each(|slot| open(&mut hostile, slot));
+    gate.wait_for(32);
+    let mut most = 0;
+    for slot in 0..32 {
+        hostile.send(&item(slot, Flags::default(), window - 10));
+        // What one of them adds is seen before the next one comes.
+        let before = most;
+        within(ms(20), || {
+            most = most.max(server.held_bytes());
+            most >= before + window - 100
+        });
+    }
+    assert_eq!(hostile.closed(), Ok(CloseCode::OVERLOADED));
+    let about = TOTAL - 2 * window..TOTAL + 2 * window;
+    assert!(about.contains(&most), "{most} bytes were held");
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    assert_eq!(gate.entered(), 32);
+    assert_served(&mut bystander, 0, 1);
+    Ok(())
+}
