@@ -7,10 +7,12 @@
 mod accept;
 mod account;
 mod blocking;
+mod cancel;
 mod conn;
 mod corker;
 mod dial;
 mod event_loop;
+mod expiry;
 mod far;
 mod flow;
 mod handover;
@@ -28,7 +30,8 @@ mod stream;
 mod unix;
 
 pub(crate) use account::{Account, Charge};
-pub(crate) use blocking::{about_to_block, hook};
+pub(crate) use blocking::{about_to_block, hook, may_block};
+pub(crate) use cancel::{run_hooks, Cancel};
 pub(crate) use dial::{dial, Dialled};
 pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
 pub(crate) use far::Far;
