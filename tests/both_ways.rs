@@ -4,6 +4,8 @@
 mod attended;
 #[path = "both_ways/calls.rs"]
 mod calls;
+#[path = "both_ways/cancelling.rs"]
+mod cancelling;
 #[path = "both_ways/connections.rs"]
 mod connections;
 #[path = "both_ways/deadlines.rs"]

@@ -2,17 +2,14 @@
 
 use super::{shapes_of, Action, Info, ManyItems, Payload, Registration, Shapes, TakesItems};
 use crate::{
-    peer::{Connection, Connections, ItemStream, Peer, Session, Unsent},
+    peer::{Cancel, Connection, Connections, ItemStream, Peer, Session, Unsent},
     wire::{guard::Ceiling, DecodeLimits, EncodeError, Encoder},
 };
 use std::{
     fmt,
     marker::PhantomData,
     ops::Deref,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -208,7 +205,7 @@ pub struct CallInfo {
     pub(crate) registration: Registration,
     pub(crate) peer: Peer,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) cancelled: Arc<Cancel>,
     pub(crate) hide_failures: bool,
     pub(crate) decoding: Decoding,
     /// Its items, if it carries any.
@@ -267,7 +264,49 @@ impl CallInfo {
     /// Whether nobody wants the answer any more: the caller cancelled, its connection ended, or
     /// its deadline has passed.
     pub fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.remaining().is_zero()
+        self.cancelled.is_told() || self.remaining().is_zero()
+    }
+
+    /// Has something done when nobody wants the answer any more: the caller cancels, its
+    /// connection ends, or the deadline passes, whichever comes first. If that has happened
+    /// already, it is done at once, before this returns; once the handler has returned, it is
+    /// dropped instead.
+    ///
+    /// It runs on a thread that others wait for, so it must not block: a blocking call in it fails
+    /// with [`ProblemKind::WouldDeadlock`](crate::ProblemKind::WouldDeadlock); `start`, `send` and
+    /// channels are fine. It may still be running when the handler returns. A panic of it harms
+    /// nobody, unless it is done at once.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::{sync::mpsc, time::Duration};
+    /// /// Waits for something that may never come.
+    /// #[derive(Action)]
+    /// #[action(output = String)]
+    /// struct Wait;
+    ///
+    /// # let (begun, began) = mpsc::channel();
+    /// # let (gave_up, given_up) = mpsc::channel();
+    /// let server = Server::in_memory()
+    ///     .on::<Wait>(move |(), cx| {
+    ///         let (end, ended) = mpsc::channel();
+    ///         cx.on_cancel(move || drop(end.send("nobody waits any more")));
+    /// #       begun.send(())?;
+    ///         // What it waits for would come through the same channel.
+    ///         let why = ended.recv()?;
+    /// #       gave_up.send(why)?;
+    ///         Ok(why.to_owned())
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// let call = client.start::<Wait>(());
+    /// # began.recv()?;
+    /// call.cancel();
+    /// # assert_eq!(given_up.recv_timeout(Duration::from_secs(10))?, "nobody waits any more");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) {
+        self.cancelled.call(self.deadline, Box::new(hook));
     }
 }
 

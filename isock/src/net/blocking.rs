@@ -72,6 +72,14 @@ pub(crate) fn about_to_block() -> Result<(), WouldDeadlock> {
     })
 }
 
+/// Whether a call that waits would fail: said before it is sent.
+pub(crate) fn may_block() -> Result<(), WouldDeadlock> {
+    STAND.with_borrow(|stand| match stand {
+        Stand::Hook => Err(WouldDeadlock),
+        Stand::Free | Stand::Holding(_) => Ok(()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +100,7 @@ mod tests {
         let given = Arc::new(Given::default());
         let standing = Standing::holding(Arc::clone(&given) as Arc<dyn GiveAway>);
         assert_eq!(hook(about_to_block), Err(WouldDeadlock));
+        assert_eq!((hook(may_block), may_block()), (Err(WouldDeadlock), Ok(())));
         assert_eq!(given.0.load(Ordering::Relaxed), 0);
         assert_eq!(about_to_block(), Ok(()));
         assert_eq!(given.0.load(Ordering::Relaxed), 1);

@@ -5,6 +5,7 @@
 
 use super::{
     bell::Bell,
+    cancel::Cancel,
     corker::{self, Looking},
     flow::{Flow, Flows},
     pending::{Ended, Pending, Waiter, Waiting},
@@ -137,7 +138,7 @@ pub(crate) struct Called {
     /// When it was read.
     pub(crate) at: Instant,
     /// Set once nobody waits for the answer any more.
-    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) cancelled: Arc<Cancel>,
     /// Its items, if it carries any.
     pub(crate) flow: Option<Arc<Flow>>,
     /// Streams that the connection has, this one included.
@@ -167,7 +168,7 @@ pub(crate) trait Host: Send + Sync + Debug {
 struct Hosting {
     host: Arc<dyn Host>,
     me: Weak<Link>,
-    running: Vec<(ServedKey, Arc<AtomicBool>)>,
+    running: Vec<(ServedKey, Arc<Cancel>)>,
     /// The host has been told of the connection.
     entered: bool,
 }
@@ -904,7 +905,8 @@ impl State {
                 }
                 Event::Cancel(key) => {
                     let running = self.hosting.iter().flat_map(|hosting| &hosting.running);
-                    running.filter(|(known, _)| *known == key).for_each(|(_, flag)| set(flag));
+                    let running = running.filter(|(known, _)| *known == key);
+                    woken.extend(running.map(|(_, cancel)| Waiter::Hooks(cancel.tell())));
                     self.flows.cancelled(key, woken);
                 }
                 Event::Closed(closed) => return self.closed(closed, woken),
@@ -921,7 +923,7 @@ impl State {
                 Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, text))
             }
             Some(Hosting { host, me, running, .. }) => {
-                let cancelled = Arc::new(AtomicBool::new(false));
+                let cancelled = Arc::<Cancel>::default();
                 running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
                 let flow = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
                     let flow = Flow::new(Some(key.into()), head.credit, None);
@@ -972,15 +974,12 @@ impl State {
         }
         self.flows.stop_all(woken);
         if let Some(hosting) = &mut self.hosting {
-            hosting.running.drain(..).for_each(|(_, flag)| set(&flag));
+            let running = hosting.running.drain(..);
+            woken.extend(running.map(|(_, cancel)| Waiter::Hooks(cancel.tell())));
             if std::mem::take(&mut hosting.entered) {
                 hosting.host.ended(&closed);
             }
         }
         self.closed = Some(closed);
     }
-}
-
-fn set(flag: &AtomicBool) {
-    flag.store(true, Ordering::Relaxed);
 }

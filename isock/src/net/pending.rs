@@ -1,12 +1,16 @@
 //! A call that somebody waits for: a blocked thread, a future, or nobody yet.
 
-use super::blocking::hook;
+use super::{
+    blocking::hook,
+    cancel::{run_hooks, Hook},
+};
 use crate::{
     proto::{CallKey, Closed, Outcome},
     wire::{Ran, Refusal},
 };
 use std::{
     collections::VecDeque,
+    fmt,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -49,10 +53,11 @@ struct State {
 }
 
 /// Who is told.
-#[derive(Debug)]
 pub(super) enum Waiter {
     Thread(Thread),
     Future(Waker),
+    /// A handler whose call has been cancelled.
+    Hooks(Vec<Hook>),
 }
 
 impl Waiter {
@@ -62,7 +67,18 @@ impl Waiter {
         match self {
             Waiter::Thread(thread) => thread.unpark(),
             Waiter::Future(waker) => hook(|| waker.wake()),
+            Waiter::Hooks(hooks) => run_hooks(hooks),
         }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Waiter::Thread(_) => "Thread",
+            Waiter::Future(_) => "Future",
+            Waiter::Hooks(_) => "Hooks",
+        })
     }
 }
 

@@ -16,7 +16,7 @@ mod request;
 mod state;
 mod stream;
 
-pub(crate) use crate::net::Unsent;
+pub(crate) use crate::net::{Cancel, Unsent};
 pub(crate) use backoff::pause;
 pub use call::Call;
 pub(crate) use channel::{Channel, NoLink, Options, Target};

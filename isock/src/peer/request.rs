@@ -93,7 +93,10 @@ impl<A: Action> Request<A> {
     where
         A::Pattern: OneReply,
     {
-        self.start().wait()
+        match net::may_block() {
+            Ok(()) => self.start().wait(),
+            Err(_) => Err(self.would_deadlock().into()),
+        }
     }
 
     /// Starts the call and returns at once.
@@ -119,6 +122,17 @@ impl<A: Action> Request<A> {
     /// The same request to another peer.
     pub(super) fn over(&self, channel: &Arc<Channel>) -> Request<A> {
         Request { channel: Arc::clone(channel), input: self.input.clone(), ..*self }
+    }
+
+    /// Said before the call is sent, so that it does not run.
+    fn would_deadlock(self) -> Problem {
+        let channel = Arc::clone(&self.channel);
+        match self.order(Instant::now()) {
+            Ok(order) => {
+                RawCall::new(channel, order).problem(ProblemKind::WouldDeadlock, Ran::No, "")
+            }
+            Err(problem) => problem,
+        }
     }
 
     fn begin(self) -> Result<Explained, Problem> {

@@ -1,7 +1,10 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
 use crate::{
-    net::{self, Account, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote, Service},
+    net::{
+        self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote,
+        Service,
+    },
     pace::Pace,
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
@@ -10,10 +13,7 @@ use crate::{
     wire::{CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -48,16 +48,16 @@ pub(crate) struct Session {
 #[derive(Default)]
 struct Running(Vec<Place>);
 
-/// A flag serves one call of its slot after the other.
+/// A mark serves one call of its slot after the other.
 #[derive(Default)]
 struct Place {
     key: Option<ServedKey>,
-    cancelled: Arc<AtomicBool>,
+    cancelled: Arc<Cancel>,
 }
 
 impl Running {
     /// Adds a call; says where it will hear that nobody waits for it any more.
-    fn begin(&mut self, key: ServedKey) -> Arc<AtomicBool> {
+    fn begin(&mut self, key: ServedKey) -> Arc<Cancel> {
         let at = usize::from(key.slot);
         if at >= self.0.len() {
             // Most connections have one call at a time, and there may be many of them.
@@ -67,7 +67,7 @@ impl Running {
         let place = &mut self.0[at];
         place.key = Some(key);
         match Arc::get_mut(&mut place.cancelled) {
-            Some(flag) => *flag.get_mut() = false,
+            Some(cancel) => cancel.renew(),
             // The call before it has been answered, and its handler goes on.
             None => place.cancelled = Arc::default(),
         }
@@ -92,7 +92,7 @@ impl Running {
 
 impl Place {
     fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        net::run_hooks(self.cancelled.tell());
     }
 }
 

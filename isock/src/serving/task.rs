@@ -3,20 +3,14 @@
 use super::{contained, Log};
 use crate::{
     action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
-    net::{serving, Conduit},
+    net::{serving, Cancel, Conduit},
     pace::Pace,
     peer::{ItemStream, Peer, IDLE},
     proto::{Answer, SharedBody},
     router::{Entry, Router},
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
-use std::{
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 /// What does not change while handlers run.
 pub(crate) struct Settings {
@@ -85,7 +79,7 @@ impl Task {
         entry: Entry,
         call: Arrived,
         peer: Peer,
-        cancelled: Arc<AtomicBool>,
+        cancelled: Arc<Cancel>,
         settings: &Arc<Settings>,
     ) -> Task {
         let Entry { registration, pace } = entry;
@@ -151,7 +145,7 @@ impl Task {
             let text = "the deadline passed before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
         }
-        if self.info.cancelled.load(Ordering::Relaxed) {
+        if self.info.cancelled.is_told() {
             let text = "cancelled before the handler began";
             return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
         }
@@ -169,6 +163,7 @@ impl Task {
             Ok(handled) => self.sort(handled, out),
             Err(text) => self.panicked(&text),
         };
+        self.info.cancelled.over();
         if let Some(stream) = stream {
             // The answer comes after the last item.
             stream.conduit().drain();
