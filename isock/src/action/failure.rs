@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_act_on_is_shown_and_not_done() {
-        let failure = Failure::new("one\n\ttwo\u{1b}[2J\r\u{202e}");
-        assert_eq!(failure.to_string(), "one\n\ttwo\\u{1b}[2J\\u{d}\\u{202e}");
-        assert_eq!(failure.message(), "one\n\ttwo\u{1b}[2J\r\u{202e}");
+        let failure = Failure::new("one\u{7}\n\ttwo\u{1b}[2J\r\u{202e}");
+        assert_eq!(failure.to_string(), "one\\u{7}\n\ttwo\\u{1b}[2J\\u{d}\\u{202e}");
+        assert_eq!(failure.message(), "one\u{7}\n\ttwo\u{1b}[2J\r\u{202e}");
     }
 
     #[test]
