@@ -18,6 +18,8 @@ mod output;
 mod ranges;
 #[path = "limits/strangers.rs"]
 mod strangers;
+#[path = "limits/streams.rs"]
+mod streams;
 
 use isock::{Action, Bytes, Limits, ProblemKind, Ran, Server, ServerHandle};
 use isock_tests::{

@@ -97,6 +97,11 @@ limits! {
     /// Streams that the other side may have on one connection; further ones are refused as
     /// overloaded. Default 128.
     streams: usize = 128, 0 => usize::MAX;
+    /// How long a stream may rest: a sender whose items are not taken, and a receiver to whom none
+    /// come. The handler's [`send`](crate::Context::send) or [`items`](crate::Context::items) then
+    /// fails, and its caller's stream ends, which [`Request::idle`](crate::Request::idle) sets for one
+    /// stream. Default 30 s, from 1 ms to a day.
+    stream_idle: Duration = Duration::from_secs(30), MOMENT => DAY;
     /// Bytes of items that a stream's sender may be ahead of its consumer, at the beginning; four
     /// bytes count for each item beside its own. One message may go beyond it. A peer that sends
     /// more is closed. Default 64 KiB, at least 1, at most 1 GiB.

@@ -1,6 +1,6 @@
 use super::{Note, Square};
 use crate::PATIENCE;
-use isock::{Client, ProblemKind, Ran, Server, ServerHandle};
+use isock::{Client, Failure, ProblemKind, Ran, Server, ServerHandle};
 use isock_tests::waiting::eventually;
 use std::sync::{mpsc, Mutex};
 
@@ -110,4 +110,31 @@ fn a_send_without_a_server_says_that_it_was_not_sent() {
         let problem = client.send::<Note>("late").err();
         problem.is_some_and(|problem| problem.ran() == Ran::No)
     });
+}
+
+#[test]
+fn what_becomes_of_a_send_is_told_to_the_operator() {
+    let (told, log) = mpsc::channel();
+    let server = Server::builder()
+        .on::<Note>(|text, _| match text.as_str() {
+            "fail" => Err(Failure::new("by intention")),
+            _ => panic!("by intention"),
+        })
+        .log(move |line| drop(told.send(line.to_owned())))
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let client = server.client();
+    client.send::<Note>("fail").unwrap();
+    let line = log.recv().unwrap();
+    assert!(line.starts_with("`Note` called from ") && line.contains("failed"), "{line}");
+    client.send::<Note>("panic").unwrap();
+    assert!(log.recv().unwrap().ends_with("panicked: by intention"));
+    client.send::<Square>(1).unwrap();
+    let line = log.recv().unwrap();
+    assert!(line.starts_with("a send to an action that is not registered"), "{line}");
+    let error = client.send::<Note>("x".repeat(300_000)).unwrap_err();
+    assert_eq!((error.kind(), error.ran()), (ProblemKind::InputTooLarge, Ran::No));
+    assert!(error.to_string().contains("a send takes 262144, a call more"), "{error}");
 }

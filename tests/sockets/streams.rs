@@ -316,7 +316,7 @@ pub(crate) fn what_is_used_after_its_end_is_an_error(arena: &Arena) {
         found.is_some()
     });
     let (connection, why) = found.expect("it has ended");
-    assert_eq!(why, "the other side has stopped the stream or has gone");
+    assert_eq!(why, "the caller has stopped the stream or has gone");
     let at_once = |result: Result<(), isock::Problem>, began: Instant| {
         let problem = result.expect_err("it has gone");
         assert_eq!((problem.kind(), problem.ran()), (ProblemKind::NotConnected, Ran::No));

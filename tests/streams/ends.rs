@@ -33,7 +33,7 @@ fn a_stream_that_is_dropped_stops_its_handler() {
     let mut stream = client.open::<Endless>(()).unwrap();
     assert_eq!(stream.next().unwrap().unwrap(), 0);
     drop(stream);
-    let text = "the other side has stopped the stream or has gone";
+    let text = "the caller has stopped the stream or has gone";
     assert_eq!(stopped.recv().unwrap(), (Some(text.to_owned()), true));
     // And so does one whose client goes.
     let mut stream = client.open::<Endless>(()).unwrap();

@@ -1,5 +1,10 @@
-use crate::{everywhere, server, Sum};
+use crate::{everywhere, server, Odd, Sum};
 use isock::{Action, CallError, Failure, ProblemKind};
+
+/// Takes as many items as it likes.
+#[derive(Action)]
+#[action(upload = u64, error = Odd)]
+struct Quota;
 
 /// Takes three items, and no more.
 #[derive(Action)]
@@ -30,8 +35,8 @@ fn a_handler_that_has_enough_ends_the_upload() {
         .unwrap();
     let client = server.client();
     let stream = client.open::<Three>(()).unwrap();
-    let problem = (0..).find_map(|_| stream.send(7u64).err()).unwrap();
-    assert_eq!(problem.kind(), ProblemKind::Cancelled);
+    let error = (0..).find_map(|_| stream.send(7u64).err()).unwrap();
+    assert_eq!(error.problem().unwrap().kind(), ProblemKind::Cancelled);
     assert_eq!(stream.finish().unwrap(), 21);
     assert_eq!(client.open::<Sum>(()).unwrap().finish().unwrap(), 0, "the connection lives on");
 }
@@ -52,6 +57,41 @@ fn a_handler_of_an_upload_that_fails_says_why() {
         matches!(&error, CallError::Action(failure) if failure.to_string() == "not this one"),
         "{error}"
     );
+}
+
+#[test]
+fn a_send_gives_the_error_that_ended_the_handler() {
+    let server = server();
+    server
+        .on::<Quota>(|(), cx| match cx.items().nth(2) {
+            Some(_) => Err(Odd(3)),
+            None => Ok(()),
+        })
+        .unwrap();
+    let client = server.client();
+    let sends = || -> Result<(), CallError<Odd>> {
+        let stream = client.open::<Quota>(())?;
+        loop {
+            stream.send(1)?;
+        }
+    };
+    let error = sends().unwrap_err();
+    assert!(matches!(error, CallError::Action(Odd(3))), "{error}");
+
+    let stream = client.open::<Quota>(()).unwrap();
+    stream.close();
+    let error = stream.send(1).unwrap_err();
+    assert!(
+        error.to_string().contains("this side has said that no further items follow"),
+        "{error}"
+    );
+    stream.finish().unwrap();
+
+    let stream = client.open::<Quota>(()).unwrap();
+    stream.send(1).unwrap();
+    client.close();
+    let error = (0..).find_map(|_| stream.send(1).err()).unwrap();
+    assert_eq!(error.problem().unwrap().kind(), ProblemKind::ConnectionLost, "{error}");
 }
 
 #[test]

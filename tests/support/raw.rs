@@ -598,6 +598,11 @@ pub fn items<'i>(
     bytes
 }
 
+/// How many items a received message has.
+pub fn items_in(message: &[u8]) -> usize {
+    isock::wire::items(message).count()
+}
+
 /// Credit for the items of a call.
 pub fn credit(slot: u16, seq: u32, flags: Flags, credit: Credit) -> Vec<u8> {
     let mut bytes = Vec::new();

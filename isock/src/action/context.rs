@@ -60,8 +60,8 @@ impl<A: Action> Context<'_, A> {
     /// a burst travel together.
     ///
     /// # Errors
-    /// If the caller has stopped the stream or has gone, or takes nothing for 30 s, or the item
-    /// cannot be sent. A handler that passes the error on with `?` ends, which is what is expected
+    /// If the caller has stopped the stream or has gone, or takes nothing for
+    /// [`Limits::stream_idle`](crate::Limits::stream_idle), 30 s, or the item cannot be sent. A handler that passes the error on with `?` ends, which is what is expected
     /// of it.
     ///
     /// ```
@@ -143,8 +143,8 @@ where
     /// Waits for the next item.
     ///
     /// # Errors
-    /// If the caller has given the call up or has gone, sends nothing for 30 s, or sends what is no
-    /// item.
+    /// If the caller has given the call up or has gone, sends nothing for
+    /// [`Limits::stream_idle`](crate::Limits::stream_idle), 30 s, or sends what is no item.
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.call.stream.as_ref().filter(|_| !self.over)?;
         let next = stream.next_item(|bytes| {
@@ -175,9 +175,9 @@ pub struct Stopped(Why);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Why {
-    #[error("the other side has stopped the stream or has gone")]
+    #[error("the caller has stopped the stream or has gone")]
     Caller,
-    #[error("the other side neither sent nor took an item for 30 s")]
+    #[error("the caller neither took nor sent an item in time; `Limits::stream_idle` says how long it may")]
     Late,
     #[error("the item cannot be sent: {0}")]
     Unsendable(EncodeError),
@@ -253,9 +253,10 @@ impl CallInfo {
     }
 
     /// How long the caller still waits: zero once it has given up, [`Duration::MAX`] if it waits
-    /// without end.
+    /// without end, as the caller of a stream does.
     pub fn remaining(&self) -> Duration {
         match self.deadline {
+            _ if self.cancelled.is_told() => Duration::ZERO,
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => Duration::MAX,
         }

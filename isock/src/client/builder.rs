@@ -210,6 +210,7 @@ impl ClientBuilder {
             hide_failures: false,
             max_output: limits.message,
             streams: limits.streams,
+            stream_idle: limits.stream_idle,
             decoding: Decoding { depth: limits.decode_depth, budget: limits.decode_budget },
         };
         let handlers = Handlers::new(self.router, self.hooks, WORKERS, settings);

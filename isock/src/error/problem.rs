@@ -54,7 +54,7 @@ pub enum ProblemKind {
     Stopping,
     /// The deadline passed: give the call more time, or look at what holds the server up.
     Deadline,
-    /// The call was given up by this program.
+    /// The call was given up by this program; or an item was sent to a stream that takes no more.
     Cancelled,
     /// The connection ended before the answer came.
     ConnectionLost,

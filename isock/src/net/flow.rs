@@ -366,6 +366,16 @@ impl Conduit {
         }
     }
 
+    /// Whether this side has said that no further item follows.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.flow.lock().last
+    }
+
+    /// How the call ended, if it has; what came before may not have been looked at.
+    pub(crate) fn peek_end(&self) -> Option<Ended> {
+        self.flow.lock().ended.clone()
+    }
+
     /// How the call ended, once it has.
     pub(crate) fn take_end(&self) -> Option<Ended> {
         self.flow.lock().ended.take()

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How a call ended, as far as one connection knows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Ended {
     /// With an encoded value.
     Value(Vec<u8>),

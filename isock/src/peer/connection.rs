@@ -119,7 +119,7 @@ impl Served {
         })
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.origin.address
     }
 

@@ -27,8 +27,8 @@ pub(crate) use raw::words;
 pub(crate) use request::deadline;
 pub use request::Request;
 pub use state::Session;
+pub(crate) use stream::ItemStream;
 pub use stream::{Canceller, Stream, StreamItem};
-pub(crate) use stream::{ItemStream, IDLE};
 
 #[cfg(unix)]
 use crate::credentials::Credentials;
@@ -244,7 +244,7 @@ impl Peer {
         NamedRequest::new(Arc::clone(self.channel()), name, &input)
     }
 
-    /// Sends an input without waiting for anything: neither an output nor an error comes back, and
+    /// Sends an input of at most 256 KiB without waiting for anything: neither an output nor an error comes back, and
     /// the send is lost without a word if the connection ends before the other side has read it.
     /// Those to one action on one connection run one after the other, in the order of their
     /// sending.

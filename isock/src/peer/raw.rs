@@ -113,6 +113,11 @@ impl RawCall {
             let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
+                Err(Refused::Protocol(NotStarted::TooLarge { limit })) => {
+                    let size = self.order.body.len();
+                    let text = format!("{size} bytes; a send takes {limit}, a call more");
+                    return Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text));
+                }
                 Err(refused) => self.not_taken(refused)?,
             }
         }

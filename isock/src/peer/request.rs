@@ -4,7 +4,6 @@ use super::{
     channel::Channel,
     mismatch::Explained,
     raw::{Order, RawCall},
-    stream::IDLE,
     Call, CallResult, Stream,
 };
 use crate::{
@@ -39,7 +38,8 @@ impl<A: Action> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
         let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
-        Request { channel, input, timeout, idle: IDLE, attempts, action: PhantomData }
+        let idle = channel.options.limits.stream_idle;
+        Request { channel, input, timeout, idle, attempts, action: PhantomData }
     }
 
     /// How long the call may take, all its attempts together; the client's timeout unless set.
@@ -61,7 +61,9 @@ impl<A: Action> Request<A> {
         self
     }
 
-    /// How long a stream may rest, once it has begun, before it is given up; 30 s unless set. Its
+    /// How long a stream may rest, once it has begun, before it is given up; the client's
+    /// [`Limits::stream_idle`](crate::Limits::stream_idle), 30 s, unless set. The handler's side has
+    /// the server's. Its
     /// [`timeout`](Request::timeout) is for the beginning: until the first item comes, or the
     /// first one is taken.
     pub fn idle(mut self, idle: Duration) -> Self

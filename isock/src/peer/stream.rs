@@ -23,9 +23,6 @@ use std::{
 /// What a stream of the action `A` gives, item by item: the last thing may be how it failed.
 pub type StreamItem<A> = Result<<A as Action>::Item, CallError<<A as Action>::Error>>;
 
-/// How long a stream may rest before it is given up, unless said otherwise.
-pub(crate) const IDLE: Duration = Duration::from_secs(30);
-
 /// One stream as bytes: what the typed parts of both ends stand on.
 #[derive(Debug)]
 pub(crate) struct ItemStream {
@@ -246,7 +243,7 @@ impl RawStream {
         let ran = self.items.conduit.cancel();
         let detail = match self.opening {
             Some(_) => "",
-            None => "the other side neither sent nor took an item in time",
+            None => "the handler neither sent nor took an item in time; `.idle(…)` gives it more",
         };
         self.end = Some(Err(self.call.problem(ProblemKind::Deadline, ran, detail)));
     }
@@ -281,7 +278,11 @@ where
     }
 
     /// Waits for the end, and gives the handler's output. Items that have not been looked at are
-    /// dropped; where this side sends items, those that have been sent are all.
+    /// dropped; where this side sends items, those that have been sent are all. A handler that never
+    /// ends is waited for without end: drop the stream to stop it.
+    ///
+    /// Blocks the thread, as [`send`](Stream::send) may: in async code poll the items, and move these
+    /// two to a thread that may block.
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
@@ -365,38 +366,56 @@ where
     }
 
     /// Sends an item to the handler; waits while it takes none. Small items that are sent in a
-    /// burst travel together.
+    /// burst travel together. An action that sends items too wants them taken meanwhile: its handler
+    /// may wait for that before it takes more.
     ///
     /// # Errors
-    /// If the handler has ended, which [`finish`](Stream::finish) then says more about; or takes
-    /// nothing for 30 s, or the item cannot be sent.
-    pub fn send(&self, item: impl SendAs<A::Upload>) -> Result<(), Problem>
+    /// If the handler has ended: with the action's own error if that was its end, and with the
+    /// problem that kept it from going on if that was. Or if it takes nothing for the time that
+    /// [`Request::idle`](crate::Request::idle) says, or the item cannot be sent.
+    pub fn send(&self, item: impl SendAs<A::Upload>) -> Result<(), CallError<A::Error>>
     where
         A::Pattern: TakesItems,
     {
         let raw = &self.raw;
-        let mut encoder = Encoder::new(raw.call.max_item());
+        let limit = raw.call.max_item();
+        let mut encoder = Encoder::new(limit);
         item.encode(&mut encoder).map_err(|error| {
-            let kind = match error {
-                EncodeError::TooLarge { .. } => ProblemKind::InputTooLarge,
-                EncodeError::Unsupported(_) => ProblemKind::InputUnencodable,
+            let (kind, text) = match error {
+                EncodeError::TooLarge { .. } => {
+                    let text = format!("the item is longer than the {limit} bytes of `message`");
+                    (ProblemKind::InputTooLarge, text)
+                }
+                EncodeError::Unsupported(why) => (ProblemKind::InputUnencodable, why),
             };
-            raw.call.problem(kind, Ran::Unknown, error.to_string())
+            raw.call.problem(kind, Ran::Unknown, text)
         })?;
         raw.items.send(encoder.as_bytes()).map_err(|unsent| match unsent {
-            Unsent::Stopped => {
-                let text = "the handler takes no further items; `finish` says why";
-                raw.call.problem(ProblemKind::Cancelled, Ran::Unknown, text)
-            }
+            Unsent::Stopped => self.unsendable(),
             Unsent::Late => {
-                let text = "the handler took no item in time";
-                raw.call.problem(ProblemKind::Deadline, Ran::Unknown, text)
+                let text = "the handler took no item in time; `.idle(…)` gives it more";
+                raw.call.problem(ProblemKind::Deadline, Ran::Unknown, text).into()
             }
         })
     }
 
+    /// Why the handler takes no further items.
+    fn unsendable(&self) -> CallError<A::Error> {
+        let call = &self.raw.call;
+        let conduit = self.raw.items.conduit();
+        let end = conduit.peek_end().map(|end| decode::<A>(call.told(end), call.decoding()));
+        let text = match end {
+            Some(Err(error)) => return error,
+            Some(Ok(_)) => "the handler has ended, and takes no further items",
+            None if conduit.is_finished() => "this side has said that no further items follow",
+            None => "the handler takes no further items; `finish` says why",
+        };
+        call.problem(ProblemKind::Cancelled, Ran::Unknown, text).into()
+    }
+
     /// Says that no further item follows, without waiting for the end: for who goes on to iterate
-    /// over what the handler sends.
+    /// over what the handler sends. Dropping the stream still gives the call up: its end is what
+    /// [`finish`](Stream::finish) waits for.
     pub fn close(&self)
     where
         A::Pattern: TakesItems,

@@ -119,6 +119,7 @@ impl Server {
             hide_failures: parts.hide_failures,
             max_output: parts.limits.message,
             streams: parts.limits.streams,
+            stream_idle: parts.limits.stream_idle,
             decoding: Decoding {
                 depth: parts.limits.decode_depth,
                 budget: parts.limits.decode_budget,

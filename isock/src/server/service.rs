@@ -10,7 +10,7 @@ use crate::{
     proto::{Answer, Closed, ServedKey},
     router::Router,
     serving::{contained, Arrived, Lane, Lanes, Settings, Task, Workers},
-    wire::{CloseCode, Ran, Refusal, RefusalCode},
+    wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
     sync::Arc,
@@ -143,7 +143,7 @@ impl Service for Dispatch {
                 return None;
             }
             (Err(refusal), None) => {
-                self.log(&format!("a one-way call was dropped: {:?}", refusal.code));
+                self.log_dropped(session, &call.head, &refusal);
                 return None;
             }
         };
@@ -243,6 +243,22 @@ impl Dispatch {
         if let Err(text) = contained(|| net::hook(|| hook(&connection, why))) {
             (self.settings.log)(&format!("a hook panicked: {text}"));
         }
+    }
+
+    /// Tells the operator of a send that is for nobody: its caller does not wait to be told.
+    fn log_dropped(&self, session: &Session, head: &CallHead, refusal: &Refusal) {
+        let from = session.served.address();
+        let known = self.router.find(head.name);
+        let to = match known.map(|entry| entry.registration.info().name) {
+            Some(name) => format!("`{name}`"),
+            None => format!("an action that is not registered, of name hash {:08x},", head.name),
+        };
+        let why = match refusal.code {
+            RefusalCode::UNKNOWN_ACTION => "",
+            RefusalCode::MISMATCH => ": the two builds disagree about its types",
+            _ => &format!(": {}", refusal.text),
+        };
+        (self.settings.log)(&format!("a send to {to} from {from} was dropped{why}"));
     }
 
     /// Runs a one-way send after those to the same action on the same connection.

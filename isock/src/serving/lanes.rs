@@ -3,7 +3,7 @@
 //! Knows what waits behind what. Does not know threads or connections.
 
 use super::Task;
-use crate::net::Charge;
+use crate::{net::Charge, proto::Answer, wire::Ran};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -122,8 +122,15 @@ impl Lane {
             return false;
         };
         drop(state);
-        // Nobody waits for the answer; the task has logged what went wrong.
-        let _ = task.run();
+        // Nobody waits for the answer: what went wrong is the operator's alone.
+        match task.run() {
+            Answer::Value(_) => {}
+            Answer::Error(_) => task.log("failed, and nobody waits for its error"),
+            Answer::Refusal(refusal) if refusal.ran == Ran::No => {
+                task.log(&format!("was sent what it cannot run with: {}", refusal.text));
+            }
+            Answer::Refusal(_) => {}
+        }
         let was_full = self.load.is_above(ENTRIES, BYTES);
         self.load.less(&task);
         if was_full && !self.load.is_above(ENTRIES, BYTES) {

@@ -5,12 +5,15 @@ use crate::{
     action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
     net::{serving, Cancel, Conduit},
     pace::Pace,
-    peer::{ItemStream, Peer, IDLE},
+    peer::{ItemStream, Peer},
     proto::{Answer, SharedBody},
     router::{Entry, Router},
     wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What does not change while handlers run.
 pub(crate) struct Settings {
@@ -20,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) decoding: Decoding,
     /// Streams that the other side may have on one connection.
     pub(crate) streams: usize,
+    /// How long one of them may rest.
+    pub(crate) stream_idle: Duration,
 }
 
 /// A call as it has arrived.
@@ -85,7 +90,7 @@ impl Task {
         let Entry { registration, pace } = entry;
         let CallHead { remaining, metadata, .. } = call.head;
         let deadline = remaining.and_then(|left| call.at.checked_add(left));
-        let stream = call.conduit.map(|conduit| ItemStream::new(conduit, IDLE));
+        let stream = call.conduit.map(|conduit| ItemStream::new(conduit, settings.stream_idle));
         Task {
             deadline,
             info: CallInfo {
