@@ -104,6 +104,17 @@ fn tokio_awaits_joins_and_spawns_calls() {
     assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");
 }
 
+#[test]
+fn upload_stores_what_it_sends() {
+    let out = stdout(run(&example("upload"), &[]));
+    let lines: Vec<_> = out.lines().collect();
+    let [announced, stored, done] = lines[..] else { panic!("{out}") };
+    assert!(announced.starts_with("\"upload") && announced.ends_with(" bytes announced"), "{out}");
+    let checksum = stored.rsplit(' ').next().unwrap_or_default();
+    assert!(stored.contains("\": stored, ") && checksum.len() == 8, "{out}");
+    assert!(done.ends_with(&format!(" bytes stored, checksum {checksum}")), "{out}");
+}
+
 #[cfg(unix)]
 #[test]
 fn unix_needs_no_port_and_leaves_no_path() {

@@ -1,5 +1,10 @@
 use crate::{everywhere, server, Odd, Sum};
-use isock::{Action, CallError, Failure, ProblemKind};
+use isock::{
+    wire::{name_hash, CallHead, Flags, FrameKind, Header},
+    Action, CallError, Failure, ProblemKind,
+};
+use isock_tests::raw::{self, Raw};
+use std::time::Duration;
 
 /// Takes as many items as it likes.
 #[derive(Action)]
@@ -110,4 +115,31 @@ fn a_caller_that_gives_up_ends_the_handler() {
     stream.send(1).unwrap();
     drop(stream);
     assert!(seen.recv().unwrap(), "the last thing that it sees is that its caller has gone");
+}
+
+#[test]
+fn a_client_that_goes_in_the_midst_of_an_upload_ends_its_handler() {
+    let (ended, seen) = std::sync::mpsc::channel();
+    let server = server();
+    server
+        .on::<Three>(move |(), cx| {
+            let last = cx.items().last();
+            ended.send(last.is_some_and(|item| item.is_err()) && cx.cancelled())?;
+            Ok(0)
+        })
+        .unwrap();
+    let head = CallHead { name: name_hash(Three::INFO.name), ..CallHead::default() };
+    let mut call = Vec::new();
+    let flags = Flags::INITIATOR.with(Flags::ITEMS);
+    let header = Header::new(FrameKind::CALL, flags, head.words(None), 0);
+    header.of_call(0, 1).write(&mut call);
+    head.write(None, &mut call);
+    // As a process that dies: no close, but the end of what it sends.
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
+    raw.shake_hands();
+    raw.send(&call);
+    assert_eq!(raw.answer().header.kind, FrameKind::CREDIT, "its handler runs");
+    raw.finish();
+    let told = seen.recv_timeout(Duration::from_secs(10));
+    assert_eq!(told, Ok(true), "long before the stream has rested too long");
 }

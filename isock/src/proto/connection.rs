@@ -230,9 +230,10 @@ impl Connection {
         self.served.running()
     }
 
-    /// The same without those of which a part has not come.
+    /// The same without those of which a part has not come, be it of the call or of its items.
     pub fn serving_whole(&self) -> usize {
-        self.served.running().saturating_sub(self.inbound.calls())
+        let awaiting = self.streams.awaiting().filter(|slot| !self.inbound.collects(*slot));
+        self.served.running().saturating_sub(self.inbound.calls() + awaiting.count())
     }
 
     /// Whether the prefaces have been exchanged.

@@ -121,6 +121,12 @@ impl Inbound {
         self.partial.iter().filter(|p| p.kind == FrameKind::CALL && p.body.is_some()).count()
     }
 
+    /// Whether the call on this slot is one of them.
+    pub(super) fn collects(&self, slot: u16) -> bool {
+        let call = |p: &&Partial| p.kind == FrameKind::CALL && p.body.is_some();
+        self.partial.iter().filter(call).any(|p| p.id.slot == slot)
+    }
+
     /// When the first of the messages has taken too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.partial.iter().map(|partial| partial.deadline).min()

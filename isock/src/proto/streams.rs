@@ -149,6 +149,12 @@ impl Streams {
         !self.own.is_empty()
     }
 
+    /// The slots of those of the other side whose items have not all come.
+    pub(super) fn awaiting(&self) -> impl Iterator<Item = u16> + '_ {
+        let awaits = |stream: &Stream| stream.intake.as_ref().is_some_and(|it| !it.ended);
+        self.served.iter().filter(move |(_, stream)| awaits(stream)).map(|(slot, _)| *slot)
+    }
+
     /// Streams of the other side that have not ended.
     pub(super) fn serving(&self) -> usize {
         self.served.len()
