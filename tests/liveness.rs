@@ -2,5 +2,7 @@
 
 #[path = "liveness/rest.rs"]
 mod rest;
+#[path = "liveness/vanished.rs"]
+mod vanished;
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");

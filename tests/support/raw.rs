@@ -663,6 +663,14 @@ pub fn more(slot: u16, seq: u32, flags: Flags, piece: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Says that this side always reads.
+pub fn attended() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Header::new(FrameKind::SETTINGS, Flags::default(), 1, 0).write(&mut bytes);
+    Settings { attended: true }.write(&mut bytes);
+    bytes
+}
+
 /// A frame without words.
 pub fn frame(kind: FrameKind, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -454,6 +454,14 @@ impl<S: Service> Conn<S> {
         }
     }
 
+    /// Something is due on it. A connection that is not read for now cannot be heard.
+    pub(super) fn handle_timeout(&mut self, now: Instant, service: &S) {
+        if !self.wants_input(service) {
+            self.proto.not_reading(now);
+        }
+        self.proto.handle_timeout(now);
+    }
+
     /// When something is due on it.
     pub(super) fn due(&self) -> Option<Instant> {
         let linger = self.linger.as_ref().map(|linger| linger.until);
