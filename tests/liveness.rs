@@ -1,5 +1,7 @@
 //! Peers that are there, that rest, and that have gone without a word.
 
+#[path = "liveness/pings.rs"]
+mod pings;
 #[path = "liveness/rest.rs"]
 mod rest;
 #[path = "liveness/vanished.rs"]

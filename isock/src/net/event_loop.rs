@@ -479,6 +479,18 @@ impl<S: Service> EventLoop<S> {
                     }
                     self.touch(connection);
                 }
+                Command::Ping { connection, echo } => {
+                    match self.get(connection) {
+                        Some(conn) => conn.ping(echo),
+                        None => Command::Ping { connection, echo }.comes_too_late(),
+                    }
+                    self.touch(connection);
+                }
+                Command::ForgetPing { connection, echo } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.pings.forget(&echo);
+                    }
+                }
                 Command::Close { connection, close } => {
                     if let Some(conn) = self.get(connection) {
                         conn.proto.close_saying(close);
