@@ -665,10 +665,7 @@ pub fn more(slot: u16, seq: u32, flags: Flags, piece: &[u8]) -> Vec<u8> {
 
 /// Says that this side always reads.
 pub fn attended() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    Header::new(FrameKind::SETTINGS, Flags::default(), 1, 0).write(&mut bytes);
-    Settings { attended: true }.write(&mut bytes);
-    bytes
+    settings(Settings { attended: true })
 }
 
 /// A frame without words.

@@ -122,7 +122,7 @@ impl<A: Action> Request<A> {
     /// Asks with a frame of its own instead of the call.
     pub(super) fn ping(self) -> Result<Duration, Problem> {
         let channel = Arc::clone(&self.channel);
-        RawCall::new(channel, self.order()?).ping()
+        RawCall::new(channel, self.order(Instant::now())?).ping()
     }
 
     /// The same request to another peer.
