@@ -89,6 +89,14 @@ limits! {
     /// Pings a second that are answered, sustained over ten seconds; the connection is closed
     /// above it. Default 100, at least 1.
     pings_per_second: u32 = 100, 1 => u32::MAX;
+    /// How long a peer that always reads may be silent before it is pinged: a server, and a client
+    /// that serves actions. Only while something depends on it: this side serves it, or has calls
+    /// under way. Default 15 s, from 1 ms to a day.
+    ping_after: Duration = Duration::from_secs(15), MOMENT => DAY;
+    /// How long it may then go on being silent, plus a second for each 64 KiB of what it was sent
+    /// since it was last heard, at most 128 s; the connection is closed when it has passed. Default
+    /// 10 s, from 1 ms to a day.
+    ping_patience: Duration = Duration::from_secs(10), MOMENT => DAY;
     /// Frames a second that do nothing by themselves, sustained over ten seconds; the connection is
     /// closed above it: items that are none, pongs and cancels that meet nothing, more credit than
     /// items were sent, and frames that may be ignored. Each call, answer and message of items

@@ -4,7 +4,7 @@ use crate::{answer_to_an_echo, assert_served, peer, server, server_at, Any, Echo
 use isock::{
     proto::FRAGMENT,
     wire::{CloseCode, Flags, FrameKind, RefusalCode, MAX_METADATA},
-    Bytes, Client, Limits, Ran,
+    Bytes, Client, Limits, Ran, ServerHandle,
 };
 use isock_tests::{
     gate::Gate,
@@ -79,6 +79,45 @@ fn pings_per_second() -> Result<(), Any> {
     let mut raw = peer(&server);
     raw.send(&pings(11));
     assert_eq!(raw.closed(), Ok(CloseCode::FLOOD));
+    Ok(())
+}
+
+/// A peer that serves and reads, and says nothing more.
+fn quiet_peer(server: &ServerHandle) -> Raw {
+    let mut raw = peer(server);
+    raw.send(&raw::attended());
+    raw
+}
+
+#[test]
+fn ping_after() -> Result<(), Any> {
+    let limit = ms(1000);
+    let server = server(Limits::default().ping_after(limit).ping_patience(ms(60_000)))?;
+    let (mut raw, mut unattended) = (quiet_peer(&server), peer(&server));
+    let began = Instant::now();
+    assert_eq!(raw.answer().header.kind, FrameKind::PING);
+    let took = began.elapsed();
+    assert!((limit / 2..limit * 3).contains(&took), "{took:?}");
+    assert_served(&mut unattended, 0, 1);
+    Ok(())
+}
+
+#[test]
+fn ping_patience() -> Result<(), Any> {
+    let limit = ms(1000);
+    let server = server(Limits::default().ping_after(ms(300)).ping_patience(limit))?;
+    let (mut silent, mut there) = (quiet_peer(&server), quiet_peer(&server));
+    let asked = silent.answer();
+    let began = Instant::now();
+    for _ in 0..5 {
+        let ping = there.answer();
+        assert_eq!(ping.header.kind, FrameKind::PING);
+        there.send(&raw::frame(FrameKind::PONG, Flags::default(), &ping.payload));
+    }
+    assert_eq!((asked.header.kind, silent.closed()), (FrameKind::PING, Ok(CloseCode::SILENT)));
+    let took = began.elapsed();
+    assert!((limit / 2..limit * 4).contains(&took), "{took:?}");
+    assert_served(&mut there, 0, 1);
     Ok(())
 }
 

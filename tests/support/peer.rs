@@ -1,6 +1,6 @@
 //! The other process of tests that need one: a server or a client, until its input ends.
 
-use isock::{Client, Server, ServerBuilder};
+use isock::{Client, Limits, Server, ServerBuilder};
 use isock_tests::{
     actions::{Boom, Echo, Place, PlaceError, Square},
     usage,
@@ -26,10 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["churn", address] => churn(address),
         ["hoarder", address] => echo_with_few_descriptors(address),
         ["resting"] => rest(),
+        ["impatient"] => ask_soon(),
         ["attended", address] => attend(address),
         ["sequential", address] => call_one_by_one(address),
         ["interrupted", address] => echo_while_interrupted(address),
-        _ => Err("usage: peer resting | peer server FILE | \
+        _ => Err("usage: peer resting | peer impatient | peer server FILE | \
                  peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
             .into()),
     }
@@ -98,6 +99,15 @@ fn rest() -> Result<(), Box<dyn std::error::Error>> {
     until_told();
     // Its handlers never end.
     std::process::exit(0);
+}
+
+/// A server, at an address that it prints, that soon asks whether its clients are there.
+fn ask_soon() -> Result<(), Box<dyn std::error::Error>> {
+    let limits = Limits::default().ping_after(ms(200)).ping_patience(ms(600));
+    let server = Server::builder().limits(limits).bind("127.0.0.1:0")?.spawn()?;
+    say(&server.address().to_string());
+    until_told();
+    Ok(())
 }
 
 /// Serves [`Square`] to the server, and nothing else.

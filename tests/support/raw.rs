@@ -668,6 +668,11 @@ pub fn more(slot: u16, seq: u32, flags: Flags, piece: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Says that this side always reads.
+pub fn attended() -> Vec<u8> {
+    settings(Settings { attended: true })
+}
+
 /// A frame without words.
 pub fn frame(kind: FrameKind, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

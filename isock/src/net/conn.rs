@@ -6,6 +6,8 @@ use super::{
     far::{refusal, Far, Outgoing, Ticket},
     flow::{Conduit, Driver, Flow, Flows},
     pending::{wake_all, Ended},
+    ping::{Echo, Pings},
+    remote::Command,
     stream::LoopStream,
 };
 use crate::{
@@ -54,6 +56,7 @@ pub(super) struct Conn<S: Service> {
     pub(super) far: Arc<Far>,
     /// Calls of this side; most connections have none.
     pub(super) outgoing: Option<Box<Outgoing>>,
+    pub(super) pings: Pings,
     /// Streams of either side; most connections have none.
     pub(super) flows: Option<Box<Flows>>,
     /// What it holds in memory.
@@ -96,6 +99,7 @@ impl<S: Service> Conn<S> {
             timer: None,
             far,
             outgoing: None,
+            pings: Pings::default(),
             flows: None,
             charge,
             linger: None,
@@ -213,7 +217,11 @@ impl<S: Service> Conn<S> {
                     self.input.clear();
                     continue;
                 }
-                Event::Pong(_) | Event::Draining => continue,
+                Event::Pong(number) => {
+                    self.pings.answered(number, now, &mut woken);
+                    continue;
+                }
+                Event::Draining => continue,
             };
             let proto = &mut self.proto;
             let conduit = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
@@ -300,6 +308,14 @@ impl<S: Service> Conn<S> {
         self.far.taken_call(call);
     }
 
+    /// Asks the other side whether it is there.
+    pub(super) fn ping(&mut self, echo: Echo) {
+        if self.proto.is_closed() {
+            return Command::Ping { connection: self.id, echo }.comes_too_late();
+        }
+        self.pings.start(&mut self.proto, echo);
+    }
+
     /// Nobody waits for a call of this side any more.
     pub(super) fn cancel_call(&mut self, ticket: &Arc<Ticket>) {
         if let Some(outgoing) = &mut self.outgoing {
@@ -322,6 +338,7 @@ impl<S: Service> Conn<S> {
         if let Some(flows) = &mut self.flows {
             flows.stop_all(&mut woken);
         }
+        self.pings.lost(why, &mut woken);
         wake_all(woken);
         if let Some(session) = self.session.take() {
             service.closed(session, why);
@@ -452,6 +469,14 @@ impl<S: Service> Conn<S> {
             linger.bytes += n;
             self.readable &= linger.bytes <= LINGER_BYTES;
         }
+    }
+
+    /// Something is due on it. A connection that is not read for now cannot be heard.
+    pub(super) fn handle_timeout(&mut self, now: Instant, service: &S) {
+        if !self.wants_input(service) {
+            self.proto.not_reading(now);
+        }
+        self.proto.handle_timeout(now);
     }
 
     /// When something is due on it.

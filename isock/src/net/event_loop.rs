@@ -177,6 +177,8 @@ pub(crate) struct EventLoop<S: Service> {
     stopping: Option<Instant>,
     /// When memory of long messages is released.
     tidy: Option<Instant>,
+    /// When it last looked at its sockets.
+    looked: Instant,
 }
 
 impl<S: Service> EventLoop<S> {
@@ -213,6 +215,7 @@ impl<S: Service> EventLoop<S> {
             commands: Vec::new(),
             stopping: None,
             tidy: None,
+            looked: Instant::now(),
         })
     }
 
@@ -293,7 +296,7 @@ impl<S: Service> EventLoop<S> {
         let idle = self.ready.is_empty() && self.jobs.is_empty();
         let timeout = if idle { self.next_timeout() } else { Some(Duration::ZERO) };
         match self.poll.poll(events, timeout) {
-            Ok(()) => {}
+            Ok(()) => self.looked = Instant::now(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             Err(error) => {
                 // Nothing can be served without poll; a tight loop of errors helps nobody.
@@ -476,6 +479,18 @@ impl<S: Service> EventLoop<S> {
                     }
                     self.touch(connection);
                 }
+                Command::Ping { connection, echo } => {
+                    match self.get(connection) {
+                        Some(conn) => conn.ping(echo),
+                        None => Command::Ping { connection, echo }.comes_too_late(),
+                    }
+                    self.touch(connection);
+                }
+                Command::ForgetPing { connection, echo } => {
+                    if let Some(conn) = self.get(connection) {
+                        conn.pings.forget(&echo);
+                    }
+                }
                 Command::Close { connection, close } => {
                     if let Some(conn) = self.get(connection) {
                         conn.proto.close_saying(close);
@@ -633,16 +648,19 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// By the time of the last look at the sockets: what had come by then has been read, however
+    /// long the process was stopped.
     fn fire_timers(&mut self) {
-        let now = Instant::now();
+        let now = self.looked;
         while let Some(&Reverse((at, id))) = self.timers.peek() {
             if at > now {
                 break;
             }
             self.timers.pop();
-            if let Some(conn) = self.get(id) {
+            let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+            if let Some(conn) = conn {
                 conn.timer = None;
-                conn.proto.handle_timeout(now);
+                conn.handle_timeout(now, &self.service);
                 self.flush(id);
             }
         }

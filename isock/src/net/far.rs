@@ -8,6 +8,7 @@ use super::{
     flow::Flow,
     link::Refused,
     pending::{wake_all, Ended, Pending},
+    ping::{Echo, Pinged, Rhythm},
     remote::{Command, Remote},
 };
 use crate::{
@@ -47,6 +48,7 @@ pub(crate) struct Far {
     unsaid: AtomicUsize,
     /// As many bytes may wait before answers are replaced.
     hard: usize,
+    rhythm: Rhythm,
 }
 
 /// A call that is being made through a loop.
@@ -66,7 +68,8 @@ const DROPPED: u8 = 2;
 impl Far {
     pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote, hard: usize) -> Far {
         let (gone, attended, waiting, unsaid) = Default::default();
-        Far { id, token, remote, gone, attended, waiting, unsaid, hard }
+        let rhythm = Rhythm::default();
+        Far { id, token, remote, gone, attended, waiting, unsaid, hard, rhythm }
     }
 
     /// The name of the connection, which its client knows too.
@@ -204,6 +207,23 @@ impl Far {
     pub(super) fn cancel_stream(&self, flow: &Arc<Flow>) {
         let (connection, flow) = (self.id, Arc::clone(flow));
         let _ = self.remote.send(Command::CancelStream { connection, flow });
+    }
+
+    /// Has the loop ask the other side whether it is there, and waits for its answer.
+    pub(crate) fn ping(&self, deadline: Instant) -> Result<Pinged, Refused> {
+        if !self.rhythm.wait(deadline) {
+            return Ok(Pinged::Late);
+        }
+        let echo = Echo::default();
+        let command = Command::Ping { connection: self.id, echo: echo.clone() };
+        self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))?;
+        let ended = echo.pending.block(deadline);
+        if ended.is_none() {
+            // A loop that has returned has forgotten it.
+            let _ =
+                self.remote.send(Command::ForgetPing { connection: self.id, echo: echo.clone() });
+        }
+        Ok(echo.ended(ended))
     }
 
     /// Ends the connection, and tells the other side why.

@@ -7,6 +7,7 @@ use super::{
     flow::{Conduit, Driver, Flow},
     link::{Link, Refused, Started},
     pending::Ended,
+    ping::Pinged,
 };
 use crate::{
     address::Address,
@@ -75,6 +76,14 @@ impl Line {
             }
         };
         Ok(Conduit::new(driver, Arc::clone(flow)))
+    }
+
+    /// Asks the other side whether it is there, and blocks until it has answered.
+    pub(crate) fn ping(&self, deadline: Instant) -> Result<Pinged, Refused> {
+        match self {
+            Line::Near(link) => link.ping(deadline),
+            Line::Far(far) => far.ping(deadline),
+        }
     }
 
     /// The name that the server gave the connection.

@@ -9,6 +9,7 @@ use super::{
     corker::{self, Looking},
     flow::{Flow, Flows},
     pending::{Ended, Pending, Waiter, Waiting},
+    ping::{Echo, Pinged, Pings, Rhythm},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
     watch::Purpose,
 };
@@ -60,6 +61,7 @@ pub(crate) struct Link {
     /// It takes no new calls: it has ended, or the server drains it.
     over: AtomicBool,
     looking: Looking,
+    rhythm: Rhythm,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ struct State {
     full: bool,
     /// What the other side calls, if this side serves anything.
     hosting: Option<Hosting>,
+    pings: Pings,
     /// Streams of either side.
     flows: Flows,
     /// Streams whose users have asked for something that is done with the next write.
@@ -274,6 +277,7 @@ impl Link {
             write_failed: false,
             full: false,
             hosting,
+            pings: Pings::default(),
             flows: Flows::default(),
             unsettled: Vec::new(),
             woken: Vec::new(),
@@ -285,6 +289,7 @@ impl Link {
             state: Mutex::new(state),
             over: AtomicBool::new(false),
             looking: Looking::default(),
+            rhythm: Rhythm::default(),
         }
     }
 
@@ -781,6 +786,25 @@ impl Link {
         self.unlock(state);
     }
 
+    /// Asks the other side whether it is there, and waits for its answer.
+    pub(crate) fn ping(&self, deadline: Instant) -> Result<Pinged, Refused> {
+        if !self.rhythm.wait(deadline) {
+            return Ok(Pinged::Late);
+        }
+        let echo = Echo::default();
+        let mut state = self.look_around(Instant::now());
+        if state.closed.is_some() {
+            return Err(Refused::Protocol(NotStarted::Closed));
+        }
+        let State { pings, proto, .. } = &mut *state;
+        pings.start(proto, echo.clone());
+        self.flush_unless_full(&mut state);
+        self.unlock(state);
+        let ended = self.wait(&echo.pending, deadline);
+        self.lock().pings.forget(&echo);
+        Ok(echo.ended(ended))
+    }
+
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, key: CallKey) -> Ran {
         let mut state = self.lock();
@@ -910,7 +934,8 @@ impl State {
                     self.flows.cancelled(key, woken);
                 }
                 Event::Closed(closed) => return self.closed(closed, woken),
-                Event::Ready | Event::Settings(_) | Event::Pong(_) | Event::Draining => {}
+                Event::Pong(number) => self.pings.answered(number, now, woken),
+                Event::Ready | Event::Settings(_) | Event::Draining => {}
             }
         }
     }
@@ -973,6 +998,7 @@ impl State {
             }
         }
         self.flows.stop_all(woken);
+        self.pings.lost(&closed, woken);
         if let Some(hosting) = &mut self.hosting {
             let running = hosting.running.drain(..);
             woken.extend(running.map(|(_, cancel)| Waiter::Hooks(cancel.tell())));

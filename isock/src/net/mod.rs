@@ -24,6 +24,7 @@ mod listen;
 mod lobby;
 mod origin;
 mod pending;
+mod ping;
 mod pipe;
 mod remote;
 mod stream;
@@ -46,6 +47,7 @@ pub(crate) use link::{Called, Host, Link, Refused};
 pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
+pub(crate) use ping::Pinged;
 pub(crate) use remote::{Command, Remote};
 pub(crate) use watch::{watch, Purpose, Watched};
 

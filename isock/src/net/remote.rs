@@ -5,6 +5,7 @@ use super::{
     far::Ticket,
     flow::Flow,
     pending::{wake_all, Ended},
+    ping::Echo,
     pipe::LoopEnd,
 };
 use crate::{
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     Send { connection: ConnId, call: NewCall },
     /// Nobody waits for this call any more.
     CancelCall { connection: ConnId, ticket: Arc<Ticket> },
+    /// Ask the other side whether it is there.
+    Ping { connection: ConnId, echo: Echo },
+    /// Nobody waits for this answer any more.
+    ForgetPing { connection: ConnId, echo: Echo },
     /// End a connection.
     Close { connection: ConnId, close: Close },
     /// Serve this pipe.
@@ -56,6 +61,9 @@ impl Command {
                 flow.end(Ended::Lost(Ran::No, Closed::Eof), &mut woken);
             }
             Command::Settle { flow, .. } => flow.stop(&mut woken),
+            Command::Ping { echo, .. } => {
+                woken.extend(echo.pending.end(Ended::Lost(Ran::No, Closed::Eof)));
+            }
             _ => {}
         }
         wake_all(woken);

@@ -317,8 +317,13 @@ impl Peer {
         Ok(Description { name: self.channel().name(), actions })
     }
 
-    /// Calls the server and takes the time: through the connection, the dispatch and back, with an
-    /// action that does nothing.
+    /// Asks the other side whether it is there, and says how long the way there and back took. It is
+    /// answered between the calls, also while every handler is stuck. Often asked, a connection
+    /// carries at most a hundred a second: the next one waits for its turn.
+    ///
+    /// A client that serves no actions reads only while it calls, and answers only then: asking such
+    /// a client fails by the deadline. Tools that want to go the way of a call instead call the
+    /// action `isock.ping`.
     ///
     /// ```
     /// let server = isock::Server::in_memory().spawn()?;
@@ -327,12 +332,9 @@ impl Peer {
     /// ```
     ///
     /// # Errors
-    /// If it does not answer by the client's timeout, or its
-    /// [`reflection`](crate::ServerBuilder::reflection) is off.
+    /// If there is no connection, or no answer by the timeout.
     pub fn ping(&self) -> Result<Duration, Problem> {
-        let began = Instant::now();
-        self.ask::<builtin::Ping>((), self.channel().options.timeout)?;
-        Ok(began.elapsed())
+        self.request::<builtin::Ping>(()).timeout(self.channel().options.timeout).ping()
     }
 
     /// Calls a built-in action.

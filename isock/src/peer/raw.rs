@@ -12,7 +12,7 @@ use super::{
 use crate::{
     action::{ActionKind, Decoding, Directions, Shapes},
     error::{Problem, ProblemKind},
-    net::{self, Ended, Flight, Flow, Line, Refused},
+    net::{self, Ended, Flight, Flow, Line, Pinged, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode, ITEM_LEN},
 };
@@ -118,6 +118,33 @@ impl RawCall {
                     let text = format!("{size} bytes; a send takes {limit}, a call more");
                     return Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text));
                 }
+                Err(refused) => self.not_taken(refused)?,
+            }
+        }
+    }
+
+    /// Asks the other side whether it is there, instead of calling it, and says how long its answer
+    /// took.
+    pub(super) fn ping(mut self) -> Result<Duration, Problem> {
+        if net::about_to_block().is_err() {
+            return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
+        }
+        loop {
+            self.pause();
+            let line = match self.channel.line(self.order.deadline) {
+                Ok(line) => line,
+                Err(error) => {
+                    self.not_linked(error)?;
+                    continue;
+                }
+            };
+            self.made += 1;
+            match line.ping(self.order.deadline) {
+                Ok(Pinged::After(took)) => return Ok(took),
+                Ok(Pinged::Late) => return Err(self.late()),
+                Ok(Pinged::Lost(closed)) => self.again(Duration::ZERO, |call| {
+                    call.problem(ProblemKind::ConnectionLost, Ran::No, words(&closed))
+                })?,
                 Err(refused) => self.not_taken(refused)?,
             }
         }

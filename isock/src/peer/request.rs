@@ -121,6 +121,12 @@ impl<A: Action> Request<A> {
         RawCall::new(channel, self.order(Instant::now())?).send_only()
     }
 
+    /// Asks with a frame of its own instead of the call.
+    pub(super) fn ping(self) -> Result<Duration, Problem> {
+        let channel = Arc::clone(&self.channel);
+        RawCall::new(channel, self.order(Instant::now())?).ping()
+    }
+
     /// The same request to another peer.
     pub(super) fn over(&self, channel: &Arc<Channel>) -> Request<A> {
         Request { channel: Arc::clone(channel), input: self.input.clone(), ..*self }

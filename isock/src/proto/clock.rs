@@ -43,6 +43,7 @@ pub(super) struct Unfinished {
     since: Instant,
     /// Its whole length, as far as it is known.
     len: usize,
+    have: usize,
 }
 
 impl Connection {
@@ -63,7 +64,10 @@ impl Connection {
     pub(super) fn wait_for(&mut self, now: Instant, have: usize, len: usize) {
         if have > 0 {
             let since = self.unfinished.map_or(now, |frame| frame.since);
-            self.unfinished = Some(Unfinished { since, len });
+            if self.unfinished.is_none_or(|before| before.have < have) {
+                self.note_heard(now);
+            }
+            self.unfinished = Some(Unfinished { since, len, have });
         }
     }
 
@@ -87,11 +91,12 @@ impl Connection {
         if self.phase == Phase::Closed {
             return None;
         }
-        let deadlines = [self.handshake_deadline(), self.arrival_deadline(), self.stall_deadline];
-        deadlines.into_iter().flatten().min()
+        let arrival = self.handshake_deadline().into_iter().chain(self.arrival_deadline());
+        arrival.chain(self.stall_deadline).chain(self.silence_deadline()).min()
     }
 
-    /// Closes the connection if something has taken too long.
+    /// Closes the connection if something has taken too long; asks the other side whether it is
+    /// there if it has been silent. What has come must have been read before.
     pub fn handle_timeout(&mut self, now: Instant) {
         let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         match () {
@@ -99,6 +104,9 @@ impl Connection {
             () if past(self.handshake_deadline()) => self.close(CloseCode::HANDSHAKE_TIMEOUT),
             () if past(self.arrival_deadline()) => self.close(CloseCode::MESSAGE_STALLED),
             () if past(self.stall_deadline) => self.close(CloseCode::NOT_READING),
+            () if past(self.silence_deadline()) && self.is_silent(now) => {
+                self.close(CloseCode::SILENT);
+            }
             () => {}
         }
     }
@@ -106,6 +114,7 @@ impl Connection {
     /// Notes that the first `n` of these bytes have been handed over.
     pub fn written(&mut self, now: Instant, n: usize) {
         self.output.advance(n);
+        self.note_said(now, n);
         self.note_ends();
         if self.output.len() == 0 {
             self.stall_deadline = None;
@@ -130,6 +139,7 @@ impl Connection {
             self.paused.get_or_insert(now);
         } else if let Some(since) = self.paused.take() {
             let pause = now.saturating_duration_since(since);
+            self.note_heard(now);
             self.inbound.postpone(pause);
             if let Some(frame) = &mut self.unfinished {
                 frame.since += pause;

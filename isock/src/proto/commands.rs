@@ -37,6 +37,7 @@ impl Connection {
                 Credit { bytes: bytes.min(MAX_CREDIT), items: items.min(MAX_CREDIT) };
             call.head
         });
+        self.note_need();
         let key = self.calls.push(call);
         if let Some(head) = stream {
             self.streams.open_own(key.index, &head, self.config.limits.widest_window());

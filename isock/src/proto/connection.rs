@@ -7,6 +7,7 @@ use super::{
     inbound::Inbound,
     output::Output,
     served::Served,
+    silence::Silence,
     streams::Streams,
     Event, NewCall, FRAGMENT,
 };
@@ -90,6 +91,7 @@ pub struct Connection {
     pub(super) paused: Option<Instant>,
     pub(super) handshake_deadline: Instant,
     pub(super) stall_deadline: Option<Instant>,
+    pub(super) silence: Silence,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +199,7 @@ impl Connection {
             paused: None,
             handshake_deadline: now + config.limits.handshake,
             stall_deadline: None,
+            silence: Silence::new(now),
             config,
         }
     }

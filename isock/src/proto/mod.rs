@@ -21,6 +21,7 @@ mod inbound;
 mod output;
 mod receive;
 mod served;
+mod silence;
 mod stream_commands;
 mod stream_frames;
 mod streams;

@@ -102,6 +102,7 @@ impl Connection {
             return Ok(None);
         }
         self.unfinished = None;
+        self.note_heard(now);
         let all = input.take(len);
         let payload = all.start + header.payload_at()..all.end;
         let words = all.start + HEADER_LEN..payload.start;

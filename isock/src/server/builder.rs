@@ -182,10 +182,10 @@ impl ServerBuilder {
     /// Whether callers may ask what this server has; they may unless it is set to `false`.
     ///
     /// Reflection is the built-in actions, whose names begin with `isock.`: what
-    /// [`Client::describe`](crate::Peer::describe), [`Client::expect`](crate::Peer::expect) and
-    /// [`Client::ping`](crate::Peer::ping) call, what tools live on, and what puts a mismatch of
-    /// two builds in words. Without it they are unknown actions, and a mismatch still fails before
-    /// anything runs, without the words.
+    /// [`Client::describe`](crate::Peer::describe) and [`Client::expect`](crate::Peer::expect) call,
+    /// what tools live on, and what puts a mismatch of two builds in words. Without it they are
+    /// unknown actions, and a mismatch still fails before anything runs, without the words.
+    /// [`Client::ping`](crate::Peer::ping) needs none of it.
     ///
     /// ```
     /// # use isock::{Action, Server};

@@ -66,6 +66,8 @@ codes! {
     BAD_CREDIT = 16, "an item without credit, or impossible credit";
     /// The program at the other end ended this connection; the text is its reason.
     DISMISSED = 17, "dismissed";
+    /// Nothing came for long, not even the answer to a ping.
+    SILENT = 18, "the other side is silent, and answers no ping";
 }
 
 impl fmt::Debug for CloseCode {

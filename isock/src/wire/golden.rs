@@ -390,9 +390,10 @@ fn golden_close_codes() {
         CloseCode::OVERLOADED,
         CloseCode::BAD_CREDIT,
         CloseCode::DISMISSED,
+        CloseCode::SILENT,
     ];
     let numbers: Vec<u16> = names.iter().map(|code| code.0).collect();
-    assert_eq!(numbers, (0..18).collect::<Vec<u16>>());
+    assert_eq!(numbers, (0..19).collect::<Vec<u16>>());
     assert_eq!(CloseCode::ALL, names);
 }
 

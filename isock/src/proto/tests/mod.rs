@@ -20,5 +20,6 @@ mod pair_works;
 mod random;
 mod random_pair;
 mod settings;
+mod silence;
 mod slots;
 mod upload;

@@ -1,0 +1,94 @@
+//! Whether the other side is still there: a ping after a silence, and the end after another one.
+//!
+//! Knows when something came last and whether anything depends on it. Only a side that says that it
+//! always reads is asked: nobody else could answer.
+
+use super::connection::{Connection, Phase};
+use std::time::{Duration, Instant};
+
+/// The number of the pings that nobody outside asked for.
+pub(super) const OWN_PING: u64 = 0;
+/// Bytes that have been handed over may lie in between for long. More than this the system does not
+/// keep.
+const BETWEEN: usize = 8 << 20;
+/// How slow a line may be, in bytes a second.
+const SLOWEST: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// When something came, or began to depend on it.
+    since: Instant,
+    /// When the other side was asked; it has not been heard since then.
+    asked: Option<Instant>,
+    /// Bytes that have been handed over since it was heard: a ping comes behind them.
+    unheard: usize,
+    /// Something has begun to depend on it, and has not left yet.
+    begins: bool,
+}
+
+impl Silence {
+    pub(super) fn new(now: Instant) -> Silence {
+        Silence { since: now, asked: None, unheard: 0, begins: false }
+    }
+}
+
+impl Connection {
+    /// Something has come.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        self.silence = Silence { begins: self.silence.begins, ..Silence::new(now) };
+    }
+
+    /// These many bytes have been handed over.
+    pub(super) fn note_said(&mut self, now: Instant, bytes: usize) {
+        self.silence.unheard += bytes;
+        if std::mem::take(&mut self.silence.begins) {
+            self.silence.since = now;
+        }
+    }
+
+    /// A call of this side is about to be made: the other side has been quiet before for no reason
+    /// that matters.
+    pub(super) fn note_need(&mut self) {
+        self.silence.begins |= !self.is_needed();
+    }
+
+    /// Whether anything here depends on the other side being there.
+    fn is_needed(&self) -> bool {
+        self.settings.attended || self.in_flight() > 0 || self.serving() > 0
+    }
+
+    /// Notes that the driver does not read for now, for a reason of its own: the silence is not the
+    /// other side's.
+    pub fn not_reading(&mut self, now: Instant) {
+        self.note_heard(now);
+    }
+
+    /// When to ask, or to give up.
+    pub(super) fn silence_deadline(&self) -> Option<Instant> {
+        let asks = self.settings_heard.attended && self.is_needed() && !self.silence.begins;
+        if self.phase != Phase::Open || !asks || !self.wants_input() {
+            return None;
+        }
+        let limits = &self.config.limits;
+        Some(match self.silence.asked {
+            None => self.silence.since + limits.ping_after,
+            Some(asked) => {
+                let bytes = self.silence.unheard.min(BETWEEN);
+                asked + limits.ping_patience + Duration::from_secs((bytes / SLOWEST) as u64)
+            }
+        })
+    }
+
+    /// Whether the other side has been asked and the answer is late. Else it is asked now.
+    pub(super) fn is_silent(&mut self, now: Instant) -> bool {
+        if self.silence.asked.is_some() {
+            return true;
+        }
+        self.silence.asked = Some(now);
+        // One ping at a time: an answer to another one will do.
+        if self.pings_sent == 0 {
+            self.ping(OWN_PING);
+        }
+        false
+    }
+}
