@@ -41,9 +41,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "sys", may_use: &["credentials"], absent: &["mio::", "socket2::", "thread::"] },
     Layer {
         name: "net",
-        may_use: &["proto", "wire", "limits", "address", "credentials", "sys"],
+        may_use: &["proto", "wire", "limits", "address", "credentials", "sync", "sys"],
         absent: &[],
     },
+    Layer { name: "sync", may_use: &[], absent: PURE },
     Layer { name: "guide", may_use: &[], absent: PURE },
     Layer { name: "shape", may_use: &["wire"], absent: PURE },
     Layer {
@@ -80,7 +81,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "serving",
         may_use: &[
-            "action", "builtin", "error", "net", "pace", "peer", "proto", "router", "shape", "wire",
+            "action", "builtin", "error", "net", "pace", "peer", "proto", "router", "shape",
+            "sync", "wire",
         ],
         absent: SOCKETS,
     },

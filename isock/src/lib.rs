@@ -184,6 +184,7 @@ mod router;
 mod server;
 mod serving;
 pub mod shape;
+mod sync;
 #[cfg(unix)]
 mod sys;
 #[doc(hidden)]

@@ -80,6 +80,23 @@ fn items_that_wait_for_their_handler_are_held() -> Result<(), Any> {
     Ok(())
 }
 
+/// While the stream goes on.
+#[test]
+fn items_that_were_taken_are_not_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let mut raw = peer(&server);
+    open(&mut raw, 0);
+    (0..100).for_each(|_| raw.send(&item(0, Flags::default(), 500)));
+    eventually("they are held", ms(5000), || server.held_bytes() > 50_000);
+    gate.open();
+    eventually("they are taken", ms(5000), || server.held_bytes() < 100);
+    raw.send(&item(0, Flags::END, 1));
+    while raw.answer().header.kind == FrameKind::CREDIT {}
+    Ok(())
+}
+
 #[test]
 fn items_that_have_left_are_not_held() -> Result<(), Any> {
     let gate = Gate::new();

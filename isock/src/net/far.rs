@@ -15,12 +15,13 @@ use crate::{
     proto::{
         Answer, CallKey, Closed, Connection, NewCall, NotStarted, Outcome, ServedKey, FRAGMENT,
     },
+    sync::Progress,
     wire::{Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 use std::{
     collections::HashMap,
     sync::{
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc,
     },
     task::Waker,
@@ -55,15 +56,8 @@ pub(crate) struct Far {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pending: Pending,
-    progress: AtomicU8,
+    progress: Progress,
 }
-
-/// The loop has not taken the call.
-const QUEUED: u8 = 0;
-/// The loop has taken it.
-const TAKEN: u8 = 1;
-/// It was given up before the loop took it.
-const DROPPED: u8 = 2;
 
 impl Far {
     pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote, hard: usize) -> Far {
@@ -99,8 +93,7 @@ impl Far {
     /// Hands a call to the loop. Returns soon in any case.
     pub(crate) fn start(&self, call: NewCall) -> Result<Arc<Ticket>, Refused> {
         self.take_room(&call)?;
-        let ticket =
-            Arc::new(Ticket { pending: Pending::default(), progress: AtomicU8::new(QUEUED) });
+        let ticket = Arc::new(Ticket { pending: Pending::default(), progress: Progress::new() });
         let kept = Arc::clone(&ticket);
         match self.remote.send(Command::Call { connection: self.id, call, ticket: kept }) {
             Ok(()) => Ok(ticket),
@@ -177,9 +170,7 @@ impl Far {
 
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, ticket: &Arc<Ticket>) -> Ran {
-        let dropped =
-            ticket.progress.compare_exchange(QUEUED, DROPPED, Ordering::AcqRel, Ordering::Acquire);
-        if dropped.is_ok() {
+        if ticket.progress.give_up() {
             return Ran::No;
         }
         let (connection, ticket) = (self.id, Arc::clone(ticket));
@@ -279,9 +270,7 @@ impl Outgoing {
         ticket: Arc<Ticket>,
     ) {
         far.taken_call(&call);
-        let taken =
-            ticket.progress.compare_exchange(QUEUED, TAKEN, Ordering::AcqRel, Ordering::Acquire);
-        if taken.is_err() {
+        if !ticket.progress.take() {
             return;
         }
         let size = call.body.len();

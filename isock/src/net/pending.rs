@@ -6,13 +6,14 @@ use super::{
 };
 use crate::{
     proto::{CallKey, Closed, Outcome},
+    sync::Place,
     wire::{Ran, Refusal},
 };
 use std::{
     collections::VecDeque,
     fmt,
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::Waker,
     thread::{self, Thread},
     time::Instant,
@@ -43,13 +44,13 @@ impl Ended {
 }
 
 /// Where the end of a call is put.
-#[derive(Debug, Default)]
-pub(crate) struct Pending(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Pending(Place<Ended, Waiter>);
 
-#[derive(Debug, Default)]
-struct State {
-    ended: Option<Ended>,
-    waiter: Option<Waiter>,
+impl Default for Pending {
+    fn default() -> Pending {
+        Pending(Place::new())
+    }
 }
 
 /// Who is told.
@@ -91,25 +92,19 @@ pub(super) fn wake_all(woken: Vec<Waiter>) {
 }
 
 impl Pending {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts the end, and returns who is to be woken once all locks are free.
     #[must_use]
     pub(super) fn end(&self, ended: Ended) -> Option<Waiter> {
-        let mut state = self.lock();
-        state.ended = Some(ended);
-        state.waiter.take()
+        self.0.put(ended)
     }
 
     /// Takes the end, if it is there.
     pub(crate) fn take(&self) -> Option<Ended> {
-        self.lock().ended.take()
+        self.0.take()
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.lock().ended.is_some()
+        self.0.is_filled()
     }
 
     /// Blocks until the end is there; `None` if the deadline comes first.
@@ -130,12 +125,7 @@ impl Pending {
 
     /// Says who waits; false if the end is there already.
     pub(super) fn wait_as(&self, waiter: Waiter) -> bool {
-        let mut state = self.lock();
-        if state.ended.is_some() {
-            return false;
-        }
-        state.waiter = Some(waiter);
-        true
+        self.0.wait_as(waiter)
     }
 
     /// The same for a future.

@@ -3,12 +3,12 @@
 //! Knows what waits behind what. Does not know threads or connections.
 
 use super::Task;
-use crate::{net::Charge, proto::Answer, wire::Ran};
+use crate::{net::Charge, proto::Answer, sync::Turns, wire::Ran};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{
         atomic::{AtomicUsize, Ordering},
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
     },
 };
 
@@ -30,17 +30,9 @@ pub(crate) struct Lanes {
 }
 
 /// The sends to one action.
-#[derive(Default)]
 pub(crate) struct Lane {
-    state: Mutex<State>,
+    sends: Turns<Send>,
     load: Arc<Load>,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Send>,
-    /// Somebody runs what waits.
-    running: bool,
 }
 
 /// A send that waits, and what it costs a server until it has run.
@@ -72,12 +64,10 @@ impl Lanes {
         let lane = self
             .lanes
             .entry(action)
-            .or_insert_with(|| Arc::new(Lane { state: Mutex::default(), load: Arc::clone(load) }));
+            .or_insert_with(|| Arc::new(Lane { sends: Turns::new(), load: Arc::clone(load) }));
         load.entries.fetch_add(1, Ordering::Relaxed);
         load.bytes.fetch_add(task.size(), Ordering::Relaxed);
-        let mut state = lane.lock();
-        state.waiting.push_back(Send { task, _charge: charge });
-        let idle = !std::mem::replace(&mut state.running, true);
+        let idle = lane.sends.push(Send { task, _charge: charge });
         idle.then(|| Arc::clone(lane))
     }
 
@@ -105,10 +95,6 @@ impl Load {
 }
 
 impl Lane {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Runs what waits, for a turn; false if the lane is idle from then on. `relieved` is called
     /// whenever the connection may be read again.
     pub(crate) fn run(&self, relieved: impl Fn()) -> bool {
@@ -116,12 +102,7 @@ impl Lane {
     }
 
     fn run_one(&self, relieved: &impl Fn()) -> bool {
-        let mut state = self.lock();
-        let Some(Send { mut task, _charge }) = state.waiting.pop_front() else {
-            state.running = false;
-            return false;
-        };
-        drop(state);
+        let Some(Send { mut task, _charge }) = self.sends.next() else { return false };
         // Nobody waits for the answer: what went wrong is the operator's alone.
         match task.run() {
             Answer::Value(_) => {}
@@ -141,11 +122,7 @@ impl Lane {
 
     /// Drops what waits: the server has no thread for it.
     pub(crate) fn give_up(&self) {
-        let mut state = self.lock();
-        let dropped = std::mem::take(&mut state.waiting);
-        state.running = false;
-        drop(state);
-        for Send { task, .. } in &dropped {
+        for Send { task, .. } in &self.sends.give_up() {
             self.load.less(task);
             task.log("was dropped: too many calls wait");
         }

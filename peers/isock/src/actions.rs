@@ -22,3 +22,8 @@ pub(crate) struct Records;
 #[derive(Action)]
 #[action(input = u32)]
 pub(crate) struct Nap;
+
+/// So many small messages.
+#[derive(Action)]
+#[action(input = u64, stream = Msg)]
+pub(crate) struct Count;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use actions::{Bulk, Echo, Nap, Records};
+use actions::{Bulk, Count, Echo, Nap, Records};
 use isock::{Call, Client, Limits};
 use kit::blocking::BlockingPeer;
 use kit::cli::{Args, Role, Server};
@@ -42,6 +42,7 @@ fn serve(address_file: &Path) {
             thread::sleep(Duration::from_millis(millis.into()));
             Ok(())
         })
+        .on::<Count>(|items, cx| Ok((0..items).try_for_each(|n| cx.send(Msg::new(n)))?))
         .bind("127.0.0.1:0")
         .expect("a free port");
     let address = server.addresses()[0].socket().expect("a TCP address");
@@ -77,6 +78,12 @@ impl BlockingPeer for Peer {
 
     fn nap(&mut self, millis: u32) {
         self.0.run::<Nap>(millis).expect("nap");
+    }
+
+    fn stream(&mut self, items: u64, mut each: impl FnMut(Msg)) {
+        for item in self.0.open::<Count>(items).expect("an open stream") {
+            each(item.expect("an item"));
+        }
     }
 
     fn in_flight(connections: &mut [Peer], depth: usize, quota: &mut Quota) {

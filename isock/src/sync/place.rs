@@ -1,0 +1,51 @@
+//! A place where something is put once, and who waits for it.
+
+use super::locks::{Mutex, MutexGuard};
+use std::sync::PoisonError;
+
+/// A place for a `T`; who waits for it is a `W`.
+#[derive(Debug)]
+pub(crate) struct Place<T, W>(Mutex<State<T, W>>);
+
+#[derive(Debug)]
+struct State<T, W> {
+    value: Option<T>,
+    waiter: Option<W>,
+}
+
+impl<T, W> Place<T, W> {
+    pub(crate) fn new() -> Place<T, W> {
+        Place(Mutex::new(State { value: None, waiter: None }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T, W>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts it there, and returns who is to be woken.
+    #[must_use]
+    pub(crate) fn put(&self, value: T) -> Option<W> {
+        let mut state = self.lock();
+        state.value = Some(value);
+        state.waiter.take()
+    }
+
+    /// Takes it, if it is there.
+    pub(crate) fn take(&self) -> Option<T> {
+        self.lock().value.take()
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.lock().value.is_some()
+    }
+
+    /// Says who waits; false if there is no need to.
+    pub(crate) fn wait_as(&self, waiter: W) -> bool {
+        let mut state = self.lock();
+        let waits = state.value.is_none();
+        if waits {
+            state.waiter = Some(waiter);
+        }
+        waits
+    }
+}
