@@ -4,3 +4,5 @@
 mod cuts;
 #[path = "outcomes/kills.rs"]
 mod kills;
+#[path = "outcomes/restarts.rs"]
+mod restarts;
