@@ -340,14 +340,15 @@ impl<S: Service> Conn<S> {
                 (None, None) => {}
             }
         }
+        // First: a handler that finds its stream stopped is to see that its call is cancelled.
+        if let Some(session) = self.session.take() {
+            service.closed(session, why);
+        }
         if let Some(flows) = &mut self.flows {
             flows.stop_all(&mut woken);
         }
         self.pings.lost(why, &mut woken);
         wake_all(woken);
-        if let Some(session) = self.session.take() {
-            service.closed(session, why);
-        }
     }
 
     /// A peer that leaves its replies unread gets no further calls run.
