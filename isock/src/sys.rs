@@ -94,6 +94,27 @@ pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Resu
     usize::try_from(received).map_err(|_| io::Error::last_os_error())
 }
 
+/// Bytes that were written to a TCP socket and that the other side's system does not have yet; 0 if
+/// the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn unsent(socket: BorrowedFd<'_>) -> usize {
+    let mut bytes: c_int = 0;
+    // SAFETY: the request writes one `int` through the pointer, which is to a live local of that
+    // type that nothing else uses. The borrow keeps the descriptor open during the call.
+    let code = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if code == 0 {
+        usize::try_from(bytes).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+/// Other systems are not asked.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn unsent(_: BorrowedFd<'_>) -> usize {
+    0
+}
+
 /// Who connected this Unix socket.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Option<Credentials> {

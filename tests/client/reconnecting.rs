@@ -172,3 +172,46 @@ fn a_draining_server_answers_what_it_has_and_its_successor_the_rest() {
     });
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn the_calls_of_a_client_share_ten_further_attempts() {
+    const CALLS: u32 = 40;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let tries = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tries);
+    thread::spawn(move || {
+        // Each is dropped, so that its client sees a server that goes at once.
+        for stream in listener.incoming() {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let client = Client::builder().connect_lazy(address).unwrap();
+    let made: u32 = (0..CALLS)
+        .map(|n| client.run::<Square>(u64::from(n)).unwrap_err().problem().unwrap().attempts())
+        .sum();
+    assert_eq!(made, CALLS + 10);
+    assert_eq!(tries.load(Ordering::SeqCst), made);
+}
+
+#[test]
+fn what_succeeds_pays_for_further_attempts() {
+    let runs = Arc::<AtomicU32>::default();
+    let server = spawn(counting(&runs));
+    let address = server.address();
+    let client = Client::connect(&address).unwrap();
+    server.stop();
+    // Beyond the first of each call. One comes from the connection that has ended: to look for
+    // another one costs nothing.
+    let spent = |client: &Client| -> u32 {
+        let error = |_| client.run::<Square>(1).unwrap_err();
+        (0..20).map(error).map(|error| error.problem().unwrap().attempts() - 1).sum()
+    };
+    assert!((10..=11).contains(&spent(&client)));
+    assert_eq!(spent(&client), 0);
+    let server = again(&address, counting(&runs));
+    (0..20).for_each(|_| assert_eq!(client.run::<Square>(3).unwrap(), 9));
+    server.stop();
+    assert!((2..=3).contains(&spent(&client)));
+}

@@ -1,20 +1,25 @@
 //! How a server ends.
 
 use super::{connect, spawn};
-use isock::{Client, ProblemKind, Ran, Server, ServerBuilder};
+use isock::{
+    wire::{Flags, FrameKind},
+    Bytes, Client, ProblemKind, Ran, Server, ServerBuilder,
+};
 use isock_tests::{
-    actions::{Echo, Hold, Peek},
+    actions::{Blob, Echo, Hold, Peek},
     gate::Gate,
     raw::{self, Raw},
-    waiting::{block_on, eventually, ms, poll_once},
+    waiting::{block_on, eventually, ms, pass, poll_once},
 };
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc, Arc, Mutex,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Echoes, and holds the callers of [`Hold`] at the gate.
@@ -227,4 +232,34 @@ fn a_future_in_flight_is_answered_before_the_server_ends() {
         assert_eq!(block_on(call).unwrap(), 7);
         stopping.join().unwrap();
     });
+}
+
+#[test]
+fn a_long_answer_gets_through_although_its_caller_goes_on_talking() {
+    const LEN: usize = 3 << 20;
+    let (begun, began) = mpsc::channel();
+    let server = spawn(Server::builder().on::<Blob>(move |_, _| {
+        begun.send(())?;
+        Ok(Bytes(vec![7; LEN]))
+    }));
+    let mut stream = TcpStream::connect(server.address().socket().unwrap()).unwrap();
+    stream.write_all(&raw::hello(1, 1)).unwrap();
+    stream.write_all(&raw::call::<Blob>(0, 1, &raw::bytes(&[]))).unwrap();
+    began.recv().unwrap();
+    let stopping = thread::spawn(move || server.stop());
+    // What it says lies unread when the server has nothing left to do.
+    let ping = raw::frame(FrameKind::PING, Flags::default(), &[0; 8]);
+    let (mut bytes, mut read) = (vec![0; 8 << 10], 0);
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(n @ 1..) => read += n,
+            // Reset or not: what had reached this side is read first.
+            Ok(0) | Err(_) => break,
+        }
+        // It may have gone by then.
+        let _ = stream.write_all(&ping);
+        pass(Duration::from_micros(100));
+    }
+    assert!(read > LEN, "{read}");
+    stopping.join().unwrap();
 }

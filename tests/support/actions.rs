@@ -137,6 +137,28 @@ pub struct Hold;
 #[action(input = u32, output = u32, kind = read)]
 pub struct Peek;
 
+/// Runs once, and answers with its input: a process that answers the last words is killed by that.
+#[derive(Action)]
+#[action(input = u64, output = Deadly)]
+pub struct Last;
+
+/// What no process survives saying.
+pub const LAST_WORDS: u64 = 0xdead_dead_dead;
+
+/// A number that kills whoever encodes [`LAST_WORDS`].
+#[derive(Deserialize, Debug)]
+pub struct Deadly(pub u64);
+
+impl Serialize for Deadly {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 == LAST_WORDS {
+            // It does not come back.
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGKILL);
+        }
+        serializer.serialize_newtype_struct("Deadly", &self.0)
+    }
+}
+
 isock::api! {
     /// The shop.
     pub Shop = [Echo, Place, Ticks]

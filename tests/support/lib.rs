@@ -1,6 +1,7 @@
 //! Actions and helpers that the tests share.
 
 pub mod actions;
+pub mod cut;
 pub mod gate;
 pub mod hostile;
 pub mod memory;

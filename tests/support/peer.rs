@@ -2,7 +2,7 @@
 
 use isock::{Client, Limits, Server, ServerBuilder};
 use isock_tests::{
-    actions::{Boom, Echo, Place, PlaceError, Square},
+    actions::{Boom, Deadly, Echo, Last, Place, PlaceError, Square},
     usage,
     waiting::{block_on, eventually, ms, pass, poll_once},
 };
@@ -38,9 +38,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Serves at a port that it prints. An order is written to the file and never answered.
 fn serve(file: String) -> Result<(), Box<dyn std::error::Error>> {
+    let last = file.clone();
     let server = Server::builder()
         .on::<Echo>(|text, _| Ok(text))
         .on::<Boom>(|text, _| panic!("{text}"))
+        .on::<Last>(move |number, _| {
+            write_order(&last, &Place { sku: number.to_string(), qty: 1 })?;
+            Ok(Deadly(number))
+        })
         .on::<Place>(move |place, _| {
             write_order(&file, &place).map_err(|_| PlaceError::OutOfStock { left: 0 })?;
             say("placed");

@@ -53,6 +53,10 @@ impl ClientBuilder {
 
     /// How often a call is tried in all; 3 unless set, at least 1. A call is tried again only
     /// where it provably did not run, or may be repeated by its kind.
+    ///
+    /// All calls of a client together have ten attempts beyond their first, and one more for every
+    /// ten answers, so that a server in trouble does not get several times its usual load. A call
+    /// that a stopping server sends elsewhere goes there for nothing, once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.options.attempts = attempts.max(1);
         self

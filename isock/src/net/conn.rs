@@ -23,6 +23,8 @@ use std::{
 
 /// How long a closed connection is read on, so that the last words are not cut off by a reset.
 const LINGER: Duration = Duration::from_secs(1);
+/// How often a stopping server looks meanwhile whether its last words have left.
+const LOOK: Duration = Duration::from_millis(5);
 /// How much is read then, in bytes.
 const LINGER_BYTES: usize = 8 << 20;
 /// How long a connection is read in one turn: many small frames are more work than their bytes say.
@@ -72,6 +74,8 @@ struct Linger {
     /// The other side has been told that nothing follows. Telling it again would be an event for
     /// ourselves, and so for ever.
     told: bool,
+    /// When to look whether its last words have left.
+    look: Option<Instant>,
 }
 
 impl<S: Service> Conn<S> {
@@ -212,7 +216,8 @@ impl<S: Service> Conn<S> {
                 }
                 Event::Closed(why) => {
                     self.over(service, &why);
-                    self.linger = Some(Linger { until: now + LINGER, bytes: 0, told: false });
+                    self.linger =
+                        Some(Linger { until: now + LINGER, bytes: 0, told: false, look: None });
                     // What is read from now on is forgotten, and so is what was read before.
                     self.input.clear();
                     continue;
@@ -335,14 +340,15 @@ impl<S: Service> Conn<S> {
                 (None, None) => {}
             }
         }
+        // First: a handler that finds its stream stopped is to see that its call is cancelled.
+        if let Some(session) = self.session.take() {
+            service.closed(session, why);
+        }
         if let Some(flows) = &mut self.flows {
             flows.stop_all(&mut woken);
         }
         self.pings.lost(why, &mut woken);
         wake_all(woken);
-        if let Some(session) = self.session.take() {
-            service.closed(session, why);
-        }
     }
 
     /// A peer that leaves its replies unread gets no further calls run.
@@ -445,8 +451,9 @@ impl<S: Service> Conn<S> {
             self.stream.close_write();
         }
         // A stopping server does not wait for a peer that is not listening. The peer still reads
-        // what has been sent, a drain above all, before it sees a reset.
-        stopping
+        // what has reached it, a drain above all, before it sees a reset.
+        linger.look = (stopping && self.stream.is_leaving()).then(|| now + LOOK);
+        stopping && linger.look.is_none()
     }
 
     /// Reads and forgets: closing with unread input would reset the connection, and the other side
@@ -481,7 +488,10 @@ impl<S: Service> Conn<S> {
 
     /// When something is due on it.
     pub(super) fn due(&self) -> Option<Instant> {
-        let linger = self.linger.as_ref().map(|linger| linger.until);
+        let linger = self
+            .linger
+            .as_ref()
+            .map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
         self.proto.poll_timeout().into_iter().chain(linger).min()
     }
 

@@ -93,6 +93,24 @@ impl LoopStream {
         }
     }
 
+    /// Whether something that was written has not reached the other side's system. To close a
+    /// socket that unread bytes lie in, or come to, would lose it.
+    pub(super) fn is_leaving(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            LoopStream::Tcp(stream) => {
+                use std::os::fd::AsFd;
+                crate::sys::unsent(stream.as_fd()) > 0
+            }
+            #[cfg(not(unix))]
+            LoopStream::Tcp(_) => false,
+            // What has been written is at the other end.
+            #[cfg(unix)]
+            LoopStream::Unix(_) => false,
+            LoopStream::Pipe(_) => false,
+        }
+    }
+
     /// Nothing more will be written; what has been is still delivered.
     pub(super) fn close_write(&self) {
         match self {

@@ -10,7 +10,12 @@ const RECONNECT_MOST: Duration = Duration::from_secs(5);
 /// The pause after `made` attempts: up to 100 ms, doubling to at most 1 s, anywhere between zero
 /// and that, so that clients that failed together do not return together.
 pub(crate) fn pause(made: u32) -> Duration {
-    ceiling(made).mul_f64(fraction())
+    pause_by(made, fraction())
+}
+
+/// The same with the chance from 0 up to 1 given.
+pub(super) fn pause_by(made: u32, chance: f64) -> Duration {
+    ceiling(made).mul_f64(chance)
 }
 
 /// The pause before a connection is made again that nobody waits for: from 50 ms, doubling, to 5 s,
@@ -26,7 +31,7 @@ fn ceiling(made: u32) -> Duration {
 }
 
 /// From 0 up to 1. Without random numbers from the system, the middle will do.
-fn fraction() -> f64 {
+pub(super) fn fraction() -> f64 {
     getrandom::u32().map_or(0.5, |n| f64::from(n) / f64::from(u32::MAX))
 }
 

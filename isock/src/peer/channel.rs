@@ -1,7 +1,7 @@
 //! What the clones of a client share: the way to the server and the connection of the moment.
 //! On a server, the way to one of its clients.
 
-use super::{background::Background, Session};
+use super::{background::Background, retry::Bucket, Session};
 use crate::{
     address::Address,
     error::ConnectError,
@@ -54,6 +54,8 @@ pub(crate) struct Channel {
     /// A connection has been made, or could not be.
     dialled: Condvar,
     session: Session,
+    /// What its calls may spend on further attempts.
+    pub(super) bucket: Bucket,
     pub(super) background: Arc<Background>,
 }
 
@@ -124,6 +126,7 @@ impl Channel {
             state: Mutex::default(),
             dialled: Condvar::new(),
             session: Session::default(),
+            bucket: Bucket::default(),
             background,
         }
     }

@@ -13,6 +13,7 @@ mod mismatch;
 mod named;
 mod raw;
 mod request;
+mod retry;
 mod state;
 mod stream;
 

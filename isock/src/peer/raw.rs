@@ -7,6 +7,7 @@ use super::{
     background::Timer,
     backoff,
     channel::{Channel, NoLink},
+    retry::{Attempts, Failed},
     stream::RawStream,
 };
 use crate::{
@@ -55,8 +56,7 @@ pub(super) type RawResult = Result<RawReply, Problem>;
 pub(super) struct RawCall {
     channel: Arc<Channel>,
     order: Order,
-    /// Attempts that have begun.
-    made: u32,
+    attempts: Attempts,
     /// What earlier attempts may have done.
     ran: Ran,
     state: State,
@@ -77,7 +77,8 @@ enum State {
 impl RawCall {
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
-        RawCall { channel, order, made: 0, ran: Ran::No, state, timer: None }
+        let attempts = Attempts::new(order.attempts, order.deadline);
+        RawCall { channel, order, attempts, ran: Ran::No, state, timer: None }
     }
 
     /// Another call on the same channel, to learn about this one.
@@ -109,7 +110,7 @@ impl RawCall {
     pub(super) fn send_only(mut self) -> Result<(), Problem> {
         loop {
             let Some(line) = self.find_line()? else { continue };
-            self.made += 1;
+            self.attempts.begin();
             let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
@@ -159,7 +160,7 @@ impl RawCall {
         let flow = Flow::of_call();
         loop {
             let Some(line) = self.find_line()? else { continue };
-            self.made += 1;
+            self.attempts.begin();
             let mut head = self.head(Instant::now());
             head.items = directions.uploads;
             if directions.items {
@@ -348,7 +349,7 @@ impl RawCall {
 
     /// One attempt.
     fn send(&mut self, now: Instant, line: Line) -> Result<(), Problem> {
-        self.made += 1;
+        self.attempts.begin();
         let call = NewCall { head: self.head(now), body: self.order.body.clone() };
         match line.start(now, call) {
             Ok(flight) => {
@@ -383,7 +384,7 @@ impl RawCall {
             }
             // The connection ended between the look and the call: take another one.
             Refused::Protocol(NotStarted::Draining | NotStarted::Closed) => self
-                .again(Duration::ZERO, |call| {
+                .again(Failed::Moved, |call| {
                     call.problem(ProblemKind::ConnectionLost, Ran::No, "")
                 }),
         }
@@ -391,7 +392,7 @@ impl RawCall {
 
     /// There is no connection.
     fn not_linked(&mut self, error: NoLink) -> Result<(), Problem> {
-        self.made += 1;
+        self.attempts.begin();
         match error {
             NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
             NoLink::Gone => {
@@ -399,7 +400,7 @@ impl RawCall {
                 Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
             }
             NoLink::WrongPeer(why) => Err(self.problem(ProblemKind::WrongPeer, Ran::No, why)),
-            NoLink::Unreachable(source) => self.again(backoff::pause(self.made), |call| {
+            NoLink::Unreachable(source) => self.again(Failed::Lost { pause: true }, |call| {
                 let text = source.to_string();
                 call.problem(ProblemKind::NotConnected, Ran::No, text).caused_by(source)
             }),
@@ -413,8 +414,8 @@ impl RawCall {
             _ => None,
         };
         match ended {
-            Ended::Value(bytes) => return Ok(Some(RawReply::Value(bytes))),
-            Ended::Error(bytes) => return Ok(Some(RawReply::Error(bytes))),
+            Ended::Value(bytes) => return Ok(Some(self.answered(RawReply::Value(bytes)))),
+            Ended::Error(bytes) => return Ok(Some(self.answered(RawReply::Error(bytes)))),
             Ended::Refused(refusal) => self.refused(refusal)?,
             Ended::Lost(ran, closed) => {
                 if ran != Ran::No {
@@ -423,42 +424,54 @@ impl RawCall {
                 let address = flight.and_then(|flight| flight.address().cloned());
                 let problem = move |call: &RawCall| {
                     let text = words(&closed);
-                    call.problem(ProblemKind::ConnectionLost, ran, text).at(address, call.made)
+                    let made = call.attempts.made();
+                    call.problem(ProblemKind::ConnectionLost, ran, text).at(address, made)
                 };
                 let repeatable = self.order.kind != ActionKind::Once;
                 if self.channel.is_closed() || (ran != Ran::No && !repeatable) {
                     return Err(problem(self));
                 }
-                self.again(Duration::ZERO, problem)?;
+                let failed = match ran {
+                    Ran::No => Failed::Moved,
+                    Ran::Yes | Ran::Unknown => Failed::Lost { pause: false },
+                };
+                self.again(failed, problem)?;
             }
         }
         Ok(None)
     }
 
+    fn answered(&self, reply: RawReply) -> RawReply {
+        self.channel.bucket.succeeded();
+        reply
+    }
+
     /// The server said no: some of these are worth another attempt.
     fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
         let again = refusal.ran == Ran::No || self.order.kind != ActionKind::Once;
-        let pause = match refusal.code {
+        let failed = match refusal.code {
             _ if !again => return Err(self.finish(Problem::refused(refusal))),
-            RefusalCode::DRAINING => Duration::ZERO,
-            RefusalCode::OVERLOADED => refusal.retry_after.max(backoff::pause(self.made)),
+            RefusalCode::DRAINING => Failed::Moved,
+            RefusalCode::OVERLOADED => Failed::Overloaded(refusal.retry_after),
             _ => return Err(self.finish(Problem::refused(refusal))),
         };
-        self.again(pause, |call| call.finish(Problem::refused(refusal)))
+        self.again(failed, |call| call.finish(Problem::refused(refusal)))
     }
 
-    /// Plans another attempt, unless there have been enough or there is no time for it.
+    /// Plans another attempt, unless there have been enough.
     fn again(
         &mut self,
-        pause: Duration,
+        failed: Failed,
         problem: impl FnOnce(&RawCall) -> Problem,
     ) -> Result<(), Problem> {
-        let at = Instant::now() + pause;
-        if self.made >= self.order.attempts || at >= self.order.deadline {
-            return Err(problem(self));
+        let (now, chance) = (Instant::now(), backoff::fraction());
+        match self.attempts.again(now, failed, chance, &self.channel.bucket) {
+            Some(at) => {
+                self.state = State::Waiting((at > now).then_some(at));
+                Ok(())
+            }
+            None => Err(problem(self)),
         }
-        self.state = State::Waiting((!pause.is_zero()).then_some(at));
-        Ok(())
     }
 
     /// The deadline has passed.
@@ -495,7 +508,7 @@ impl RawCall {
     }
 
     fn finish(&self, problem: Problem) -> Problem {
-        let made = self.made.max(1);
+        let made = self.attempts.made().max(1);
         problem
             .action(self.order.action.clone())
             .at(Some(self.channel.address().clone()), made)

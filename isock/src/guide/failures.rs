@@ -1,0 +1,101 @@
+//! When things fail.
+//!
+//! A call can fail before it leaves, on its way, in the handler, or on the way back. Whoever made
+//! it wants to know one thing first: **did it run?** Every failed call of isock answers that.
+//!
+//! ```
+//! use isock::{Action, CallError, ProblemKind, Ran, Server};
+//!
+//! /// Takes money.
+//! #[derive(Action)]
+//! #[action(input = u64, output = u64)]
+//! struct Charge;
+//!
+//! let server = Server::in_memory().spawn()?;
+//! let client = server.client();
+//!
+//! match client.run::<Charge>(100) {
+//!     Ok(receipt) => println!("charged: {receipt}"),
+//!     Err(CallError::Action(error)) => println!("the handler said no: {error}"),
+//!     Err(CallError::Call(problem)) => match problem.ran() {
+//!         Ran::No => println!("nothing happened, it may be tried again: {problem}"),
+//!         Ran::Yes => println!("it happened, and the answer is lost: {problem}"),
+//!         Ran::Unknown => println!("look whether it happened: {problem}"),
+//!     },
+//! }
+//! # let error = client.run::<Charge>(100).unwrap_err();
+//! # assert_eq!((error.kind(), error.ran()), (Some(ProblemKind::UnknownAction), Ran::No));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What `ran()` says
+//!
+//! | what happened | `ran()` |
+//! |---|---|
+//! | the handler answered, with a value or an error of the action's own | `Yes` |
+//! | the server refused the call: no such action, overloaded, its input cannot be read, … | `No` |
+//! | the handler panicked, or its answer is too large or cannot be encoded | `Yes` |
+//! | there was no connection, or not all of the call had left | `No` |
+//! | its time was over before it was sent, or before the handler began | `No` |
+//! | the server was stopping, and said that it had not taken the call | `No` |
+//! | all of it had left, and the connection ended, the deadline passed or it was given up | `Unknown` |
+//!
+//! `No` and `Yes` are facts. `Unknown` is what is left when all of the call had left and nothing
+//! came back: the server may never have read it, or have done all of it.
+//!
+//! # What isock does by itself
+//!
+//! Whether a call is sent again goes by the kind of its action:
+//!
+//! | | `read`, `idempotent` | `once`, the default |
+//! |---|---|---|
+//! | it did not run | again | again |
+//! | nobody knows | again | never |
+//!
+//! A call has three attempts, with pauses of up to 100 ms that double; the deadline is for all of
+//! them together. A server that says when to come back is not asked earlier. All calls of a client
+//! share ten attempts beyond their first, and earn one with every ten answers, so that a server in
+//! trouble is not buried under attempts.
+//!
+//! # Time
+//!
+//! A call ends by its deadline: 30 s, [`ClientBuilder::timeout`](crate::ClientBuilder::timeout), or
+//! [`Request::timeout`](crate::Request::timeout). What the handler calls in turn, on its own
+//! thread, ends by then as well. The handler sees what is left, and hears when nobody waits any
+//! more:
+//!
+//! ```
+//! # use isock::{Action, Server};
+//! # use std::time::Duration;
+//! #[derive(Action)]
+//! #[action(output = bool, kind = read)]
+//! struct InTime;
+//!
+//! let server = Server::in_memory()
+//!     .on::<InTime>(|(), cx| {
+//!         cx.on_cancel(|| println!("nobody waits any more"));
+//!         Ok(!cx.cancelled() && cx.remaining() <= Duration::from_secs(5))
+//!     })
+//!     .spawn()?;
+//! let request = server.client().request::<InTime>(());
+//! assert!(request.timeout(Duration::from_secs(5)).run()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Giving a call up does not undo it: a handler that does not look goes on, and holds its place
+//! among the calls in flight until it has ended.
+//!
+//! # Restarts
+//!
+//! A server that is [stopped](crate::ServerHandle::stop) takes no further calls, says which it has
+//! taken, and answers those. Clients send the others elsewhere, to the next of their addresses or
+//! to the server that comes after it: a restart under load is not noticed. One that is killed says
+//! nothing: what it had been sent is `Unknown`.
+//!
+//! # What isock cannot know
+//!
+//! A returned `Ok` means that the handler ran for this call: once, if its kind is `once`. After
+//! `Unknown` there is no way to learn the truth through isock: ask the server for what the call
+//! would have changed, or make the action `idempotent`, with a key of your own in its input that
+//! the handler remembers together with its effect. [`send`](crate::Peer::send) promises nothing at
+//! all once it has left.
