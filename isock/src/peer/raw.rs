@@ -131,19 +131,12 @@ impl RawCall {
             return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
         }
         loop {
-            self.pause();
-            let line = match self.channel.line(self.order.deadline) {
-                Ok(line) => line,
-                Err(error) => {
-                    self.not_linked(error)?;
-                    continue;
-                }
-            };
-            self.made += 1;
+            let Some(line) = self.find_line()? else { continue };
+            self.attempts.begin();
             match line.ping(self.order.deadline) {
                 Ok(Pinged::After(took)) => return Ok(took),
                 Ok(Pinged::Late) => return Err(self.late()),
-                Ok(Pinged::Lost(closed)) => self.again(Duration::ZERO, |call| {
+                Ok(Pinged::Lost(closed)) => self.again(Failed::Lost { pause: false }, |call| {
                     call.problem(ProblemKind::ConnectionLost, Ran::No, words(&closed))
                 })?,
                 Err(refused) => self.not_taken(refused)?,
