@@ -23,7 +23,7 @@ mod tests {
     use crate::action::{shapes_of, Shapes};
 
     #[test]
-    fn p146_calls_by_name_state_this_hash() {
+    fn p140_calls_by_name_state_this_hash() {
         assert_eq!(shapes_of::<Named>().map_or(0, Shapes::hash), 0x776b_a20e_63dc_21a9);
     }
 }
