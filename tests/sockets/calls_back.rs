@@ -2,8 +2,8 @@
 
 use crate::arena::{Arena, Runs};
 use isock::{
-    wire::FrameKind, Action, Client, Connection, Failure, Peer, Problem, ProblemKind, Ran,
-    ServerBuilder,
+    wire::{FrameKind, Settings},
+    Action, Client, Connection, Failure, Peer, Problem, ProblemKind, Ran, ServerBuilder,
 };
 use isock_tests::{
     actions::{Echo, Hold},
@@ -151,7 +151,8 @@ fn push(one: impl Fn(u32) -> Result<(), Problem>) -> Pushed {
 /// Row 62.
 pub(crate) fn a_blocking_call_in_a_hook_is_refused_at_once(arena: &Arena) {
     let told = arena.hooked.listen();
-    let clients: Vec<Client> = (0..20).map(|_| arena.client()).collect();
+    let serving = || arena.server.client_with(|client| client.on::<Hold>(|n, _| Ok(n)));
+    let clients: Vec<Client> = (0..20).map(|_| serving().expect("a client")).collect();
     let tried = told.iter().take(clients.len()).flatten();
     for (what, problem, took) in tried {
         let problem = problem.expect("it would deadlock");
@@ -217,6 +218,7 @@ pub(crate) fn a_handler_that_pushes_without_end_is_told(arena: &Arena) {
         let told = arena.pushed.listen();
         let mut raw = arena.peer();
         let before = memory::watch();
+        raw.send(&raw::settings(Settings { attended: true }));
         raw.send(&push(0, 1, &[]));
         let (taken, refused) = told.recv().expect("the handler ends");
         let grown = memory::peak().saturating_sub(before);
