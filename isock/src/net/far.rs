@@ -22,14 +22,16 @@ use std::{
     collections::HashMap,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        Arc,
+        Arc, Condvar, Mutex, PoisonError,
     },
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Bytes that may wait for the loop and in the connection before calls are turned away.
 const QUEUE: usize = 8 << 20;
+/// How long an answer waits for the other side to read anything at all.
+const UNREAD: Duration = Duration::from_millis(250);
 /// What a call, a send or an answer takes up beside its bytes while it waits for the loop, in a
 /// queue that has as much room again.
 const ENTRY: usize = 2 * size_of::<Command>();
@@ -49,6 +51,9 @@ pub(crate) struct Far {
     unsaid: AtomicUsize,
     /// As many bytes may wait before answers are replaced.
     hard: usize,
+    /// Threads with an answer that wait for some of that to leave.
+    queueing: Mutex<usize>,
+    left: Condvar,
     rhythm: Rhythm,
 }
 
@@ -62,8 +67,8 @@ pub(crate) struct Ticket {
 impl Far {
     pub(super) fn new(id: ConnId, token: ConnectionToken, remote: Remote, hard: usize) -> Far {
         let (gone, attended, waiting, unsaid) = Default::default();
-        let rhythm = Rhythm::default();
-        Far { id, token, remote, gone, attended, waiting, unsaid, hard, rhythm }
+        let (queueing, left, rhythm) = Default::default();
+        Far { id, token, remote, gone, attended, waiting, unsaid, hard, queueing, left, rhythm }
     }
 
     /// The name of the connection, which its client knows too.
@@ -83,6 +88,7 @@ impl Far {
 
     pub(super) fn leave(&self) {
         self.gone.store(true, Ordering::Release);
+        self.let_on();
     }
 
     /// What its client says of itself.
@@ -123,19 +129,42 @@ impl Far {
     }
 
     /// Hands the answer of a call to the loop. One that would wait behind too much that is unread
-    /// is a refusal from here on: it must not even wait for the loop.
+    /// waits here for as long as some of that is read. If nothing is, it is a refusal from then on: it
+    /// must not even wait for the loop.
     pub(crate) fn answer(&self, key: ServedKey, answer: Answer) {
-        let mut room = ENTRY + answer.len();
-        let before = self.begin_to_wait(room);
-        let answer = if before > 0 && before + answer.len() > self.hard {
-            self.taken(answer.len());
-            room -= answer.len();
-            answer.unless_unread()
-        } else {
-            answer
-        };
+        let fits = self.wait_for_room(answer.len());
+        let answer = if fits { answer } else { answer.unless_unread() };
+        let room = ENTRY + answer.len();
+        self.begin_to_wait(room);
         // A loop that has returned has no connection left that could carry the answer.
         let _ = self.remote.send(Command::Answer { connection: self.id, key, answer, room });
+    }
+
+    /// Waits until an answer of this length has room; false if the other side reads nothing.
+    fn wait_for_room(&self, len: usize) -> bool {
+        if self.has_room(len) {
+            return true;
+        }
+        let mut queueing = self.queueing.lock().unwrap_or_else(PoisonError::into_inner);
+        *queueing += 1;
+        let room = loop {
+            if self.has_room(len) || self.is_gone() {
+                break true;
+            }
+            let (again, waited) =
+                self.left.wait_timeout(queueing, UNREAD).unwrap_or_else(PoisonError::into_inner);
+            queueing = again;
+            if waited.timed_out() {
+                break self.has_room(len);
+            }
+        };
+        *queueing -= 1;
+        room
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        let before = self.waiting() + self.unsaid.load(Ordering::Relaxed);
+        before == 0 || before + len <= self.hard
     }
 
     /// Bytes that wait for the loop.
@@ -145,7 +174,17 @@ impl Far {
 
     /// So many bytes have not left.
     pub(super) fn note_unsaid(&self, bytes: usize) {
-        self.unsaid.store(bytes, Ordering::Relaxed);
+        let before = self.unsaid.swap(bytes, Ordering::Relaxed);
+        if bytes < before {
+            self.let_on();
+        }
+    }
+
+    /// Some of what waited has left.
+    fn let_on(&self) {
+        if *self.queueing.lock().unwrap_or_else(PoisonError::into_inner) > 0 {
+            self.left.notify_all();
+        }
     }
 
     /// Hands an input to the loop that wants no answer. Sends of one thread keep their order.

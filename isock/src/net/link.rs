@@ -846,9 +846,18 @@ impl Drop for Link {
             true => Closed::ByPeer(Close::new(CloseCode::STOPPING)),
             false => Closed::ByUs(Close::new(CloseCode::DONE)),
         };
-        if let Some(hosting) = state.hosting.as_ref().filter(|hosting| hosting.entered) {
-            hosting.host.ended(&why);
+        let mut woken = Vec::new();
+        state.flows.stop_all(&mut woken);
+        if let Some(hosting) = &mut state.hosting {
+            // Handlers of calls that came over it may still run: nobody waits for them any more.
+            let running = hosting.running.drain(..);
+            woken.extend(running.map(|(_, cancel)| Waiter::Hooks(cancel.tell())));
+            if hosting.entered {
+                hosting.host.ended(&why);
+            }
         }
+        drop(state);
+        woken.into_iter().for_each(Waiter::wake);
     }
 }
 
