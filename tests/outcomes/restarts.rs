@@ -84,7 +84,7 @@ fn twenty_restarts_at_one_address_are_not_noticed() {
     let address = first.address();
     let mut server = Some(first);
     // For a moment nobody listens: some calls need more than one further attempt.
-    calls_go_on(&runs, &[address.clone()], 10, || {
+    calls_go_on(&runs, std::slice::from_ref(&address), 10, || {
         let old = server.take().unwrap();
         old.stopper().stop();
         server = Some(at(&address, &runs));
