@@ -51,6 +51,19 @@ fn items_of_any_length_arrive() {
 }
 
 #[test]
+fn a_caller_that_takes_short_messages_gets_all_items() {
+    let server = server();
+    let limits = isock::Limits::default().message(64 << 10).stream_window(1 << 20);
+    let limits = limits.stream_items(1 << 20);
+    let client = isock::Client::builder().limits(limits).connect(server.address()).unwrap();
+    let stream = client.open::<CountTo>(200_000).unwrap();
+    assert_eq!(stream.map(|n| n.unwrap()).sum::<u64>(), 200_000 * 200_001 / 2);
+    let error = client.open::<Blobs>((1, 65_530)).unwrap().finish().unwrap_err();
+    assert!(error.to_string().contains("longer than the limit of 65532 bytes"), "{error}");
+    assert_eq!(client.open::<Blobs>((1, 65_529)).unwrap().count(), 1);
+}
+
+#[test]
 fn an_item_that_is_too_long_ends_the_stream_with_a_reason() {
     let server = server();
     let error = server.client().open::<Blobs>((1, 9 << 20)).unwrap().finish().unwrap_err();

@@ -88,6 +88,7 @@ impl<A: Action> Context<'_, A> {
         stream.send(encoder.as_bytes()).map_err(|unsent| match unsent {
             Unsent::Stopped => Stopped(Why::Caller),
             Unsent::Late => Stopped(Why::Late),
+            Unsent::TooLarge { limit } => Stopped(Why::Unsendable(EncodeError::TooLarge { limit })),
         })
     }
 

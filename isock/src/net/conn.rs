@@ -230,7 +230,11 @@ impl<S: Service> Conn<S> {
             };
             let proto = &mut self.proto;
             let conduit = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
-                let flow = Flow::new(Some(key.into()), head.credit, Some(self.charge.sibling()));
+                let flow = Flow::new(
+                    Some(key.into()),
+                    (head.credit, proto.message_limit()),
+                    Some(self.charge.sibling()),
+                );
                 self.flows.get_or_insert_default().insert(key.into(), Arc::clone(&flow));
                 Conduit::new(Driver::Far(Arc::clone(&self.far)), flow)
             });
@@ -271,7 +275,7 @@ impl<S: Service> Conn<S> {
         let mut woken = Vec::new();
         match self.proto.call(call) {
             Ok(key) => {
-                flow.begun(key);
+                flow.begun(key, self.proto.message_limit());
                 let flows = self.flows.get_or_insert_default();
                 flows.insert(key.into(), Arc::clone(&flow));
                 flows.settle(&flow, &mut self.proto, &mut woken);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     proto::{Balance, Body, CallKey, Connection, NotSent, ServedKey, StreamKey},
-    wire::{Credit, ItemBatch, Ran, ITEM_LEN},
+    wire::{Credit, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,8 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of items that wait for their driver before their sender does.
-const AHEAD: usize = 64 * 1024;
+/// Bytes of items that wait for their driver before their sender does: enough for a sender to go on
+/// while its driver wakes up.
+const AHEAD: usize = 192 * 1024;
 
 /// What a message of items takes up beside its bytes.
 const ENTRY: usize = size_of::<(Vec<u8>, u32)>();
@@ -54,6 +55,8 @@ struct State {
     out: ItemBatch,
     /// What may be sent beyond those.
     left: Balance,
+    /// The longest message of items that the other side accepts.
+    limit: usize,
     /// The last item is in `out`, or has been sent.
     last: bool,
     last_sent: bool,
@@ -86,6 +89,8 @@ pub(crate) enum Unsent {
     Stopped,
     /// Nothing was taken in time.
     Late,
+    /// The other side accepts items of at most this many bytes.
+    TooLarge { limit: usize },
 }
 
 /// Whether all that was to leave has been handed to the protocol.
@@ -98,14 +103,18 @@ pub(super) enum Settled {
 
 impl Flow {
     /// A stream that may send as much as `credit` says. What waits in it is charged.
-    pub(super) fn new(key: Option<StreamKey>, credit: Credit, charge: Option<Charge>) -> Arc<Flow> {
+    pub(super) fn new(
+        key: Option<StreamKey>,
+        (credit, limit): (Credit, usize),
+        charge: Option<Charge>,
+    ) -> Arc<Flow> {
         let left = Balance { bytes: credit.bytes.into(), items: credit.items };
-        Arc::new(Flow(Mutex::new(State { key, left, charge, ..State::default() })))
+        Arc::new(Flow(Mutex::new(State { key, left, limit, charge, ..State::default() })))
     }
 
     /// A stream of this side, which is not under way yet.
     pub(crate) fn of_call() -> Arc<Flow> {
-        Flow::new(None, Credit::default(), None)
+        Flow::new(None, (Credit::default(), INITIAL_MESSAGE), None)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,8 +122,9 @@ impl Flow {
     }
 
     /// The call is under way by this name.
-    pub(super) fn begun(&self, key: CallKey) {
-        self.lock().key = Some(key.into());
+    pub(super) fn begun(&self, key: CallKey, limit: usize) {
+        let mut state = self.lock();
+        (state.key, state.limit) = (Some(key.into()), limit);
     }
 
     // What the driver does. Everybody who is to be woken is added to `woken`, for when all locks
@@ -226,6 +236,11 @@ impl State {
         }
     }
 
+    /// Whether an item that costs so much goes into the message that waits.
+    fn has_room(&self, cost: usize) -> bool {
+        self.out.is_empty() || self.out.as_bytes().len() + cost <= AHEAD.min(self.limit)
+    }
+
     fn signal(&mut self) -> Arc<Pending> {
         let signal = Arc::new(Pending::default());
         self.signals.push(Arc::clone(&signal));
@@ -309,13 +324,17 @@ impl Conduit {
         item: &[u8],
         deadline: impl FnOnce() -> Instant,
     ) -> Result<(), Unsent> {
+        let cost = ITEM_LEN + item.len();
         let mut state = self.flow.lock();
         let mut deadline = Err(deadline);
         loop {
             if state.stopped || state.last {
                 return Err(Unsent::Stopped);
             }
-            if state.left.allows_one() && state.out.as_bytes().len() < AHEAD {
+            if state.key.is_some() && cost > state.limit {
+                return Err(Unsent::TooLarge { limit: state.limit - ITEM_LEN });
+            }
+            if state.left.allows_one() && state.has_room(cost) {
                 break;
             }
             let signal = state.signal();
@@ -335,7 +354,7 @@ impl Conduit {
         });
         let Ok(()) = pushed;
         state.left.items -= 1;
-        state.left.bytes -= (ITEM_LEN + item.len()) as i64;
+        state.left.bytes -= cost as i64;
         if state.out.as_bytes().len() >= state.counted + STEP {
             state.count();
         }

@@ -387,7 +387,7 @@ impl Link {
             return Err(Refused::Busy);
         }
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
-        flow.begun(key);
+        flow.begun(key, state.proto.message_limit());
         state.flows.insert(key.into(), Arc::clone(flow));
         self.flush_unless_full(&mut state);
         self.unlock(state);
@@ -960,7 +960,11 @@ impl State {
                 let cancelled = Arc::<Cancel>::default();
                 running.extend(key.map(|key| (key, Arc::clone(&cancelled))));
                 let flow = key.filter(|_| head.items || !head.credit.is_zero()).map(|key| {
-                    let flow = Flow::new(Some(key.into()), head.credit, None);
+                    let flow = Flow::new(
+                        Some(key.into()),
+                        (head.credit, self.proto.message_limit()),
+                        None,
+                    );
                     self.flows.insert(key.into(), Arc::clone(&flow));
                     flow
                 });

@@ -73,18 +73,18 @@ impl ItemStream {
                 Received::Items(bytes, items) => *batch = Batch { bytes, at: 0, items },
             }
         }
-        Ok(self.take(&mut batch, decode))
+        Ok(batch.take(&self.conduit, decode))
     }
 
-    fn take<T>(&self, batch: &mut Batch, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        // The protocol has counted the items: there is one.
-        let item = items(&batch.bytes[batch.at..]).next()?;
-        let decoded = decode(item);
-        batch.at += ITEM_LEN + item.len();
-        if batch.is_empty() {
-            self.conduit.consumed(batch.bytes.len(), batch.items);
+    /// The same for who has the stream to itself, of items that are here: no lock, no clock. Gives
+    /// `decode` back if there is none.
+    #[inline]
+    fn next_here<T, D: FnOnce(&[u8]) -> T>(&mut self, decode: D) -> Result<Option<T>, D> {
+        let batch = self.batch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match batch.is_empty() {
+            true => Err(decode),
+            false => Ok(batch.take(&self.conduit, decode)),
         }
-        Some(decoded)
     }
 
     /// Sends an encoded item; waits while the other side takes none.
@@ -94,6 +94,17 @@ impl ItemStream {
 }
 
 impl Batch {
+    fn take<T>(&mut self, conduit: &Conduit, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        // The protocol has counted the items: there is one.
+        let item = items(&self.bytes[self.at..]).next()?;
+        let decoded = decode(item);
+        self.at += ITEM_LEN + item.len();
+        if self.is_empty() {
+            conduit.consumed(self.bytes.len(), self.items);
+        }
+        Some(decoded)
+    }
+
     fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }
@@ -171,6 +182,13 @@ impl RawStream {
         if self.end.is_some() {
             return None;
         }
+        let decode = match self.items.next_here(decode) {
+            Ok(item) => {
+                self.opening = None;
+                return item;
+            }
+            Err(decode) => decode,
+        };
         let opening = self.opening;
         let next = self.items.next_by(decode, || opening.unwrap_or_else(|| self.items.rested()));
         match next {
@@ -215,7 +233,7 @@ impl RawStream {
             }
         }
         (self.opening, self.rested) = (None, None);
-        Poll::Ready(items.take(&mut batch, decode))
+        Poll::Ready(batch.take(&items.conduit, decode))
     }
 
     /// Nothing has come yet: has the stream read, and looked at again in time.
@@ -392,6 +410,11 @@ where
         })?;
         raw.items.send(encoder.as_bytes()).map_err(|unsent| match unsent {
             Unsent::Stopped => self.unsendable(),
+            Unsent::TooLarge { limit } => {
+                let text =
+                    format!("the item is longer than the {limit} bytes that the handler takes");
+                raw.call.problem(ProblemKind::InputTooLarge, Ran::Unknown, text).into()
+            }
             Unsent::Late => {
                 let text = "the handler took no item in time; `.idle(…)` gives it more";
                 raw.call.problem(ProblemKind::Deadline, Ran::Unknown, text).into()

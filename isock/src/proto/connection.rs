@@ -244,6 +244,11 @@ impl Connection {
         self.phase == Phase::Open
     }
 
+    /// The longest message that the other side accepts, as far as it has said so.
+    pub fn message_limit(&self) -> usize {
+        self.peer.message
+    }
+
     /// Whether the connection has ended. Its output may still hold the reason for the other side.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
