@@ -148,8 +148,9 @@ pub enum ConnectError {
     Limit(#[from] BadLimit),
     /// No server answers.
     #[error(
-        "no server at {address} after {attempts} {}: {source}; start one there, or check the address",
-        plural(*.attempts)
+        "no server at {address} after {attempts} {}: {source}{}",
+        plural(*.attempts),
+        advice(source)
     )]
     Unreachable {
         /// The addresses that were tried, as they were given.
@@ -173,6 +174,14 @@ pub enum ConnectError {
     /// The client has been closed.
     #[error("this client has been closed; make another one")]
     Closed,
+}
+
+/// What to do about it, unless that has been said: the system only says what it saw.
+fn advice(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(_) => "; start one there, or check the address",
+        None => "",
+    }
 }
 
 /// Why a client's expectation of a server does not hold.
