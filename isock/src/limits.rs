@@ -79,9 +79,10 @@ limits! {
     /// Bytes waiting to be read by the peer above which nothing more is read from it. Default
     /// 1 MiB, at least 1.
     output_soft: usize = 1 << 20, 1 => usize::MAX;
-    /// Bytes waiting to be read by the peer above which an answer is replaced by a refusal, as
-    /// overloaded, which says that the handler ran. A single answer may be longer when nothing
-    /// else waits. Default 8 MiB, at least the soft mark.
+    /// Bytes waiting to be read by the peer above which an answer waits, for as long as the peer reads
+    /// on. If it reads nothing for a quarter of a second, the answer is replaced by a refusal, as
+    /// overloaded, which says that the handler ran. A single answer may be longer when nothing else
+    /// waits. Default 8 MiB, at least the soft mark.
     output_hard: usize = 8 << 20, 1 => usize::MAX;
     /// How long the peer may leave waiting bytes unread; the connection is closed when it has
     /// passed without one byte taken. Default 10 s, from 1 ms to a day.
