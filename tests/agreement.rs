@@ -118,17 +118,15 @@ fn agreeing_costs_no_frame_and_no_byte() {
     assert_eq!(stated, silent);
 }
 
-/// The requests for memory of one call, by the best of several rounds: other threads of the program
-/// may ask for some now and then.
+/// The requests for memory of one call.
 fn requests_a_call(call: impl Fn()) -> usize {
-    let round = || {
-        let before = memory::requests();
-        (0..CALLS).for_each(|_| call());
-        memory::requests() - before
-    };
-    (0..20).map(|_| round()).min().expect("more than one round") / CALLS
+    let before = memory::requests();
+    (0..CALLS).for_each(|_| call());
+    (memory::requests() - before) / CALLS
 }
 
+/// By the best of many rounds that take turns: a handler that was late once runs on a worker for a
+/// while, which asks for more, and so may other threads of the program.
 #[test]
 fn agreeing_costs_no_allocation() {
     let _turn = turn();
@@ -136,5 +134,8 @@ fn agreeing_costs_no_allocation() {
     let client = server.client();
     let silent = || drop(client.run::<Silent>(Unlearnt(text())).expect("an answer"));
     let stated = || drop(client.run::<Stated>(Text(text())).expect("an answer"));
-    assert_eq!(requests_a_call(stated), requests_a_call(silent));
+    let best = (0..100).fold((usize::MAX, usize::MAX), |best, _| {
+        (best.0.min(requests_a_call(stated)), best.1.min(requests_a_call(silent)))
+    });
+    assert_eq!(best.0, best.1);
 }
