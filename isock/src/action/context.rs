@@ -1,9 +1,11 @@
 //! What a handler knows about the call it serves.
 
-use super::{shapes_of, Action, Info, ManyItems, Payload, Registration, Shapes, TakesItems};
+use super::{
+    shapes_of, Action, Info, ManyItems, Payload, Reader, Registration, Shapes, TakesItems,
+};
 use crate::{
     peer::{Cancel, Connection, Connections, ItemStream, Peer, Session, Unsent},
-    wire::{guard::Ceiling, DecodeLimits, EncodeError, Encoder},
+    wire::{DecodeLimits, EncodeError, Encoder},
 };
 use std::{
     fmt,
@@ -82,13 +84,16 @@ impl<A: Action> Context<'_, A> {
     where
         A::Pattern: ManyItems,
     {
-        let mut encoder = Encoder::new(self.call.max_item);
-        item.encode(&mut encoder).map_err(|error| Stopped(Why::Unsendable(error)))?;
         let stream = self.call.stream.as_ref().ok_or(Stopped(Why::Caller))?;
-        stream.send(encoder.as_bytes()).map_err(|unsent| match unsent {
+        let sent = Encoder::lend(self.call.max_item, |encoder| {
+            item.encode(encoder).map_err(Unsent::Unsendable)?;
+            stream.send(encoder.as_bytes())
+        });
+        sent.map_err(|unsent| match unsent {
             Unsent::Stopped => Stopped(Why::Caller),
             Unsent::Late => Stopped(Why::Late),
             Unsent::TooLarge { limit } => Stopped(Why::Unsendable(EncodeError::TooLarge { limit })),
+            Unsent::Unsendable(error) => Stopped(Why::Unsendable(error)),
         })
     }
 
@@ -121,18 +126,17 @@ impl<A: Action> Context<'_, A> {
         A::Pattern: TakesItems,
     {
         let [.., ceiling] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
-        UploadItems { call: self.call, over: false, ceiling, action: PhantomData }
+        let reader = Reader::new(self.call.action(), self.call.decoding, ceiling);
+        UploadItems { call: self.call, over: false, reader }
     }
 }
 
 /// The items that a caller sends, made by [`Context::items`].
-pub struct UploadItems<'c, A> {
+pub struct UploadItems<'c, A: Action> {
     call: &'c CallInfo,
     /// The end, or an error, has been told.
     over: bool,
-    /// What is known of the items' type: it may make a guard unnecessary.
-    ceiling: Option<Ceiling>,
-    action: PhantomData<fn() -> A>,
+    reader: Reader<A::Upload>,
 }
 
 impl<A: Action> Iterator for UploadItems<'_, A>
@@ -148,10 +152,7 @@ where
     /// [`Limits::stream_idle`](crate::Limits::stream_idle), 30 s, or sends what is no item.
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.call.stream.as_ref().filter(|_| !self.over)?;
-        let next = stream.next_item(|bytes| {
-            let limits = self.call.decoding.limits(&self.call.action(), bytes.len());
-            A::Upload::decode(bytes, limits, self.ceiling)
-        });
+        let next = stream.next_item(|bytes| self.reader.read(bytes));
         self.over = !matches!(next, Ok(Some(Ok(_))));
         match next {
             Ok(Some(Ok(item))) => Some(Ok(item)),
@@ -163,7 +164,7 @@ where
     }
 }
 
-impl<A> fmt::Debug for UploadItems<'_, A> {
+impl<A: Action> fmt::Debug for UploadItems<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }

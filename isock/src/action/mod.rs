@@ -17,6 +17,7 @@ mod named;
 mod never;
 mod payload;
 pub(crate) mod plain;
+mod reader;
 mod registration;
 mod send_as;
 mod shapes;
@@ -39,6 +40,7 @@ pub use kind::{
 pub(crate) use named::Named;
 pub use never::Never;
 pub use payload::Payload;
+pub(crate) use reader::Reader;
 pub use registration::Registration;
 pub(crate) use registration::{Directions, Handled};
 pub use send_as::SendAs;

@@ -27,6 +27,9 @@ pub trait Payload: Sized + Send + 'static {
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<Self, DecodeError>;
+    /// The same of a message that needs no guard.
+    #[doc(hidden)]
+    fn decode_plain(bytes: &[u8]) -> Result<Self, DecodeError>;
     /// The same of a message that nobody else needs.
     #[doc(hidden)]
     fn decode_owned(
@@ -55,6 +58,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
         ceiling: Option<Ceiling>,
     ) -> Result<T, DecodeError> {
         guard::decode_below(bytes, limits, ceiling)
+    }
+
+    #[inline]
+    fn decode_plain(bytes: &[u8]) -> Result<T, DecodeError> {
+        guard::decode_unguarded(bytes)
     }
 
     fn decode_owned(

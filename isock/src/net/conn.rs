@@ -4,7 +4,7 @@ use super::{
     account::Charge,
     event_loop::{ConnId, Incoming, Service},
     far::{refusal, Far, Outgoing, Ticket},
-    flow::{Conduit, Driver, Flow, Flows},
+    flow::{Conduit, Driver, Flow, Flows, Look},
     pending::{wake_all, Ended},
     ping::{Echo, Pings},
     remote::Command,
@@ -278,20 +278,21 @@ impl<S: Service> Conn<S> {
                 flow.begun(key, self.proto.message_limit());
                 let flows = self.flows.get_or_insert_default();
                 flows.insert(key.into(), Arc::clone(&flow));
-                flows.settle(&flow, &mut self.proto, &mut woken);
+                flows.settle(&flow, Look::Asked, &mut self.proto, &mut woken);
             }
             Err(why) => flow.end(refusal(size, why), &mut woken),
         }
         wake_all(woken);
     }
 
-    /// Does what a stream's user has asked for.
-    pub(super) fn settle_flow(&mut self, flow: &Arc<Flow>) {
+    /// Does what a stream's user has asked for; says whether to look again within a tick.
+    pub(super) fn settle_flow(&mut self, flow: &Arc<Flow>, look: Look) -> bool {
+        let flows = self.flows.as_mut().filter(|flows| flows.key_of(flow).is_some());
+        let Some(flows) = flows else { return false };
         let mut woken = Vec::new();
-        if let Some(flows) = self.flows.as_mut().filter(|flows| flows.key_of(flow).is_some()) {
-            flows.settle(flow, &mut self.proto, &mut woken);
-        }
+        let again = flows.settle(flow, look, &mut self.proto, &mut woken);
         wake_all(woken);
+        again
     }
 
     /// Nobody wants a stream of this side any more.

@@ -8,7 +8,7 @@ use super::{
     account::Account,
     conn::Conn,
     far::Far,
-    flow::Conduit,
+    flow::{Conduit, Flow, Look},
     listen::Listener,
     lobby::Lobby,
     origin::{Origin, Source},
@@ -45,6 +45,8 @@ const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
 
+/// How long items may wait for others of a burst.
+const TICK: Duration = Duration::from_millis(1);
 /// How often memory of long messages is released.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -177,6 +179,9 @@ pub(crate) struct EventLoop<S: Service> {
     stopping: Option<Instant>,
     /// When memory of long messages is released.
     tidy: Option<Instant>,
+    /// Streams that send a lot, and when they are looked at.
+    bursts: Vec<(ConnId, Arc<Flow>)>,
+    bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
 }
@@ -215,6 +220,8 @@ impl<S: Service> EventLoop<S> {
             commands: Vec::new(),
             stopping: None,
             tidy: None,
+            bursts: Vec::new(),
+            bursts_at: None,
             looked: Instant::now(),
         })
     }
@@ -238,7 +245,25 @@ impl<S: Service> EventLoop<S> {
         }
         self.events = events;
         self.take_commands();
+        self.look_at_bursts();
         self.read_ready();
+    }
+
+    /// Sends what streams have gathered that send a lot: a wake-up for each tick's worth of items,
+    /// instead of one for each few of them.
+    fn look_at_bursts(&mut self) {
+        if self.bursts_at.is_some_and(|at| at <= self.looked) {
+            self.bursts_at = None;
+            let mut bursts = std::mem::take(&mut self.bursts);
+            bursts.retain(|(id, flow)| {
+                self.touch(*id);
+                self.get(*id).is_some_and(|conn| conn.settle_flow(flow, Look::Again))
+            });
+            self.bursts = bursts;
+        }
+        if !self.bursts.is_empty() && self.bursts_at.is_none() {
+            self.bursts_at = Some(self.looked + TICK);
+        }
     }
 
     /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
@@ -310,7 +335,12 @@ impl<S: Service> EventLoop<S> {
     fn next_timeout(&self) -> Option<Duration> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
-        let first = retries.chain(timer).chain(self.stopping).chain(self.tidy).min()?;
+        let first = retries
+            .chain(timer)
+            .chain(self.stopping)
+            .chain(self.tidy)
+            .chain(self.bursts_at)
+            .min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
@@ -455,8 +485,9 @@ impl<S: Service> EventLoop<S> {
                     self.touch(connection);
                 }
                 Command::Settle { connection, flow } => {
-                    match self.get(connection) {
-                        Some(conn) => conn.settle_flow(&flow),
+                    match self.get(connection).map(|conn| conn.settle_flow(&flow, Look::Patient)) {
+                        Some(false) => {}
+                        Some(true) => self.bursts.push((connection, flow)),
                         None => Command::Settle { connection, flow }.comes_too_late(),
                     }
                     self.touch(connection);

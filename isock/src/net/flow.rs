@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     proto::{Balance, Body, CallKey, Connection, NotSent, ServedKey, StreamKey},
-    wire::{Credit, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
+    wire::{Credit, EncodeError, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,6 +24,10 @@ use std::{
 /// Bytes of items that wait for their driver before their sender does: enough for a sender to go on
 /// while its driver wakes up.
 const AHEAD: usize = 192 * 1024;
+/// Bytes of items for which a driver is woken that would look by itself within a tick.
+const ENOUGH: usize = 64 * 1024;
+/// A sender of so many items between two looks of its driver sends a burst.
+const BURST: u32 = 8;
 
 /// What a message of items takes up beside its bytes.
 const ENTRY: usize = size_of::<(Vec<u8>, u32)>();
@@ -31,7 +35,7 @@ const ENTRY: usize = size_of::<(Vec<u8>, u32)>();
 const STEP: usize = 4096;
 
 /// How long a look at what waits to leave may take.
-const DRAIN: Duration = Duration::from_secs(1);
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// What both sides of the stream's user share.
 #[derive(Debug)]
@@ -60,8 +64,9 @@ struct State {
     /// The last item is in `out`, or has been sent.
     last: bool,
     last_sent: bool,
-    /// The driver has been told that there is something to do.
-    told: bool,
+    told: Told,
+    /// The driver has it among those at which it looks by itself.
+    listed: bool,
     /// Nobody takes items any more.
     stopped: bool,
     signals: Vec<Arc<Pending>>,
@@ -71,6 +76,29 @@ struct State {
     counted: usize,
     /// Where a server counts both.
     charge: Option<Charge>,
+}
+
+/// When the driver looks at what a stream's user has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    /// Once it is told.
+    #[default]
+    No,
+    /// By itself, within a tick.
+    Soon,
+    /// It has been told.
+    Now,
+}
+
+/// Why the driver looks at a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It has been asked to.
+    Asked,
+    /// The same, and it can look again within a tick without being asked.
+    Patient,
+    /// A tick is over.
+    Again,
 }
 
 /// What has come for who consumes a stream.
@@ -83,7 +111,7 @@ pub(crate) enum Received {
 }
 
 /// Why an item was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
     /// Nobody takes items any more.
     Stopped,
@@ -91,12 +119,16 @@ pub(crate) enum Unsent {
     Late,
     /// The other side accepts items of at most this many bytes.
     TooLarge { limit: usize },
+    /// It cannot be encoded.
+    Unsendable(EncodeError),
 }
 
 /// Whether all that was to leave has been handed to the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     All,
+    /// The same, and more is to be expected: look again within a tick, nobody asks for it.
+    Burst,
     /// The other side leaves too much unread: try again later.
     Full,
 }
@@ -182,10 +214,16 @@ impl Flow {
     }
 
     /// Does what the user has asked for since the last time.
-    pub(super) fn settle(&self, proto: &mut Connection, woken: &mut Vec<Waiter>) -> Settled {
+    pub(super) fn settle(
+        &self,
+        look: Look,
+        proto: &mut Connection,
+        woken: &mut Vec<Waiter>,
+    ) -> Settled {
         let mut state = self.lock();
         let state = &mut *state;
-        state.told = false;
+        state.told = Told::No;
+        state.listed &= look != Look::Again;
         let Some(key) = state.key else { return Settled::All };
         if let (true, StreamKey::Served(served)) = (std::mem::take(&mut state.welcome), key) {
             proto.take_items(served);
@@ -198,16 +236,20 @@ impl Flow {
         if state.out.is_empty() && !last {
             return Settled::All;
         }
+        let burst = look != Look::Asked && state.out.items() >= BURST && !last;
         match proto.send_items(key, &mut state.out, last) {
             Ok(()) => {
                 state.last_sent = state.last;
                 state.count();
                 state.fire(woken);
-                Settled::All
+                match burst {
+                    true => state.listed(),
+                    false => Settled::All,
+                }
             }
             // Credit is spent as items come in here, so there always is enough.
             Err(NotSent::Full | NotSent::NoCredit) => {
-                state.told = true;
+                state.told = Told::Now;
                 Settled::Full
             }
             Err(NotSent::Ended | NotSent::TooLarge { .. }) => {
@@ -226,6 +268,29 @@ impl State {
         for signal in self.signals.drain(..) {
             woken.extend(signal.end(Ended::Value(Vec::new())));
         }
+    }
+
+    /// The driver looks again by itself.
+    fn listed(&mut self) -> Settled {
+        self.told = Told::Soon;
+        match std::mem::replace(&mut self.listed, true) {
+            true => Settled::All,
+            false => Settled::Burst,
+        }
+    }
+
+    /// Whether the driver has to be told now: of the first thing, or of much.
+    fn is_news(&self) -> bool {
+        match self.told {
+            Told::No => true,
+            Told::Soon => self.out.as_bytes().len() >= ENOUGH || self.last,
+            Told::Now => false,
+        }
+    }
+
+    /// Whether the driver has to be told now since somebody is about to wait.
+    fn is_urgent(&self) -> bool {
+        self.told == Told::Soon && (!self.out.is_empty() || self.consumed.1 > 0)
     }
 
     /// Puts on the account what waits.
@@ -281,9 +346,7 @@ impl Conduit {
             if let Some(received) = state.take() {
                 return Some(received);
             }
-            let signal = state.signal();
-            drop(state);
-            self.wait(&signal, deadline)?;
+            self.wait(state, deadline)?;
         }
     }
 
@@ -294,6 +357,7 @@ impl Conduit {
         if received.is_none() {
             // Nobody has it yet, so it has not ended.
             let _ = state.signal().wake_with(waker);
+            self.urge(state);
         }
         received
     }
@@ -337,14 +401,12 @@ impl Conduit {
             if state.left.allows_one() && state.has_room(cost) {
                 break;
             }
-            let signal = state.signal();
-            drop(state);
             let until = match deadline {
                 Ok(until) => until,
                 Err(deadline) => deadline(),
             };
             deadline = Ok(until);
-            self.wait(&signal, until).ok_or(Unsent::Late)?;
+            self.wait(state, until).ok_or(Unsent::Late)?;
             state = self.flow.lock();
         }
         // Nothing in it can fail.
@@ -374,14 +436,12 @@ impl Conduit {
     /// Waits until what was sent is with the protocol, so that what follows comes after it.
     pub(crate) fn drain(&self) {
         loop {
-            let mut state = self.flow.lock();
+            let state = self.flow.lock();
             if state.stopped || state.out.is_empty() {
                 return;
             }
-            let signal = state.signal();
-            drop(state);
             // The driver ends every stream some time.
-            while self.wait(&signal, Instant::now() + DRAIN).is_none() {}
+            let _ = self.wait(state, Instant::now() + DRAIN);
         }
     }
 
@@ -425,22 +485,39 @@ impl Conduit {
         }
     }
 
+    /// Tells the driver, unless it knows or will look in time.
     fn tell(&self, mut state: MutexGuard<'_, State>) {
-        if std::mem::replace(&mut state.told, true) {
-            return;
+        if state.is_news() {
+            state.told = Told::Now;
+            drop(state);
+            self.drive();
         }
-        drop(state);
+    }
+
+    /// Tells the driver of what could wait if nobody waited for it.
+    fn urge(&self, mut state: MutexGuard<'_, State>) {
+        if state.is_urgent() {
+            state.told = Told::Now;
+            drop(state);
+            self.drive();
+        }
+    }
+
+    fn drive(&self) {
         match &self.driver {
             Driver::Near(link) => link.settle(&self.flow),
             Driver::Far(far) => far.settle(&self.flow),
         }
     }
 
-    fn wait(&self, signal: &Arc<Pending>, deadline: Instant) -> Option<Ended> {
+    /// Waits for a change; `None` if the deadline comes first.
+    fn wait(&self, mut state: MutexGuard<'_, State>, deadline: Instant) -> Option<Ended> {
+        let signal = state.signal();
+        self.urge(state);
         // In a hook nothing comes in time.
         about_to_block().ok()?;
         match &self.driver {
-            Driver::Near(link) => link.wait(signal, deadline),
+            Driver::Near(link) => link.wait(&signal, deadline),
             Driver::Far(_) => signal.block(deadline),
         }
     }
@@ -482,23 +559,26 @@ impl Flows {
         self.all.get(&key).filter(|known| Arc::ptr_eq(known, flow)).map(|_| key)
     }
 
-    /// Does what a stream's user has asked for.
+    /// Does what a stream's user has asked for; says whether to look again within a tick.
     pub(super) fn settle(
         &mut self,
         flow: &Arc<Flow>,
+        look: Look,
         proto: &mut Connection,
         woken: &mut Vec<Waiter>,
-    ) {
-        if flow.settle(proto, woken) == Settled::Full {
+    ) -> bool {
+        let settled = flow.settle(look, proto, woken);
+        if settled == Settled::Full {
             self.full.push(Arc::clone(flow));
         }
+        settled == Settled::Burst
     }
 
     /// Goes on with those that had to wait, once there is room again.
     pub(super) fn go_on(&mut self, proto: &mut Connection, woken: &mut Vec<Waiter>) {
         if !self.full.is_empty() && proto.wants_input() {
             for flow in std::mem::take(&mut self.full) {
-                self.settle(&flow, proto, woken);
+                self.settle(&flow, Look::Asked, proto, woken);
             }
         }
     }

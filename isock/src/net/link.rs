@@ -7,7 +7,7 @@ use super::{
     bell::Bell,
     cancel::Cancel,
     corker::{self, Looking},
-    flow::{Flow, Flows},
+    flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
@@ -985,7 +985,7 @@ impl State {
     fn settle_flows(&mut self) {
         for flow in std::mem::take(&mut self.unsettled) {
             if self.flows.key_of(&flow).is_some() {
-                self.flows.settle(&flow, &mut self.proto, &mut self.woken);
+                self.flows.settle(&flow, Look::Asked, &mut self.proto, &mut self.woken);
             }
         }
     }

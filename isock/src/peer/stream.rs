@@ -7,14 +7,13 @@ use super::{
     CallResult,
 };
 use crate::{
-    action::{shapes_of, Action, Payload, SendAs, Shapes, Streaming, TakesItems},
+    action::{shapes_of, Action, Reader, SendAs, Shapes, Streaming, TakesItems},
     error::{CallError, Problem, ProblemKind},
     net::{Conduit, Received, Unsent},
-    wire::{guard::Ceiling, items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
+    wire::{items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
 };
 use std::{
     fmt,
-    marker::PhantomData,
     sync::{Mutex, PoisonError},
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -94,6 +93,7 @@ impl ItemStream {
 }
 
 impl Batch {
+    #[inline]
     fn take<T>(&mut self, conduit: &Conduit, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
         // The protocol has counted the items: there is one.
         let item = items(&self.bytes[self.at..]).next()?;
@@ -137,9 +137,7 @@ impl Batch {
 #[must_use = "dropping a stream stops it; iterate over it, or take its end with `.finish()`"]
 pub struct Stream<A: Action> {
     raw: RawStream,
-    /// What is known of the items' type: it may make a guard unnecessary.
-    ceiling: Option<Ceiling>,
-    action: PhantomData<fn() -> A>,
+    reader: Reader<A::Item>,
 }
 
 /// Stops a stream from anywhere: another thread, a signal. Made by [`Stream::canceller`].
@@ -178,6 +176,7 @@ impl RawStream {
     }
 
     /// The next item; `None` at the end, which is then in `end`.
+    #[inline]
     fn next<T>(&mut self, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
         if self.end.is_some() {
             return None;
@@ -292,7 +291,8 @@ where
 {
     pub(super) fn new(raw: RawStream) -> Stream<A> {
         let [.., ceiling, _] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
-        Stream { raw, ceiling, action: PhantomData }
+        let reader = Reader::new(A::INFO, raw.call.decoding(), ceiling);
+        Stream { raw, reader }
     }
 
     /// Waits for the end, and gives the handler's output. Items that have not been looked at are
@@ -315,8 +315,8 @@ where
     /// `std::future::poll_fn(|cx| stream.poll_next(cx)).await`. With the feature `futures` this type
     /// is a `futures_core::Stream`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<A>>> {
-        let decode = self.decoder();
-        self.raw.poll_next(cx, decode).map(|item| match item {
+        let reader = &self.reader;
+        self.raw.poll_next(cx, |bytes| reader.read(bytes)).map(|item| match item {
             Some(item) => Some(self.checked(item)),
             None => self.failure().map(Err),
         })
@@ -349,11 +349,6 @@ where
     /// ```
     pub fn canceller(&self) -> Canceller {
         Canceller(self.raw.items.conduit.clone())
-    }
-
-    fn decoder(&self) -> impl FnOnce(&[u8]) -> Result<A::Item, DecodeError> {
-        let (decoding, ceiling) = (self.raw.call.decoding(), self.ceiling);
-        move |bytes| A::Item::decode(bytes, decoding.limits(&A::INFO, bytes.len()), ceiling)
     }
 
     fn checked(&mut self, item: Result<A::Item, DecodeError>) -> StreamItem<A> {
@@ -397,29 +392,31 @@ where
     {
         let raw = &self.raw;
         let limit = raw.call.max_item();
-        let mut encoder = Encoder::new(limit);
-        item.encode(&mut encoder).map_err(|error| {
-            let (kind, text) = match error {
-                EncodeError::TooLarge { .. } => {
-                    let text = format!("the item is longer than the {limit} bytes of `message`");
-                    (ProblemKind::InputTooLarge, text)
-                }
-                EncodeError::Unsupported(why) => (ProblemKind::InputUnencodable, why),
-            };
-            raw.call.problem(kind, Ran::Unknown, text)
-        })?;
-        raw.items.send(encoder.as_bytes()).map_err(|unsent| match unsent {
-            Unsent::Stopped => self.unsendable(),
+        let sent = Encoder::lend(limit, |encoder| {
+            item.encode(encoder).map_err(Unsent::Unsendable)?;
+            raw.items.send(encoder.as_bytes())
+        });
+        let Err(unsent) = sent else { return Ok(()) };
+        let (kind, text) = match unsent {
+            Unsent::Stopped => return Err(self.unsendable()),
+            Unsent::Unsendable(EncodeError::TooLarge { .. }) => {
+                let text = format!("the item is longer than the {limit} bytes of `message`");
+                (ProblemKind::InputTooLarge, text)
+            }
+            Unsent::Unsendable(EncodeError::Unsupported(why)) => {
+                (ProblemKind::InputUnencodable, why)
+            }
             Unsent::TooLarge { limit } => {
                 let text =
                     format!("the item is longer than the {limit} bytes that the handler takes");
-                raw.call.problem(ProblemKind::InputTooLarge, Ran::Unknown, text).into()
+                (ProblemKind::InputTooLarge, text)
             }
             Unsent::Late => {
                 let text = "the handler took no item in time; `.idle(…)` gives it more";
-                raw.call.problem(ProblemKind::Deadline, Ran::Unknown, text).into()
+                (ProblemKind::Deadline, text.to_owned())
             }
-        })
+        };
+        Err(raw.call.problem(kind, Ran::Unknown, text).into())
     }
 
     /// Why the handler takes no further items.
@@ -454,8 +451,8 @@ where
     type Item = StreamItem<A>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let decode = self.decoder();
-        match self.raw.next(decode) {
+        let reader = &self.reader;
+        match self.raw.next(|bytes| reader.read(bytes)) {
             Some(item) => Some(self.checked(item)),
             None => {
                 self.raw.explain();

@@ -2,7 +2,7 @@
 
 use super::spare;
 use serde::Serialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// What an encoder begins with, in bytes: most messages fit, and grow nothing.
 const SCRATCH: usize = 1024;
@@ -15,6 +15,8 @@ const SHORT: usize = 10;
 thread_local! {
     /// Memory of the last message of this thread, for the next one.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// What [`Encoder::lend`] lends.
+    static LENT: RefCell<Encoder> = const { RefCell::new(Encoder::EMPTY) };
 }
 
 /// A value that cannot be sent.
@@ -46,6 +48,36 @@ impl Encoder {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(SCRATCH);
         Encoder { bytes, limit, full: false }
+    }
+
+    const EMPTY: Encoder = Encoder { bytes: Vec::new(), limit: 0, full: false };
+
+    /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
+    /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
+    pub(crate) fn lend<E>(
+        limit: usize,
+        mut user: impl FnMut(&mut Encoder) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut failed = None;
+        let lent = LENT.try_with(|lent| {
+            let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
+            encoder.clear();
+            encoder.limit = limit;
+            if let Err(error) = user(&mut encoder) {
+                failed = Some(error);
+            }
+            if encoder.bytes.capacity() > MOST_SCRATCH {
+                spare::give(std::mem::take(&mut encoder.bytes));
+            }
+            true
+        });
+        match (lent, failed) {
+            (Ok(true), None) => Ok(()),
+            (Ok(true), Some(error)) => Err(error),
+            // It is lent already, to a value that sends another one while it is encoded; or the thread
+            // ends.
+            _ => user(&mut Encoder::new(limit)),
+        }
     }
 
     /// Appends `value`.

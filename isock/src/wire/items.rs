@@ -58,6 +58,7 @@ impl<'m> ItemsIn<'m> {
 impl<'m> Iterator for ItemsIn<'m> {
     type Item = &'m [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'m [u8]> {
         let rest = self.rest.get(ITEM_LEN..)?;
         let item = rest.get(..u32_at(self.rest, 0) as usize)?;
