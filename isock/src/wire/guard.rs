@@ -89,11 +89,15 @@ pub fn decode<'de, T: Deserialize<'de>>(
 /// # Errors
 /// [`DecodeError::Trailing`] when bytes are left over, otherwise what plain postcard
 /// refuses.
+#[inline]
 pub fn decode_unguarded<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
-    let (value, rest) = postcard::take_from_bytes(bytes)?;
-    match rest.len() {
-        0 => Ok(value),
-        left_over => Err(DecodeError::Trailing(left_over)),
+    let mut input = Postcard::from_bytes(bytes);
+    let outcome = T::deserialize(&mut input);
+    // In one match, so that the value moves once: to move one takes as long as to read it.
+    match (outcome, input.finalize()) {
+        (Ok(value), Ok([])) => Ok(value),
+        (Ok(_), Ok(rest)) => Err(DecodeError::Trailing(rest.len())),
+        (Err(error), _) | (_, Err(error)) => Err(error.into()),
     }
 }
 
