@@ -1,8 +1,8 @@
-use crate::{server, Blobs, CountTo};
+use crate::{server, Blobs, CountTo, PATIENCE};
 use isock::Action;
 use std::sync::{
     atomic::{AtomicU64, Ordering},
-    Arc,
+    mpsc, Arc, Mutex,
 };
 
 /// Sends until it is stopped.
@@ -33,6 +33,38 @@ fn a_handler_waits_while_its_items_are_not_taken() {
     // It goes on as soon as items are taken.
     let taken: usize = stream.by_ref().take(5000).map(|item| item.unwrap().len()).sum();
     assert_eq!(taken, 5_000_000);
+}
+
+/// Sends bursts, and the next one once it is told to.
+#[derive(Action)]
+#[action(stream = u64)]
+struct Bursts;
+
+/// Nobody asks the loop for the rest of a burst: the handler is busy with something else.
+#[test]
+fn a_burst_comes_whole_while_its_handler_neither_sends_nor_waits() {
+    const BURSTS: u64 = 100;
+    let server = server();
+    let (go_on, next) = mpsc::channel();
+    let next = Mutex::new(next);
+    server
+        .on::<Bursts>(move |(), cx| {
+            for burst in 0..BURSTS {
+                (0..=burst).try_for_each(|n| cx.send(n))?;
+                next.lock().unwrap().recv().unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+    let client = server.client();
+    let mut stream = client.request::<Bursts>(()).idle(PATIENCE).open().unwrap();
+    for burst in 0..BURSTS {
+        for n in 0..=burst {
+            assert_eq!(stream.next().unwrap().unwrap(), n);
+        }
+        go_on.send(()).unwrap();
+    }
+    stream.finish().unwrap();
 }
 
 #[test]
