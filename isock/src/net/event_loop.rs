@@ -45,7 +45,10 @@ const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
 
-/// How often memory of long messages is released.
+/// Quick calls whose memory is kept.
+const JOBS: usize = 256;
+
+/// How often memory of long messages is released, and of many calls.
 const QUIET: Duration = Duration::from_secs(1);
 
 const WAKE: Token = Token(usize::MAX);
@@ -273,16 +276,17 @@ impl<S: Service> EventLoop<S> {
         self.tidy_up();
     }
 
-    /// Releases what long messages have left behind, a while after the first: those that come all the
-    /// time ask for theirs again.
+    /// Releases what long messages have left behind, and many calls, a while after the first: those that
+    /// come all the time ask for theirs again.
     fn tidy_up(&mut self) {
-        if !spare::is_held() {
+        if !spare::is_held() && self.jobs.capacity() <= JOBS {
             self.tidy = None;
             return;
         }
         let now = Instant::now();
         if *self.tidy.get_or_insert(now + QUIET) <= now {
             self.tidy = None;
+            self.jobs.shrink_to(JOBS);
             spare::release();
         }
     }
