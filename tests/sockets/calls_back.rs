@@ -246,7 +246,7 @@ const BACKLOG: usize = 8 << 20;
 /// What that takes in memory: tables double as they grow, and of a call there is as much where it is
 /// waited for.
 const SENDS: usize = 3 * BACKLOG;
-const CALLS: usize = 10 * BACKLOG;
+const CALLS: usize = 12 * BACKLOG;
 
 /// Encodes a call.
 type Call = fn(u16, u32, &[u8]) -> Vec<u8>;
