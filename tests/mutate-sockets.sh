@@ -110,8 +110,12 @@ soak: a send that is lost¦soak¦isock/src/net/conn.rs¦Event::Send { head, body
 soak: a thread that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
 soak: a descriptor that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
-kills: unknown where no is right¦kills¦isock/src/proto/calls.rs¦        _ => Ran::No,\n¦        _ => Ran::Unknown,\n
+kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
 kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_vec()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+versions untold¦2¦isock/src/proto/handshake.rs¦min_version: self.config.versions.0,¦min_version: 0,
+odd values have run¦53,55¦isock/src/serving/task.rs¦RefusalCode::UNDECODABLE, Ran::No¦RefusalCode::UNDECODABLE, Ran::Yes
+signals end reading¦66¦isock/src/net/stream.rs¦matches!(error.kind(), Interrupted | TimedOut | WouldBlock)¦matches!(error.kind(), TimedOut | WouldBlock)
+departed end the loop¦67¦isock/src/net/conn.rs¦Err(_) => return false,¦Err(error) => panic!("{error}"),
 row lost¦¦tests/sockets.rs¦    row(57, handlers::ten_thousand_panics),¦
 row skipped¦¦tests/sockets.rs¦for transport in TRANSPORTS {¦for transport in &TRANSPORTS[..1] {
 TABLE
@@ -119,12 +123,18 @@ TABLE
 
 run() {
     case $1 in
-        soak) SOAK_SECONDS=15 timeout 300 cargo test -q -p isock-tests --test soak > log 2>&1 ;;
-        kills) timeout 300 cargo test -q -p isock-tests --test outcomes kills > log 2>&1 ;;
-        limits*) timeout 300 cargo test -q -p isock-tests --test limits "${1#limits }" > log 2>&1 ;;
-        "") timeout 300 cargo test -q -p isock-tests --test sockets -- --nocapture > log 2>&1 ;;
+        soak) SOAK_SECONDS=15 cargo_test soak ;;
+        kills) cargo_test outcomes kills ;;
+        limits*) cargo_test limits "${1#limits }" ;;
+        "") cargo_test sockets --nocapture ;;
         *) SOCKETS_ROW=$1 run "" ;;
     esac
+}
+
+# The building takes as long as it takes: a test that had no time to begin has noticed nothing.
+cargo_test() {
+    cargo test -q -p isock-tests --test "$1" --no-run > log 2>&1 &&
+        timeout 300 cargo test -q -p isock-tests --test "$1" -- "${@:2}" > log 2>&1
 }
 
 if [ $# -eq 0 ] && ! run ""; then
