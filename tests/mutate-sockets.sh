@@ -101,7 +101,7 @@ items are nobody's share¦limits held¦isock/src/net/conn.rs¦held + streams + s
 items of the closed¦limits held¦isock/src/net/flow.rs¦        state.received.clear();\n        state.held = 0;¦
 sends on no account¦limits held¦isock/src/server/service.rs¦self.account.charge(task.size());¦self.account.charge(0);
 pongs without end¦21¦isock/src/proto/output.rs¦match self.waiting_pong() {¦match None::<&mut [u8]> {
-memory beyond the limit¦60¦isock/src/wire/codec.rs¦held.saturating_mul(2).min(self.limit)¦held.saturating_mul(4)
+memory beyond the limit¦60¦isock/src/wire/codec.rs¦held.saturating_mul(2).min(self.limit)¦self.limit * 4
 table of timers¦64¦isock/src/peer/background.rs¦        state.timers.shrink_to(TIMERS);¦        state.timers.reserve(100_000);
 calls between queue and connection¦64¦isock/src/net/far.rs¦self.begin_to_wait(size) > QUEUE {¦self.begin_to_wait(size) > 2 * QUEUE {
 last words¦30¦isock/src/net/conn.rs¦self.proto.is_closed() || serving > 0 ||¦self.proto.is_closed() || (serving > 0 && !self.eof) ||
