@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plants a fault for each kind of check of the catalogue of attacks, and for each limit, and expects
-# rows or tests to fail.
+# Plants a fault for each kind of check of the catalogue of attacks, for each limit, for the soak and
+# for the killed server, and expects rows or tests to fail.
 #
 # Works on a copy of the workspace. Prints what each fault fails and why the first of it does, ends
 # with a count, and fails if a fault is not noticed. `mutate-sockets.sh close` plants those alone
@@ -18,7 +18,7 @@ git ls-files -z isock isock-derive tests examples Cargo.toml Cargo.lock README.m
     xargs -0 cp --parents -t "$work"
 cd "$work"
 
-# name ¦ rows to run, all if none, or `limits` and the test of one ¦ file ¦ what stands there ¦ what it becomes, both literally; the
+# name ¦ rows to run, all if none, `limits` and the test of one, `soak` or `kills` ¦ file ¦ what stands there ¦ what it becomes, both literally; the
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
@@ -100,6 +100,22 @@ items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.satura
 items are nobody's share¦limits held¦isock/src/net/conn.rs¦held + streams + sends > share¦held + sends > share
 items of the closed¦limits held¦isock/src/net/flow.rs¦        state.received.clear();\n        state.held = 0;¦
 sends on no account¦limits held¦isock/src/server/service.rs¦self.account.charge(task.size());¦self.account.charge(0);
+pongs without end¦21¦isock/src/proto/output.rs¦match self.waiting_pong() {¦match None::<&mut [u8]> {
+memory beyond the limit¦60¦isock/src/wire/codec.rs¦held.saturating_mul(2).min(self.limit)¦self.limit * 4
+table of timers¦64¦isock/src/peer/background.rs¦        state.timers.shrink_to(TIMERS);¦        state.timers.reserve(100_000);
+calls between queue and connection¦64¦isock/src/net/far.rs¦self.begin_to_wait(size) > QUEUE {¦self.begin_to_wait(size) > 2 * QUEUE {
+last words¦30¦isock/src/net/conn.rs¦self.proto.is_closed() || serving > 0 ||¦self.proto.is_closed() || (serving > 0 && !self.eof) ||
+soak: a queue that stays¦soak¦isock/src/net/conn.rs¦        if let Some(flow) = flow {\n            let mut woken = Vec::new();¦        if let Some(flow) = flow {\n std::mem::forget(Arc::clone(&flow));\n            let mut woken = Vec::new();
+soak: a send that is lost¦soak¦isock/src/net/conn.rs¦Event::Send { head, body } => (None, head, body),¦Event::Send { .. } if { static N: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0); N.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 500 == 499 } => continue,\n Event::Send { head, body } => (None, head, body),
+soak: a thread that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
+soak: a descriptor that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
+kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
+kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
+kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_vec()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+versions untold¦2¦isock/src/proto/handshake.rs¦min_version: self.config.versions.0,¦min_version: 0,
+odd values have run¦53,55¦isock/src/serving/task.rs¦RefusalCode::UNDECODABLE, Ran::No¦RefusalCode::UNDECODABLE, Ran::Yes
+signals end reading¦66¦isock/src/net/stream.rs¦matches!(error.kind(), Interrupted | TimedOut | WouldBlock)¦matches!(error.kind(), TimedOut | WouldBlock)
+departed end the loop¦67¦isock/src/net/conn.rs¦Err(_) => return false,¦Err(error) => panic!("{error}"),
 row lost¦¦tests/sockets.rs¦    row(57, handlers::ten_thousand_panics),¦
 row skipped¦¦tests/sockets.rs¦for transport in TRANSPORTS {¦for transport in &TRANSPORTS[..1] {
 TABLE
@@ -107,10 +123,18 @@ TABLE
 
 run() {
     case $1 in
-        limits*) timeout 300 cargo test -q -p isock-tests --test limits "${1#limits }" > log 2>&1 ;;
-        "") timeout 300 cargo test -q -p isock-tests --test sockets -- --nocapture > log 2>&1 ;;
+        soak) SOAK_SECONDS=15 cargo_test soak ;;
+        kills) cargo_test outcomes kills ;;
+        limits*) cargo_test limits "${1#limits }" ;;
+        "") cargo_test sockets --nocapture ;;
         *) SOCKETS_ROW=$1 run "" ;;
     esac
+}
+
+# The building takes as long as it takes: a test that had no time to begin has noticed nothing.
+cargo_test() {
+    cargo test -q -p isock-tests --test "$1" --no-run > log 2>&1 &&
+        timeout 300 cargo test -q -p isock-tests --test "$1" -- "${@:2}" > log 2>&1
 }
 
 if [ $# -eq 0 ] && ! run ""; then
@@ -147,7 +171,7 @@ PYTHON
             sort | paste -sd ' ')
         why=$(sed -nE 's/^row [0-9]+ [a-z]+ FAILED: (.*)/\1/p' log | head -1)
         [ -n "$failed" ] || why=$(grep -A1 -E 'panicked at|^Error: ' log | sed -n 2p || true)
-        [ -n "$failed" ] || failed=$(sed -nE 's/^    ([a-z_]+::[a-z_]+)$/\1/p' log | sort -u | paste -sd ' ')
+        [ -n "$failed" ] || failed=$(sed -nE 's/^    ([a-z_]+(::[a-z_]+)?)$/\1/p' log | sort -u | paste -sd ' ')
         echo "$name: ${failed:-the list}: $why"
     fi
     for line in "${lines[@]}"; do

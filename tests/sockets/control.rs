@@ -8,7 +8,8 @@ use isock::{
 };
 use isock_tests::{
     actions::{Echo, Square},
-    memory, raw,
+    memory,
+    raw::{self, NotSent},
     waiting::{ms, pass, within},
 };
 use std::time::{Duration, Instant};
@@ -27,41 +28,52 @@ pub(crate) fn unread() -> Limits {
     Limits::default().output_stall(STALL)
 }
 
-/// The limits of row 24: the same, with few enough answers to read them all in the last second.
+/// The limits of row 24: time to see that reading has stopped, and few enough answers to read them all
+/// in the last second.
 pub(crate) fn unread_and_short() -> Limits {
-    unread().output_soft(SOFT)
+    Limits::default().output_stall(LONG_STALL).output_soft(SOFT)
 }
 
 const SOFT: usize = 256 * 1024;
 
 const STALL: Duration = ms(300);
+const LONG_STALL: Duration = ms(2000);
 /// What the other parts of a test may take meanwhile, in bytes.
 const SLACK: usize = 64 * 1024;
 
-/// Row 21. Each ping has its answer, in order; the answers leave together, and their number is
-/// bounded.
+/// Row 21. While an answer waits to leave, a further ping adds none: the newest is answered. So there
+/// are no more answers than the loop had turns in which it took pings.
 pub(crate) fn a_flood_of_pings_is_ended(arena: &Arena) {
-    let flood = raw::frame(FrameKind::PING, Flags::default(), &[7; 8]).repeat(1000);
+    let ping = |n: u64| raw::frame(FrameKind::PING, Flags::default(), &n.to_le_bytes());
+    let flood: Vec<u8> = (1..=1_000_000).flat_map(ping).collect();
     let mut raw = arena.peer();
     let before = memory::watch();
     let began = Instant::now();
-    let sent = (0..1000).take_while(|_| raw.try_send(&flood).is_ok()).count();
-    assert!(sent < 1000, "a million of them were taken");
-    let (mut pongs, mut code) = (0, None);
+    assert!(raw.try_send(&flood).is_err(), "a million of them were taken");
+    let (mut pongs, mut code) = (Vec::new(), None);
     while let Some(frame) = raw.frame() {
         match frame.header.kind {
-            FrameKind::PONG => pongs += 1,
+            FrameKind::PONG => {
+                let number = frame.payload.try_into().expect("eight bytes");
+                pongs.push(u64::from_le_bytes(number));
+            }
             kind => code = Some((kind, frame)),
         }
     }
     let (kind, frame) = code.expect("a reason");
     assert_eq!((kind, frame.close_code()), (FrameKind::CLOSE, CloseCode::FLOOD));
+    assert!(pongs.is_sorted_by(|a, b| a < b), "each answers a newer one: {pongs:?}");
+    assert!(pongs.len() <= TURNS, "{} answers", pongs.len());
     // A hundred a second, for ten seconds or at once.
-    let most = 1000 + 100 * (began.elapsed().as_secs() as usize + 1);
-    assert!((1000..=most).contains(&pongs), "{pongs} answers");
+    let most = 1000 + 100 * (began.elapsed().as_secs() + 1);
+    let last = pongs.last().copied();
+    assert!(last.is_some_and(|last| (1000..=most).contains(&last)), "{last:?} is the last");
     let grown = memory::peak().saturating_sub(before);
     assert!(grown <= 4 * SLACK, "{grown} bytes");
 }
+
+/// In how many pieces a few ten thousand bytes may reach the server.
+const TURNS: usize = 20;
 
 /// Row 22.
 pub(crate) fn a_flood_of_settings_is_ended(arena: &Arena) {
@@ -87,23 +99,36 @@ pub(crate) fn a_flood_of_settings_is_ended(arena: &Arena) {
 pub(crate) fn bad_calls_by_a_peer_that_never_reads(arena: &Arena) {
     let stale = raw::call::<Square>(0, 1, &[3]).repeat(10_000);
     let mut raw = arena.peer();
-    // TCP looks again after 200 ms whether there is room after all.
-    raw.wait_at_most(STALL / 6);
+    raw.wait_at_most(LONG_STALL / 20);
     raw.keep_little();
     let before = memory::watch();
     let mut sent = 0;
-    while let Ok(n) = raw.try_send(&stale) {
-        sent += n;
+    loop {
+        match raw.try_send(&stale) {
+            // TCP looks again after 200 ms whether there is room after all.
+            Err(NotSent::NotTaken(0)) if arena.server.held_bytes() >= SOFT => break,
+            Ok(n) | Err(NotSent::NotTaken(n)) => sent += n,
+            Err(NotSent::Gone(n)) => panic!("closed after {} bytes, and read till then", sent + n),
+        }
         assert!(sent < 64 << 20, "reading has not stopped");
     }
     let grown = memory::peak().saturating_sub(before);
+    let held = arena.server.held_bytes();
+    // What is read at once beside the answers: the longest frame, and a batch behind it.
+    assert!(held <= SOFT + 2 * FRAGMENT, "{held} bytes are held for {sent} bytes of calls");
     // The output has room for twice as much, and for a moment for both; and there is what is read.
     assert!(grown <= 8 * SOFT, "{grown} bytes for {sent} bytes of calls");
-    // It does not take the rest either: whether its last words still find room is the system's.
-    raw.wait_at_most(Duration::from_secs(20));
-    pass(2 * STALL);
-    raw.ends();
-    assert!(within(ms(2000), || arena.server.held_bytes() == 0), "it is held on to");
+
+    let connected = || arena.server.connections().len();
+    let with_it = connected();
+    assert!(within(LONG_STALL * 2, || connected() < with_it), "it is held on to");
+    match arena.transport.name {
+        // The reason lies behind all that the system has taken for it, which may be too much to read
+        // within the last second.
+        "tcp" => raw.ends(),
+        _ => assert_eq!(raw.closed(), Ok(CloseCode::NOT_READING)),
+    }
+    assert!(within(ms(2000), || arena.server.held_bytes() == 0), "its answers are kept");
 }
 
 /// Row 25.
@@ -123,7 +148,7 @@ pub(crate) fn replies_that_nobody_reads_are_bounded(arena: &Arena) {
     }
     let grown = memory::peak().saturating_sub(before);
     assert!(held > MEBIBYTE, "{held} bytes wait: the attack has not come about");
-    assert!(held <= hard + FRAGMENT + SLACK, "{held} bytes are held");
+    assert!(held <= hard + FRAGMENT, "{held} bytes are held");
     // Each worker makes one more, which has twice the room while it grows.
     let making = WORKERS * 3 * MEBIBYTE;
     assert!(grown <= hard + FRAGMENT + making, "{grown} bytes of memory");

@@ -148,17 +148,22 @@ impl Linear {
     fn cost_of(&self, raw: &mut Raw, pieces: &[Vec<u8>]) -> Duration {
         let step = || assert!(self.client.run::<Echo>("a turn of the loop").is_ok());
         (0..20).for_each(|_| step());
-        let before = self.cpu();
+        let before = self.tasks();
         for piece in pieces {
             raw.send(piece);
             step();
         }
-        self.cpu() - before
+        // A thread that has ended meanwhile had nothing to do.
+        let spent = self.tasks().into_iter().map(|task| {
+            let known = before.iter().find(|known| known.id == task.id);
+            task.cpu - known.map_or(Duration::ZERO, |known| known.cpu)
+        });
+        spent.sum()
     }
 
-    fn cpu(&self) -> Duration {
+    fn tasks(&self) -> Vec<Task> {
         let new = |task: &Task| self.others.iter().all(|other| other.id != task.id);
-        usage::own().tasks().into_iter().filter(new).map(|task| task.cpu).sum()
+        usage::own().tasks().into_iter().filter(new).collect()
     }
 }
 

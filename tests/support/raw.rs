@@ -43,7 +43,7 @@ pub trait Socket: Read + Write + Send {
     /// A write that takes longer fails.
     fn wait_at_most(&self, patience: Duration);
 
-    /// Has the system keep little of what is to be sent, where it would keep more with time.
+    /// Has the system keep little of what has come, where it would keep more with time.
     fn keep_little(&self);
 }
 
@@ -94,7 +94,7 @@ impl Socket for UnixStream {
 }
 
 fn keep_little(stream: SockRef<'_>) {
-    stream.set_send_buffer_size(16 * 1024).expect("a size");
+    stream.set_recv_buffer_size(16 * 1024).expect("a size");
 }
 
 fn has_more(stream: SockRef<'_>) -> bool {
@@ -152,6 +152,15 @@ pub struct Raw {
     understood: usize,
 }
 
+/// Why not all bytes were sent, and how many were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The other side takes nothing more for now.
+    NotTaken(usize),
+    /// The other side has closed.
+    Gone(usize),
+}
+
 /// A frame as it came.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -178,14 +187,17 @@ impl Raw {
     /// Sends bytes, and says how many of them the other side's system has taken.
     ///
     /// # Errors
-    /// How many, if the other side went away in the middle.
-    pub fn try_send(&mut self, bytes: &[u8]) -> Result<usize, usize> {
+    /// How many, if the other side went away in the middle or takes no more, and which of both.
+    pub fn try_send(&mut self, bytes: &[u8]) -> Result<usize, NotSent> {
         let mut sent = 0;
         while sent < bytes.len() {
             match self.stream.write(&bytes[sent..]) {
                 Ok(n) => sent += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(sent),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => return Err(NotSent::NotTaken(sent)),
+                    _ => return Err(NotSent::Gone(sent)),
+                },
             }
         }
         Ok(sent)
@@ -211,7 +223,7 @@ impl Raw {
         self.stream.wait_at_most(patience);
     }
 
-    /// From now on the system keeps little of what is sent and cannot leave.
+    /// From now on the system keeps little of what has come and is not read.
     pub fn keep_little(&self) {
         self.stream.keep_little();
     }

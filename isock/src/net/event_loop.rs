@@ -45,9 +45,12 @@ const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
 
+/// Quick calls whose memory is kept.
+const JOBS: usize = 256;
+
 /// How long items may wait for others of a burst.
 const TICK: Duration = Duration::from_millis(1);
-/// How often memory of long messages is released.
+/// How often memory of long messages is released, and of many calls.
 const QUIET: Duration = Duration::from_secs(1);
 
 const WAKE: Token = Token(usize::MAX);
@@ -298,16 +301,17 @@ impl<S: Service> EventLoop<S> {
         self.tidy_up();
     }
 
-    /// Releases what long messages have left behind, a while after the first: those that come all the
-    /// time ask for theirs again.
+    /// Releases what long messages have left behind, and many calls, a while after the first: those that
+    /// come all the time ask for theirs again.
     fn tidy_up(&mut self) {
-        if !spare::is_held() {
+        if !spare::is_held() && self.jobs.capacity() <= JOBS {
             self.tidy = None;
             return;
         }
         let now = Instant::now();
         if *self.tidy.get_or_insert(now + QUIET) <= now {
             self.tidy = None;
+            self.jobs.shrink_to(JOBS);
             spare::release();
         }
     }

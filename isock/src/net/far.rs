@@ -308,7 +308,14 @@ impl Outgoing {
         call: NewCall,
         ticket: Arc<Ticket>,
     ) {
-        far.taken_call(&call);
+        let size = call.body.len();
+        self.take(proto, call, ticket);
+        // In this order: what has been taken must not look as if it had left.
+        far.note_unsaid(proto.backlog());
+        far.taken(ENTRY + size);
+    }
+
+    fn take(&mut self, proto: &mut Connection, call: NewCall, ticket: Arc<Ticket>) {
         if !ticket.progress.take() {
             return;
         }

@@ -22,6 +22,8 @@ use std::{
 
 /// Ends after this long without work.
 const IDLE: Duration = Duration::from_secs(10);
+/// Timers whose memory is kept while there are none.
+const TIMERS: usize = 256;
 
 /// The work of one client, and the thread for it.
 pub(super) struct Background {
@@ -177,6 +179,8 @@ impl Background {
         if !state.timers.is_empty() || !state.detached.is_empty() {
             return Some(Work::Rest(None));
         }
+        // As many as there were futures at once.
+        state.timers.shrink_to(TIMERS);
         self.bell.rest();
         let end = idle_since + IDLE;
         if end <= now || self.channel.strong_count() == 0 {

@@ -13,6 +13,9 @@ use crate::wire::{
     MAX_CREDIT, MAX_METADATA,
 };
 
+/// Pings that are waited for; past that the oldest is forgotten.
+const MOST_PINGS: usize = 1024;
+
 impl Connection {
     /// Starts a call: sends it, or queues it behind the other side's grant.
     ///
@@ -250,15 +253,19 @@ impl Connection {
         self.output.last_frame(key.answer(), header, |out| refusal.write_words(out), text);
     }
 
-    /// Asks the other side for an [`Event::Pong`] with the same number. Does nothing on a server
-    /// that has not seen its client's preface.
+    /// Asks the other side for an [`Event::Pong`] with the same number, which should be a fresh one:
+    /// the answer to a later ping answers this one as well. Does nothing on a server that has not
+    /// seen its client's preface.
     pub fn ping(&mut self, number: u64) {
         if self.role == Role::Server && self.phase == Phase::Handshake {
             return;
         }
         let header = Header::new(FrameKind::PING, Flags::default(), 0, 8);
         self.output.frame(header, |_| (), &number.to_le_bytes());
-        self.pings_sent = self.pings_sent.saturating_add(1);
+        if self.pings_sent.len() == MOST_PINGS {
+            self.pings_sent.pop_front();
+        }
+        self.pings_sent.push_back(number);
     }
 
     /// Says whether something always reads what comes, so that pings will be answered. At first

@@ -72,8 +72,8 @@ pub struct Connection {
     /// The other side refused the handshake: it has run nothing.
     pub(super) turned_away: bool,
     pub(super) pings: Bucket,
-    /// Pings of this side that have not been answered.
-    pub(super) pings_sent: u32,
+    /// Pings of this side that have not been answered, in the order in which they left.
+    pub(super) pings_sent: VecDeque<u64>,
     pub(super) idle_frames: Bucket,
     /// Items of this side that no credit frame has answered.
     pub(super) items_sent: u32,
@@ -187,7 +187,7 @@ impl Connection {
             drained: false,
             turned_away: false,
             pings: Bucket::new(now),
-            pings_sent: 0,
+            pings_sent: VecDeque::new(),
             idle_frames: Bucket::new(now),
             items_sent: 0,
             settings_read: 0,

@@ -254,18 +254,19 @@ impl Connection {
         if !self.pings.add(now, self.config.limits.pings_per_second) {
             return Err(CloseCode::FLOOD);
         }
-        let header = Header::new(FrameKind::PONG, Flags::default(), 0, 8);
-        self.output.frame(header, |_| (), payload);
+        self.output.pong(payload);
         Ok(Step::On)
     }
 
+    /// The other side answers a ping, and with it those before it.
     pub(super) fn pong_frame(&mut self, now: Instant, payload: &[u8]) -> Result<Step, CloseCode> {
         let number = payload.try_into().map_err(|_| CloseCode::BAD_FRAME)?;
-        match self.pings_sent.checked_sub(1) {
-            Some(fewer) => self.pings_sent = fewer,
+        let number = u64::from_le_bytes(number);
+        match self.pings_sent.iter().position(|&sent| sent == number) {
+            Some(at) => self.events.extend(self.pings_sent.drain(..=at).map(Event::Pong)),
             None => self.note_idle(now)?,
         }
-        Ok(Step::Event(Pending::Done(Event::Pong(u64::from_le_bytes(number)))))
+        Ok(Step::On)
     }
 
     pub(super) fn settings_frame(

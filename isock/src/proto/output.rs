@@ -4,7 +4,7 @@
 //! longer than a fragment takes turns with the others, so that nothing waits behind it for long.
 
 use super::body::{LongBody, SharedBody};
-use crate::wire::{Flags, FrameKind, Header};
+use crate::wire::{Flags, FrameKind, Header, HEADER_LEN};
 use std::{cell::Cell, collections::VecDeque, io::IoSlice, ops::Range};
 
 /// Bodies up to this length are copied next to their header, in bytes.
@@ -13,6 +13,8 @@ pub(super) const COPY_UP_TO: usize = 4 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// A queue of more chunks is not kept when it is empty.
 const MOST_CHUNKS: usize = 64;
+/// The payload of a pong, in bytes.
+const PONG_LEN: usize = 8;
 /// Fragments are put in order while fewer bytes than this wait.
 const AHEAD: usize = 256 * 1024;
 
@@ -38,6 +40,8 @@ pub(super) struct Output {
     ended: Vec<(MessageId, Offset)>,
     placed: Offset,
     sent: Offset,
+    /// Where the last pong begins.
+    pong: Option<Offset>,
     /// Whatever is appended from now on is dropped: the connection is over.
     sealed: bool,
 }
@@ -132,6 +136,36 @@ impl Output {
             words(out);
             out.extend_from_slice(payload);
         });
+    }
+
+    /// Appends the answer to a ping. One that waits to leave answers this ping instead of its own,
+    /// and so both: a peer that does not read has one at most.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        match self.waiting_pong() {
+            Some(waiting) => waiting.copy_from_slice(payload),
+            None => {
+                self.pong = Some(self.placed);
+                let header = Header::new(FrameKind::PONG, Flags::default(), 0, payload.len());
+                self.frame(header, |_| (), payload);
+            }
+        }
+    }
+
+    /// The payload of a pong of which no byte has left.
+    fn waiting_pong(&mut self) -> Option<&mut [u8]> {
+        let pong = self.pong.filter(|&pong| pong >= self.sent)?;
+        let mut begin = self.sent - self.gone as u64;
+        for chunk in &mut self.chunks {
+            let len = chunk.bytes().len() as u64;
+            match chunk {
+                Chunk::Copied(bytes) if pong < begin + len => {
+                    let at = (pong - begin) as usize + HEADER_LEN;
+                    return bytes.get_mut(at..at + PONG_LEN);
+                }
+                _ => begin += len,
+            }
+        }
+        None
     }
 
     /// Appends the last frame of a call, behind what of it still waits for its turn.

@@ -86,7 +86,7 @@ impl Connection {
         }
         self.silence.asked = Some(now);
         // One ping at a time: an answer to another one will do.
-        if self.pings_sent == 0 {
+        if self.pings_sent.is_empty() {
             self.ping(OWN_PING);
         }
         false

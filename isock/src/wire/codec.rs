@@ -168,12 +168,14 @@ impl Encoder {
         }
     }
 
-    /// A message that becomes long goes on in memory that has been used for long ones.
+    /// Makes room for `more` bytes within the limit, and for as many as there are if that is not
+    /// past it. A message that becomes long goes on in memory that has been used for long ones.
     #[cold]
     fn grow(&mut self, more: usize) {
-        let len = (self.bytes.len() + more).max(2 * self.bytes.len());
+        let held = self.bytes.len();
+        let len = (held + more).max(held.saturating_mul(2).min(self.limit));
         if len < spare::LONG {
-            return self.bytes.reserve(more);
+            return self.bytes.reserve_exact(len - held);
         }
         let mut bytes = spare::take(len);
         bytes.extend_from_slice(&self.bytes);
@@ -242,6 +244,18 @@ mod tests {
             whole.extend_from_slice(&data[..len]);
         }
         assert_eq!(encoder.into_bytes(), whole);
+    }
+
+    #[test]
+    fn a_message_that_grows_takes_no_room_beyond_its_limit() {
+        // Too short, and too long, for memory that is lent.
+        for limit in [10_000, 12 << 20] {
+            let piece = vec![7_u8; limit / 50];
+            let mut encoder = Encoder::new(limit);
+            while encoder.push(&piece[..]).is_ok() {}
+            assert!(limit - encoder.bytes.len() < 2 * piece.len(), "it is filled");
+            assert!(encoder.bytes.capacity() <= limit, "{}", encoder.bytes.capacity());
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Pings and drains.
 
 use super::{
-    lone::{Lone, Raw},
+    lone::{split, Lone, Raw},
     pair::{call, ms, value, Pair, Script, Seen},
 };
 use crate::{
     proto::{NotStarted, ServedKey},
-    wire::{CloseCode, Flags, FrameKind, Ran, RefusalCode},
+    wire::{CloseCode, Flags, FrameKind, Ran, RefusalCode, HEADER_LEN},
 };
 
 #[test]
@@ -31,6 +31,58 @@ fn p076_pings_are_answered_in_order_whatever_the_handlers_do() {
     pair.drive_until_idle();
     assert_eq!(pair.client.seen, [Seen::Pong(1), Seen::Pong(2)]);
     assert_eq!(pair.server.seen.last(), Some(&Seen::Pong(3)));
+}
+
+#[test]
+fn p141_a_pong_that_waits_answers_the_newest_ping() {
+    let mut server = Lone::open_server();
+    let pings: Vec<u8> = (1..=500).flat_map(|n| Raw::ping(n).bytes()).collect();
+    server.feed(&pings);
+    let pongs = server.frames();
+    assert_eq!((pongs.len(), pongs[0].header.kind), (1, FrameKind::PONG));
+    assert_eq!(pongs[0].payload, 500_u64.to_le_bytes());
+    server.feed(&Raw::ping(501).bytes());
+    assert_eq!(
+        server.frames()[0].payload,
+        501_u64.to_le_bytes(),
+        "one that has left is not changed"
+    );
+}
+
+#[test]
+fn a_pong_that_has_begun_to_leave_is_not_changed() {
+    for left in 0..=HEADER_LEN + 8 {
+        let mut server = Lone::open_server();
+        server.feed(&Raw::call(0, 1, b"").bytes());
+        server.conn.answer(ServedKey { slot: 0, seq: 1 }, value(vec![7; 10_000]));
+        server.feed(&Raw::ping(1).bytes());
+        let before = server.conn.output_len() - (HEADER_LEN + 8);
+        let mut bytes = server.some_output(before + left);
+        server.feed(&Raw::ping(2).bytes());
+        server.feed(&Raw::ping(3).bytes());
+        bytes.extend(server.output());
+        let pongs = split(&bytes).into_iter().filter(|sent| sent.header.kind == FrameKind::PONG);
+        let numbers: Vec<u8> = pongs.map(|pong| pong.payload[0]).collect();
+        let expected: &[u8] = if left == 0 { &[3] } else { &[1, 3] };
+        assert_eq!(numbers, expected, "{left} bytes of it had left");
+    }
+}
+
+#[test]
+fn p142_a_pong_answers_the_pings_before_its_own() {
+    let mut client = Lone::open_client();
+    for n in [5, 6, 0, 7] {
+        client.conn.ping(n);
+    }
+    client.output();
+    let pong = |number| {
+        let mut bytes = Raw::ping(number).bytes();
+        bytes[4] = FrameKind::PONG.0;
+        bytes
+    };
+    assert_eq!(client.feed(&pong(0)), [Seen::Pong(5), Seen::Pong(6), Seen::Pong(0)]);
+    assert_eq!(client.feed(&pong(6)), [], "it has been answered");
+    assert_eq!(client.feed(&pong(7)), [Seen::Pong(7)]);
 }
 
 #[test]

@@ -95,6 +95,19 @@ impl Lone {
         all
     }
 
+    /// Takes the next `len` bytes that wait to be written.
+    pub(super) fn some_output(&mut self, len: usize) -> Vec<u8> {
+        let mut some = Vec::new();
+        while some.len() < len {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.conn.slices(&mut slices);
+            let bytes = first_bytes(&slices[..count], len - some.len());
+            self.conn.written(self.now, bytes.len());
+            some.extend(bytes);
+        }
+        some
+    }
+
     /// Takes everything that waits to be written, frame by frame.
     pub(super) fn frames(&mut self) -> Vec<Sent> {
         split(&self.output())
