@@ -10,6 +10,8 @@ mod cancelling;
 mod connections;
 #[path = "both_ways/deadlines.rs"]
 mod deadlines;
+#[path = "both_ways/deferring.rs"]
+mod deferring;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]

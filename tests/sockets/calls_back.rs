@@ -64,14 +64,14 @@ impl<T> Default for Ear<T> {
 }
 
 impl<T> Ear<T> {
-    fn listen(&self) -> mpsc::Receiver<T> {
+    pub(crate) fn listen(&self) -> mpsc::Receiver<T> {
         let (tell, told) = mpsc::channel();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell);
         told
     }
 
     /// Tells, if somebody listens.
-    fn tell(&self, what: impl FnOnce() -> Option<T>) {
+    pub(crate) fn tell(&self, what: impl FnOnce() -> Option<T>) {
         let listening = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((listening, what)) = listening.and_then(|tell| Some((tell, what()?))) {
             // Who has heard enough is gone.
@@ -79,7 +79,7 @@ impl<T> Ear<T> {
         }
     }
 
-    fn rest(&self) {
+    pub(crate) fn rest(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

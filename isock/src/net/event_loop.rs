@@ -150,7 +150,8 @@ pub(crate) trait Pace: Send + Sync {
 pub(crate) struct Done {
     pub(crate) connection: ConnId,
     pub(crate) key: ServedKey,
-    pub(crate) answer: Answer,
+    /// `None` if it comes from elsewhere.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// The loop, before and while it runs.
@@ -288,7 +289,9 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes the answer of a call.
     pub(super) fn finish(&mut self, done: Done) {
-        self.answer(done.connection, done.key, done.answer);
+        if let Some(answer) = done.answer {
+            self.answer(done.connection, done.key, answer);
+        }
     }
 
     /// Writes what has become due, and ends what has taken too long.
