@@ -8,6 +8,8 @@ mod calls;
 mod cancelling;
 #[path = "both_ways/connections.rs"]
 mod connections;
+#[path = "both_ways/cycles.rs"]
+mod cycles;
 #[path = "both_ways/deadlines.rs"]
 mod deadlines;
 #[path = "both_ways/deferring.rs"]

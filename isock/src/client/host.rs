@@ -82,6 +82,9 @@ impl Handlers {
     }
 
     fn run(&self, link: &Weak<Link>, key: ServedKey, mut task: Task) -> Result<(), Refusal> {
+        if self.workers.all_wait(0, &task.waiters()) {
+            return Err(Refusal::new(RefusalCode::CYCLE, Ran::No, ""));
+        }
         let link = Weak::clone(link);
         let work = Box::new(move || {
             let ended = task.run(Way::Near(&link, key));

@@ -60,3 +60,11 @@
 //! # When the server stops
 //!
 //! It waits for answers as it waits for handlers, for as long as its grace.
+//!
+//! # Calls of a handler to each other
+//!
+//! A handler that calls with `run` keeps its thread until the answer is there. If its call leads to
+//! another one that needs a thread of the same server, and all of those wait in this way, that last
+//! call is refused at once with [`ProblemKind::Cycle`](crate::ProblemKind::Cycle): it did not run, and
+//! could not have. A handler that defers and calls with `start` keeps no thread, so it cannot be part
+//! of that.

@@ -7,11 +7,12 @@ use super::{
     channel::Channel,
     mismatch::Explained,
     raw::{Order, RawCall, RawReply},
-    request::{deadline, uncarried, unencodable, with_metadata},
+    request::{chain, deadline, uncarried, unencodable, with_metadata},
 };
 use crate::{
     action::{shapes_of, Action, ActionKind, Decoding, Failure, Named, Payload, Shapes, Value},
     error::{CallError, Problem},
+    net,
     proto::SharedBody,
     wire::{name_hash, printable, DecodeError, DecodeLimits, EncodeError, Encoder, Metadata, Ran},
 };
@@ -185,7 +186,9 @@ impl<I: NamedInput> NamedRequest<I> {
     ///
     /// # Errors
     /// The action's own error, or the problem that kept it from answering.
-    pub fn run(self) -> NamedResult<I> {
+    pub fn run(mut self) -> NamedResult<I> {
+        let waiting = net::begin_to_wait();
+        self.metadata.chain = chain(waiting.as_ref());
         self.start().wait()
     }
 

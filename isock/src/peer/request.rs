@@ -13,7 +13,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net,
     proto::SharedBody,
-    wire::{name_hash, EncodeError, Encoder, Metadata, Ran, MAX_OWN_METADATA},
+    wire::{name_hash, ChainStep, EncodeError, Encoder, Metadata, Ran, MAX_OWN_METADATA},
 };
 use std::{
     fmt,
@@ -105,13 +105,16 @@ impl<A: Action> Request<A> {
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
-    pub fn run(self) -> CallResult<A>
+    pub fn run(mut self) -> CallResult<A>
     where
         A::Pattern: OneReply,
     {
         if net::may_block().is_err() {
             return Err(self.would_deadlock().into());
         }
+        // Before it is sent: it may come round to this program at once.
+        let waiting = net::begin_to_wait();
+        self.metadata.chain = chain(waiting.as_ref());
         self.start().wait()
     }
 
@@ -186,6 +189,11 @@ impl<A: Action> Request<A> {
             attempts: self.attempts,
         })
     }
+}
+
+/// The calls that wait for one that a handler makes.
+pub(super) fn chain(waiting: Option<&net::Waiting>) -> Vec<ChainStep> {
+    waiting.map(net::Waiting::chain).unwrap_or_default()
 }
 
 /// The body of a call, and how many bytes of it are metadata.

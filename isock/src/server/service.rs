@@ -187,6 +187,9 @@ impl Service for Dispatch {
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
         let (connection, key, far) = (job.connection, job.key, job.task.peer().far());
         let refused = |refusal| Done { connection, key, answer: Some(Answer::Refusal(refusal)) };
+        if self.workers.all_wait(connection.number(), &job.task.waiters()) {
+            return Some(refused(Refusal::new(RefusalCode::CYCLE, Ran::No, "")));
+        }
         let work = Box::new(move || {
             let (Done { key, answer, .. }, _) = net::Job::run(job, Instant::now());
             if let (Some(far), Some(answer)) = (far, answer) {

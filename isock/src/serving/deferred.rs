@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     action::{CallInfo, Handled, Later, Outlet, RespondError},
-    net::{Charge, Far, Link},
+    net::{forget_chain, Charge, Far, Link},
     proto::{Answer, ServedKey},
     wire::{Encoder, Ran, Refusal, RefusalCode},
 };
@@ -73,6 +73,8 @@ pub(super) struct Deferring<'t> {
 
 impl Later for Deferring<'_> {
     fn defer(&self) -> Arc<dyn Outlet> {
+        // The caller waits for whoever has the responder, and not for what this thread does next.
+        forget_chain();
         let deferred = self.deferred.get_or_init(|| {
             Arc::new(Deferred {
                 route: Route::new(self.way, self.call),

@@ -7,12 +7,14 @@ use super::{
 };
 use crate::{
     action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
-    net::{self, Cancel, Conduit},
+    net::{self, Cancel, Conduit, Place},
     pace::Pace,
     peer::{ItemStream, Peer},
     proto::{Answer, SharedBody},
     router::{Entry, Router},
-    wire::{CallHead, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode, ITEM_LEN},
+    wire::{
+        CallHead, ChainStep, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode, ITEM_LEN,
+    },
 };
 use std::{
     sync::{Arc, OnceLock},
@@ -61,6 +63,8 @@ pub(crate) struct Task {
     metadata: usize,
     /// Why it cannot be run with its metadata.
     malformed: bool,
+    /// The calls that wait for it.
+    chain: Vec<ChainStep>,
     /// When its caller stops waiting for it to begin.
     deadline: Option<Instant>,
     info: CallInfo,
@@ -115,7 +119,7 @@ impl Task {
         let deadline = remaining.and_then(|left| call.at.checked_add(left));
         let read = call.body.get(..metadata as usize).and_then(Metadata::parse);
         let malformed = read.is_none();
-        let Metadata { own, .. } = read.unwrap_or_default();
+        let Metadata { own, chain } = read.unwrap_or_default();
         let stream = call.conduit.map(|conduit| ItemStream::new(conduit, settings.stream_idle));
         Task {
             deadline,
@@ -134,6 +138,7 @@ impl Task {
             pace,
             metadata: metadata as usize,
             malformed,
+            chain,
             size: call.body.capacity(),
             input: call.body,
             settings: Arc::clone(settings),
@@ -158,6 +163,11 @@ impl Task {
     /// Bytes that its input holds, or held until the handler had it.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// The threads that wait for it: they are in calls that end when this one has.
+    pub(crate) fn waiters(&self) -> Vec<Place> {
+        net::waiters(&self.chain)
     }
 
     /// Runs the handler. Does not panic.
@@ -202,10 +212,10 @@ impl Task {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let (call, settings) = (&self.info, &self.settings);
+        let (call, settings, chain) = (&self.info, &self.settings, std::mem::take(&mut self.chain));
         let deferring = Deferring { call, settings, way, deferred: OnceLock::new() };
         let handle = || call.registration.handle(input, call, &deferring, &mut out);
-        let handled = contained(|| net::serving(call.deadline, handle));
+        let handled = contained(|| net::serving(call.deadline, || net::handling(chain, handle)));
         let answer = match (handled, deferring.deferred.into_inner()) {
             (Ok(Handled::Later), Some(deferred)) => return Ended::Later(deferred),
             // An error that it returns, or a panic, is the answer if there is none yet.
