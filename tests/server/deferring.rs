@@ -231,6 +231,7 @@ fn a_server_that_stops_waits_for_answers_that_come_later() {
     let (_, responder) = held.recv().unwrap();
     thread::scope(|scope| {
         let stopping = scope.spawn(move || server.stop());
+        eventually("it is told", ms(5000), || responder.stopping());
         assert!(!responder.cancelled() && !stopping.is_finished());
         responder.respond(Ok(5)).unwrap();
         assert_eq!(call.wait().unwrap(), 5);
@@ -246,7 +247,7 @@ fn a_drain_is_bounded_although_an_answer_never_comes() {
     let call = client.start::<Hold>(1);
     let (_, responder) = held.recv().unwrap();
     server.drain(ms(50));
-    assert!(responder.cancelled());
+    assert!(responder.stopping() && responder.cancelled());
     assert_eq!(responder.respond(Ok(1)), Err(RespondError::Gone));
     assert_eq!(call.wait().unwrap_err().ran(), Ran::Unknown);
 }

@@ -358,6 +358,44 @@ impl CallInfo {
         self.cancelled.is_told() || self.remaining().is_zero()
     }
 
+    /// Whether the server that serves the call is being drained or stopped: it takes no further calls,
+    /// and waits for this one until its grace is over. From then on the call is
+    /// [`cancelled`](CallInfo::cancelled), since its connection ends. On a client, whether it has
+    /// been closed.
+    ///
+    /// For handlers that could go on for long, as those of streams:
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::{thread, time::Duration};
+    /// /// Counts for as long as it may.
+    /// #[derive(Action)]
+    /// #[action(stream = u64, output = String)]
+    /// struct Count;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<Count>(|(), cx| {
+    ///         for n in 0.. {
+    ///             if cx.stopping() {
+    ///                 break;
+    ///             }
+    ///             cx.send(n)?;
+    ///         }
+    ///         Ok("the server stops".to_owned())
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// let mut counted = client.open::<Count>(())?;
+    /// assert_eq!(counted.next().transpose()?, Some(0));
+    /// server.stopper().drain(Duration::from_secs(60));
+    /// counted.by_ref().try_for_each(|n| n.map(drop))?;
+    /// assert_eq!(counted.finish()?, "the server stops");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stopping(&self) -> bool {
+        self.peer.is_stopping()
+    }
+
     /// Has something done when nobody wants the answer any more: the caller cancels, its
     /// connection ends, or the deadline passes, whichever comes first. If that has happened
     /// already, it is done at once, before this returns; once the handler has returned, or its

@@ -60,6 +60,7 @@
 //! # When the server stops
 //!
 //! It waits for answers as it waits for handlers, for as long as its grace.
+//! [`stopping`](crate::CallInfo::stopping) tells the holder of a responder to hurry.
 //!
 //! # Calls of a handler to each other
 //!

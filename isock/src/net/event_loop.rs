@@ -121,6 +121,8 @@ pub(crate) trait Service: Send + 'static {
     fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
     /// The connection has ended.
     fn closed(&mut self, session: Self::Session, why: &Closed);
+    /// No further calls are accepted.
+    fn draining(&mut self);
     /// Something that the operator should know.
     fn log(&mut self, what: &str);
 }
@@ -567,6 +569,7 @@ impl<S: Service> EventLoop<S> {
 
     fn drain(&mut self, until: Instant) {
         self.stopping = Some(self.stopping.map_or(until, |before| before.min(until)));
+        self.service.draining();
         for mut accepting in std::mem::take(&mut self.listeners) {
             accepting.deregister(self.poll.registry());
         }

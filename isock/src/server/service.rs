@@ -216,6 +216,10 @@ impl Service for Dispatch {
         }
     }
 
+    fn draining(&mut self) {
+        self.home.stop();
+    }
+
     fn log(&mut self, what: &str) {
         (self.settings.log)(what);
     }
