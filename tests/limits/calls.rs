@@ -145,6 +145,8 @@ fn metadata() -> Result<(), Any> {
     assert_eq!(told(MAX_OWN_METADATA)?.0, [7; MAX_OWN_METADATA]);
     assert_eq!(told(0)?.0, []);
     refused(told(MAX_OWN_METADATA + 1), ProblemKind::InputTooLarge, Ran::No);
+    let text = told(MAX_OWN_METADATA + 1).unwrap_err().to_string();
+    assert!(text.contains("8189 bytes of metadata, and a call carries 8188"), "{text}");
     let by_name = client.request_named("Told", vec![]).metadata(*b"by name").run()?;
     assert_eq!(by_name, raw::bytes(b"by name"));
     Ok(())
