@@ -8,8 +8,12 @@ mod calls;
 mod cancelling;
 #[path = "both_ways/connections.rs"]
 mod connections;
+#[path = "both_ways/cycles.rs"]
+mod cycles;
 #[path = "both_ways/deadlines.rs"]
 mod deadlines;
+#[path = "both_ways/deferring.rs"]
+mod deferring;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]

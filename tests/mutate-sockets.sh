@@ -91,6 +91,9 @@ memory of the closed¦23¦isock/src/net/conn.rs¦                    self.input.
 reading goes on¦24¦isock/src/net/conn.rs¦self.proto.wants_input() && (!fed¦(!fed
 answers without end¦25¦isock/src/net/far.rs¦before + answer.len() > self.hard¦before + answer.len() > usize::MAX / 2
 answers without end¦25¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > usize::MAX / 2
+dropped responder says nothing¦61¦isock/src/serving/deferred.rs¦        self.route.answer(Answer::Refusal(refusal));¦        let _ = refusal;
+answer for nobody is well¦61¦isock/src/serving/deferred.rs¦let there = !far.is_gone();¦let there = true;
+no cycle is found¦63¦isock/src/serving/workers.rs¦if ours().next().is_none() {¦if true {
 stream never ends¦61¦isock/src/net/conn.rs¦            flows.stop_all(&mut woken);¦
 hooks may block¦62¦isock/src/net/blocking.rs¦Stand::Hook => Err(WouldDeadlock),¦Stand::Hook => Ok(()),
 cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, started) => link.wait(&started.pending, deadline),¦Flight::Near(link, started) => link.wait(&started.pending, deadline + std::time::Duration::from_secs(2)),

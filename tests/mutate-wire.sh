@@ -81,7 +81,20 @@ frame.rs|words: bytes[7]|words: bytes[6]
 frame.rs|slot: u16_at(bytes, 8)|slot: u16_at(bytes, 10)
 frame.rs|seq: u32_at(bytes, 12)|seq: u32_at(bytes, 8)
 call.rs|STEP_MICROS: u64 = 64|STEP_MICROS: u64 = 63
-call.rs|MAX_METADATA: usize = 8 * 1024|MAX_METADATA: usize = 8 * 1000
+metadata.rs|MAX_METADATA: usize = 8 * 1024|MAX_METADATA: usize = 8 * 1000
+metadata.rs|ENTRY: usize = 4|ENTRY: usize = 8
+metadata.rs|MAX_CHAIN: usize = 16|MAX_CHAIN: usize = 17
+metadata.rs|OWN: u16 = 1|OWN: u16 = 3
+metadata.rs|CHAIN: u16 = 2|CHAIN: u16 = 3
+metadata.rs|LEN: usize = 16|LEN: usize = 8
+metadata.rs|u16_at(bytes.get(..ENTRY)?, 2)|u16_at(bytes.get(..ENTRY)?, 1)
+metadata.rs|u16_at(bytes, 0)|u16_at(bytes, 1)
+metadata.rs|number.to_le_bytes()|number.to_be_bytes()
+metadata.rs|(len as u16).to_le_bytes()|(len as u16).to_be_bytes()
+metadata.rs|step.process.to_le_bytes()|step.process.to_be_bytes()
+metadata.rs|step.call.to_le_bytes()|step.call.to_be_bytes()
+metadata.rs|process: u64_at(step, 0)|process: u64_at(step, 8)
+metadata.rs|call: u64_at(step, 8)|call: u64_at(step, 0)
 call.rs|out.extend_from_slice(&self.name.to_le_bytes())|out.extend_from_slice(&self.name.to_be_bytes())
 call.rs|to_steps(self.remaining).to_le_bytes()|to_steps(self.remaining).to_be_bytes()
 call.rs|out.extend_from_slice(&self.shape.to_le_bytes())|out.extend_from_slice(&self.shape.to_be_bytes())

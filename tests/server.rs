@@ -2,6 +2,8 @@
 
 #[path = "server/addresses.rs"]
 mod addresses;
+#[path = "server/deferring.rs"]
+mod deferring;
 #[path = "server/handlers.rs"]
 mod handlers;
 #[path = "server/registration.rs"]

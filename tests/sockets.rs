@@ -21,6 +21,8 @@ mod handlers;
 mod payloads;
 #[path = "sockets/prefaces.rs"]
 mod prefaces;
+#[path = "sockets/responders.rs"]
+mod responders;
 #[path = "sockets/silence.rs"]
 mod silence;
 #[path = "sockets/streams.rs"]
@@ -97,9 +99,9 @@ const ROWS: &[Row] = &[
     row(56, payloads::odd_values_are_kept_bit_by_bit),
     row(57, handlers::ten_thousand_panics),
     row(60, handlers::a_reply_of_a_gibibyte_stops_at_the_limit),
-    row(61, streams::what_is_used_after_its_end_is_an_error),
+    row(61, responders::what_is_dropped_or_comes_too_late_is_an_error),
     row(62, calls_back::a_blocking_call_in_a_hook_is_refused_at_once),
-    Row { workers: 1, ..row(63, calls_back::a_cycle_of_calls_ends_at_its_deadline) },
+    Row { workers: 1, ..row(63, calls_back::a_cycle_of_calls_is_refused_or_ends_at_its_deadline) },
     row(64, calls_back::a_handler_that_pushes_without_end_is_told),
     row(65, system::without_descriptors_the_server_waits_for_some),
     row(66, system::a_thousand_signals_a_second_fail_no_call),

@@ -1,10 +1,10 @@
 //! What one peer may ask for, and what all may together.
 
-use crate::{answer_to_an_echo, assert_served, peer, server, server_at, Any, Echo, Late};
+use crate::{answer_to_an_echo, assert_served, peer, refused, server, server_at, Any, Echo, Late};
 use isock::{
     proto::FRAGMENT,
-    wire::{CloseCode, Flags, FrameKind, RefusalCode, MAX_METADATA},
-    Bytes, Client, Limits, Ran, ServerHandle,
+    wire::{CloseCode, Flags, FrameKind, Metadata, RefusalCode, MAX_METADATA, MAX_OWN_METADATA},
+    Action, Bytes, Client, Limits, ProblemKind, Ran, ServerHandle,
 };
 use isock_tests::{
     gate::Gate,
@@ -125,13 +125,49 @@ fn ping_patience() -> Result<(), Any> {
 #[test]
 fn metadata() -> Result<(), Any> {
     let server = server(Limits::default())?;
-    let call = |len| raw::call_with_metadata::<Echo>(0, 1, &vec![1; len], &raw::bytes(&[42]));
+    let call = |own: usize, more: &[u8]| {
+        let mut metadata = Vec::new();
+        Metadata { own: vec![1; own], ..Metadata::default() }.write(&mut metadata);
+        metadata.extend_from_slice(more);
+        (metadata.len(), raw::call_with_metadata::<Echo>(0, 1, &metadata, &raw::bytes(&[42])))
+    };
+    let (len, whole) = call(MAX_OWN_METADATA, &[]);
     let mut raw = peer(&server);
-    raw.send(&call(MAX_METADATA));
-    assert_eq!(raw.answer().payload, raw::bytes(&[42]));
+    raw.send(&whole);
+    assert_eq!((len, raw.answer().payload), (MAX_METADATA, raw::bytes(&[42])));
     let mut raw = peer(&server);
-    raw.send(&call(MAX_METADATA + 1));
+    raw.send(&call(MAX_OWN_METADATA, &[0]).1);
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_FRAME));
+
+    server.on::<Told>(|(), cx| Ok(Bytes(cx.metadata().to_vec())))?;
+    let client = Client::connect(server.address())?;
+    let told = |len| client.request::<Told>(()).metadata(vec![7; len]).run();
+    assert_eq!(told(MAX_OWN_METADATA)?.0, [7; MAX_OWN_METADATA]);
+    assert_eq!(told(0)?.0, []);
+    refused(told(MAX_OWN_METADATA + 1), ProblemKind::InputTooLarge, Ran::No);
+    let text = told(MAX_OWN_METADATA + 1).unwrap_err().to_string();
+    assert!(text.contains("8189 bytes of metadata, and a call carries 8188"), "{text}");
+    let by_name = client.request_named("Told", vec![]).metadata(*b"by name").run()?;
+    assert_eq!(by_name, raw::bytes(b"by name"));
+    Ok(())
+}
+
+/// What came beside the input.
+#[derive(Action)]
+#[action(output = Bytes, kind = read)]
+struct Told;
+
+#[test]
+fn p143_entries_that_do_not_add_up_refuse_their_call_alone() -> Result<(), Any> {
+    let server = server(Limits::default())?;
+    let mut raw = peer(&server);
+    for (seq, metadata) in (1..).zip([&[1][..], &[1, 0, 9, 0, 0], &[1, 0, 0xff, 0xff, 0]]) {
+        raw.send(&raw::call_with_metadata::<Echo>(0, seq, metadata, &raw::bytes(&[42])));
+        let refusal = raw.answer().refusal();
+        assert_eq!((refusal.code, refusal.ran), (RefusalCode::UNDECODABLE, Ran::No));
+        assert!(refusal.text.contains("metadata"), "{}", refusal.text);
+    }
+    assert_served(&mut raw, 0, 4);
     Ok(())
 }
 

@@ -95,6 +95,26 @@ fn a_drain_is_bounded_although_a_handler_never_ends() {
 }
 
 #[test]
+fn a_handler_learns_that_its_server_stops_and_then_that_its_grace_is_over() {
+    let (seen, saw) = mpsc::channel();
+    let server = spawn(Server::builder().on::<Hold>(move |number, cx| {
+        assert!(!cx.stopping() && !cx.cancelled());
+        seen.send("begun")?;
+        eventually("the server stops", ms(5000), || cx.stopping());
+        seen.send(if cx.cancelled() { "too late" } else { "told" })?;
+        eventually("the grace is over", ms(5000), || cx.cancelled());
+        seen.send("over")?;
+        Ok(number)
+    }));
+    let client = connect(&server);
+    let call = client.start::<Hold>(1);
+    assert_eq!(saw.recv().unwrap(), "begun");
+    server.drain(ms(300));
+    assert_eq!([saw.recv().unwrap(), saw.recv().unwrap()], ["told", "over"]);
+    assert_eq!(call.wait().unwrap_err().ran(), Ran::Unknown);
+}
+
+#[test]
 fn dropping_the_handle_is_prompt_with_idle_clients() {
     let server = spawn(holding(&Gate::new()));
     let clients: Vec<_> = (0..10).map(|_| connect(&server)).collect();

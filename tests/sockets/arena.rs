@@ -2,9 +2,11 @@
 
 use crate::{
     calls_back::{self, Ear, Pushed, Tried},
-    control, handlers, payloads, streams,
+    control, handlers, payloads,
+    responders::{self, Deferred},
+    streams,
 };
-use isock::{wire::spare, Address, Client, Limits, Server, ServerHandle};
+use isock::{wire::spare, Address, Client, Limits, Responder, Server, ServerHandle};
 use isock_tests::{
     actions::{Echo, Hold},
     gate::{Gate, OpensAtTheEnd},
@@ -104,6 +106,8 @@ pub(crate) struct Arena {
     pub(crate) logged: Arc<AtomicUsize>,
     /// Hears of blocking calls in the server's hook, which makes them for who listens.
     pub(crate) hooked: Ear<Tried>,
+    /// Gets the responders of calls that are answered later.
+    pub(crate) deferred: Ear<Responder<Deferred>>,
     /// Hears of handlers that push.
     pub(crate) pushed: Ear<Pushed>,
 }
@@ -114,7 +118,7 @@ pub(crate) const WORKERS: usize = 8;
 impl Arena {
     pub(crate) fn new(transport: &'static Transport, limits: Limits, workers: usize) -> Arena {
         let (runs, gate, logged) = (Runs::default(), Gate::new(), Arc::<AtomicUsize>::default());
-        let (hooked, pushed) = (Ear::default(), Ear::default());
+        let (hooked, pushed, deferred) = (Ear::default(), Ear::default(), Ear::default());
         let (held, lines) = (runs.clone(), Arc::clone(&logged));
         let server = Server::builder()
             .limits(limits)
@@ -130,9 +134,11 @@ impl Arena {
         let server = handlers::serve(payloads::serve(server, &runs), &runs, &gate);
         let server = streams::serve(control::serve(server), &runs, &gate);
         let server = calls_back::serve(server, &runs, &hooked, &pushed);
+        let server = responders::serve(server, &runs, &deferred);
         let server = server.bind((transport.listen)()).and_then(Server::spawn).expect("a server");
         let _opens = gate.opened_at_the_end();
-        let arena = Arena { transport, server, runs, gate, logged, hooked, pushed, _opens };
+        let arena =
+            Arena { transport, server, runs, gate, logged, hooked, deferred, pushed, _opens };
         arena.warm_up();
         arena
     }

@@ -289,9 +289,8 @@ pub(crate) fn a_million_empty_items_close(arena: &Arena) {
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_FRAME));
 }
 
-/// Row 61, as far as it can come about: a handler always answers, by its end, so what can be
-/// dropped is a stream in its middle; what can be used after the close is a stream, and a connection
-/// that a handler has kept.
+/// Row 61 for what else can be dropped, a stream in its middle, and used after the close: a stream,
+/// and a connection that a handler has kept.
 pub(crate) fn what_is_used_after_its_end_is_an_error(arena: &Arena) {
     let client = arena.client();
     for _ in 0..50 {

@@ -1,7 +1,8 @@
 //! What a handler knows about the call it serves.
 
 use super::{
-    shapes_of, Action, Info, ManyItems, Payload, Reader, Registration, Shapes, TakesItems,
+    shapes_of, Action, Deferring, Info, Later, ManyItems, Payload, Reader, Registration, Responder,
+    Returned, Shapes, TakesItems,
 };
 use crate::{
     peer::{Cancel, Connection, Connections, ItemStream, Peer, Session, Unsent},
@@ -45,14 +46,59 @@ use std::{
 /// assert_eq!(found, "2018 for memory");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Context<'c, A> {
+///
+/// `M` says where the answer comes from: from what the handler returns, or, with
+/// [`Deferred`](crate::Deferred), from a [`Responder`].
+pub struct Context<'c, A, M = Returned> {
     call: &'c CallInfo,
-    action: PhantomData<fn() -> A>,
+    later: &'c dyn Later,
+    action: PhantomData<fn() -> (A, M)>,
 }
 
-impl<'c, A> Context<'c, A> {
-    pub(super) fn new(call: &'c CallInfo) -> Context<'c, A> {
-        Context { call, action: PhantomData }
+impl<'c, A, M> Context<'c, A, M> {
+    pub(super) fn new(call: &'c CallInfo, later: &'c dyn Later) -> Context<'c, A, M> {
+        Context { call, later, action: PhantomData }
+    }
+}
+
+impl<A: Action, M> Context<'_, A, M> {
+    /// Lets the call be answered later and from any thread, by whoever has the responder: no thread
+    /// of the server waits for that. For handlers that are registered with
+    /// [`on_deferred`](crate::ServerBuilder::on_deferred), which return `Ok(())`.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::{thread, time::Duration};
+    /// /// Rings when the time has come.
+    /// #[derive(Action)]
+    /// #[action(input = Duration, output = String)]
+    /// struct Alarm;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on_deferred::<Alarm>(|after, cx| {
+    ///         let responder = cx.defer();
+    ///         thread::spawn(move || {
+    /// #           let after = after.min(Duration::from_millis(1));
+    ///             thread::sleep(after);
+    ///             // Whether anybody still wanted to know is of no interest here.
+    ///             let _ = responder.respond(Ok("good morning".to_owned()));
+    ///         });
+    ///         Ok(())
+    ///     })
+    ///     .spawn()?;
+    /// assert_eq!(server.client().run::<Alarm>(Duration::from_secs(1))?, "good morning");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// An error that the handler returns is the answer, unless there has been one: so `?` works
+    /// when the responder finds nobody to go to. Asked again, it gives another responder of the
+    /// same call; the first answer counts. When the handler returns `Ok(())` and no responder is
+    /// left, the caller gets a [`ProblemKind::Unanswered`](crate::ProblemKind::Unanswered).
+    pub fn defer(&self) -> Responder<A>
+    where
+        M: Deferring,
+    {
+        Responder::new(self.later.defer())
     }
 }
 
@@ -187,7 +233,7 @@ enum Why {
     Undecodable(String),
 }
 
-impl<A> Deref for Context<'_, A> {
+impl<A, M> Deref for Context<'_, A, M> {
     type Target = CallInfo;
 
     fn deref(&self) -> &CallInfo {
@@ -195,7 +241,7 @@ impl<A> Deref for Context<'_, A> {
     }
 }
 
-impl<A> fmt::Debug for Context<'_, A> {
+impl<A, M> fmt::Debug for Context<'_, A, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }
@@ -214,6 +260,8 @@ pub struct CallInfo {
     pub(crate) stream: Option<ItemStream>,
     /// The longest encoded item, in bytes.
     pub(crate) max_item: usize,
+    /// What its caller sent beside the input.
+    pub(crate) metadata: Vec<u8>,
 }
 
 impl CallInfo {
@@ -245,6 +293,46 @@ impl CallInfo {
         self.peer.session()
     }
 
+    /// What the caller sent beside the input, with
+    /// [`Request::metadata`](crate::Request::metadata); empty for most calls.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// /// Greets in the caller's language.
+    /// #[derive(Action)]
+    /// #[action(input = String, output = String, kind = read)]
+    /// struct Greet;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<Greet>(|name, cx| match cx.metadata() {
+    ///         b"de" => Ok(format!("Hallo {name}")),
+    ///         _ => Ok(format!("Hello {name}")),
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// assert_eq!(client.request::<Greet>("Ada").metadata(*b"de").run()?, "Hallo Ada");
+    /// assert_eq!(client.run::<Greet>("Ada")?, "Hello Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metadata(&self) -> &[u8] {
+        &self.metadata
+    }
+
+    /// The same call without what ends with its handler.
+    pub(crate) fn for_later(&self) -> CallInfo {
+        CallInfo {
+            registration: self.registration.clone(),
+            peer: self.peer.clone(),
+            deadline: self.deadline,
+            cancelled: Arc::clone(&self.cancelled),
+            hide_failures: self.hide_failures,
+            decoding: self.decoding,
+            stream: None,
+            max_item: self.max_item,
+            metadata: self.metadata.clone(),
+        }
+    }
+
     /// When the caller stops waiting; `None` if it waits without end, or for a stream, whose
     /// deadline is for its beginning.
     ///
@@ -270,10 +358,48 @@ impl CallInfo {
         self.cancelled.is_told() || self.remaining().is_zero()
     }
 
+    /// Whether the server that serves the call is being drained or stopped: it takes no further calls,
+    /// and waits for this one until its grace is over. From then on the call is
+    /// [`cancelled`](CallInfo::cancelled), since its connection ends. On a client, whether it has
+    /// been closed.
+    ///
+    /// For handlers that could go on for long, as those of streams:
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::{thread, time::Duration};
+    /// /// Counts for as long as it may.
+    /// #[derive(Action)]
+    /// #[action(stream = u64, output = String)]
+    /// struct Count;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on::<Count>(|(), cx| {
+    ///         for n in 0.. {
+    ///             if cx.stopping() {
+    ///                 break;
+    ///             }
+    ///             cx.send(n)?;
+    ///         }
+    ///         Ok("the server stops".to_owned())
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// let mut counted = client.open::<Count>(())?;
+    /// assert_eq!(counted.next().transpose()?, Some(0));
+    /// server.stopper().drain(Duration::from_secs(60));
+    /// counted.by_ref().try_for_each(|n| n.map(drop))?;
+    /// assert_eq!(counted.finish()?, "the server stops");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stopping(&self) -> bool {
+        self.peer.is_stopping()
+    }
+
     /// Has something done when nobody wants the answer any more: the caller cancels, its
     /// connection ends, or the deadline passes, whichever comes first. If that has happened
-    /// already, it is done at once, before this returns; once the handler has returned, it is
-    /// dropped instead.
+    /// already, it is done at once, before this returns; once the handler has returned, or its
+    /// [`Responder`] has answered, it is dropped instead.
     ///
     /// It runs on a thread that others wait for, so it must not block: a blocking call in it fails
     /// with [`ProblemKind::WouldDeadlock`](crate::ProblemKind::WouldDeadlock); `start`, `send` and

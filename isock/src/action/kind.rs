@@ -52,6 +52,35 @@ pub trait Pattern: 'static {
 )]
 pub trait OneReply: Pattern {}
 
+/// A pattern whose calls can be answered after their handler has returned.
+#[diagnostic::on_unimplemented(
+    message = "a handler that streams cannot defer its answer",
+    note = "it sends and takes its items while it runs: register it with `on`"
+)]
+pub trait Deferrable: Pattern {}
+
+/// Where the answer of a handler comes from: [`Returned`] or [`Deferred`].
+pub trait Answering: 'static {}
+
+/// An answer that comes from a [`Responder`](crate::Responder).
+#[diagnostic::on_unimplemented(
+    message = "this handler answers with what it returns, so it cannot defer",
+    note = "register it with `on_deferred`; its context is a `&Context<_, isock::Deferred>`, and it \
+            returns `Ok(())` once somebody has the responder"
+)]
+pub trait Deferring: Answering {}
+
+/// What the handler returns is the answer.
+#[derive(Debug)]
+pub enum Returned {}
+/// The answer comes from a [`Responder`](crate::Responder).
+#[derive(Debug)]
+pub enum Deferred {}
+
+impl Answering for Returned {}
+impl Answering for Deferred {}
+impl Deferring for Deferred {}
+
 /// A pattern with items in one direction or both.
 #[diagnostic::on_unimplemented(
     message = "this action has no stream of items",
@@ -103,6 +132,7 @@ impl Pattern for Both {
     const UPLOADS: bool = true;
 }
 impl OneReply for Unary {}
+impl Deferrable for Unary {}
 impl Streaming for Streams {}
 impl Streaming for Uploads {}
 impl Streaming for Both {}

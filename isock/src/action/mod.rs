@@ -19,6 +19,7 @@ mod payload;
 pub(crate) mod plain;
 mod reader;
 mod registration;
+mod responder;
 mod send_as;
 mod shapes;
 mod value;
@@ -34,8 +35,8 @@ pub use handle::Handle;
 pub(crate) use info::RESERVED;
 pub use info::{ActionKind, Info};
 pub use kind::{
-    Both, Idempotent, Kind, ManyItems, Once, OneReply, Pattern, Read, Repeatable, Streaming,
-    Streams, TakesItems, Unary, Uploads,
+    Answering, Both, Deferrable, Deferred, Deferring, Idempotent, Kind, ManyItems, Once, OneReply,
+    Pattern, Read, Repeatable, Returned, Streaming, Streams, TakesItems, Unary, Uploads,
 };
 pub(crate) use named::Named;
 pub use never::Never;
@@ -43,6 +44,8 @@ pub use payload::Payload;
 pub(crate) use reader::Reader;
 pub use registration::Registration;
 pub(crate) use registration::{Directions, Handled};
+pub(crate) use responder::{Later, Outlet};
+pub use responder::{RespondError, Responder};
 pub use send_as::SendAs;
 pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
 pub use value::{Value, ValueError};
@@ -108,6 +111,19 @@ pub trait Action: Sized + 'static {
             + 'static,
     ) -> Registration {
         Registration::new::<Self>(handler)
+    }
+
+    /// The same for a handler that answers later: see [`Context::defer`].
+    fn with_deferred(
+        handler: impl Fn(Self::Input, &Context<Self, Deferred>) -> Result<(), Self::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Registration
+    where
+        Self::Pattern: Deferrable,
+    {
+        Registration::deferred::<Self>(handler)
     }
 }
 

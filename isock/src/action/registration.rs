@@ -1,8 +1,8 @@
 //! The registration stub: an action bound to its handler.
 
 use super::{
-    name::keep, shapes_of, Action, ActionDescription, CallInfo, Context, Failure, Info, Named,
-    Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
+    name::keep, shapes_of, Action, ActionDescription, CallInfo, Context, Deferred, Failure, Info,
+    Later, Named, Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
 };
 use crate::error::RegisterError;
 use crate::wire::{DecodeError, EncodeError, Encoder};
@@ -39,7 +39,7 @@ impl Directions {
 }
 
 /// From bytes to bytes: the one place where a handler's types are known.
-type Handler = dyn Fn(Vec<u8>, &CallInfo, &mut Encoder) -> Handled + Send + Sync;
+type Handler = dyn Fn(Vec<u8>, &CallInfo, &dyn Later, &mut Encoder) -> Handled + Send + Sync;
 
 /// What became of a call. The value or the error is in the encoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) enum Handled {
     Error,
     /// The action's own error, kept from the caller; the text is for the log.
     Hidden(String),
+    /// It comes later, from a responder.
+    Later,
     /// The input is no value of its type; the handler did not run.
     Undecodable(DecodeError),
     /// The handler ran, and its value or error cannot be sent.
@@ -63,23 +65,45 @@ impl Registration {
         Registration::bind::<A>(A::INFO.kind::<A::Kind>(), handler)
     }
 
+    pub(super) fn deferred<A: Action>(
+        handler: impl Fn(A::Input, &Context<A, Deferred>) -> Result<(), A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Registration {
+        let info = A::INFO.kind::<A::Kind>();
+        Registration::decoding::<A>(info, move |input, call, later, out| {
+            match handler(input, &Context::new(call, later)) {
+                Ok(()) => Handled::Later,
+                Err(error) => failed(error, call, out),
+            }
+        })
+    }
+
     fn bind<A: Action>(
         info: Info,
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Registration {
+        Registration::decoding::<A>(info, move |input, call, later, out| {
+            answered::<A>(handler(input, &Context::new(call, later)), call, out)
+        })
+    }
+
+    /// Whatever becomes of the input.
+    fn decoding<A: Action>(
+        info: Info,
+        run: impl Fn(A::Input, &CallInfo, &dyn Later, &mut Encoder) -> Handled + Send + Sync + 'static,
+    ) -> Registration {
         let shapes = shapes_of::<A>();
         let [ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
-        let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
-            let limits = call.decoding.limits(&A::INFO, input.len());
-            let input = match A::Input::decode_owned(input, limits, ceiling) {
-                Ok(input) => input,
-                Err(error) => return Handled::Undecodable(error),
+        let handler =
+            move |input: Vec<u8>, call: &CallInfo, later: &dyn Later, out: &mut Encoder| {
+                let limits = call.decoding.limits(&A::INFO, input.len());
+                match A::Input::decode_owned(input, limits, ceiling) {
+                    Ok(input) => run(input, call, later, out),
+                    Err(error) => Handled::Undecodable(error),
+                }
             };
-            match handler(input, &Context::new(call)) {
-                Ok(output) => sent(output.encode_owned(out), Handled::Reply),
-                Err(error) => failed(error, call, out),
-            }
-        };
         let (directions, handler) = (Directions::of::<A>(), Box::new(handler));
         Registration(Arc::new(Bound { info, directions, shapes, handler }))
     }
@@ -139,7 +163,7 @@ impl Registration {
         handler: impl Fn(Vec<u8>, &CallInfo) -> Result<Vec<u8>, Vec<u8>> + Send + Sync + 'static,
     ) -> Result<Registration, RegisterError> {
         let info = named(name)?;
-        let handler = move |input: Vec<u8>, call: &CallInfo, out: &mut Encoder| {
+        let handler = move |input: Vec<u8>, call: &CallInfo, _: &dyn Later, out: &mut Encoder| {
             let (bytes, handled) = match handler(input, call) {
                 Ok(value) => (value, Handled::Reply),
                 Err(error) => (error, Handled::Error),
@@ -180,8 +204,14 @@ impl Registration {
         }
     }
 
-    pub(crate) fn handle(&self, input: Vec<u8>, call: &CallInfo, out: &mut Encoder) -> Handled {
-        (self.0.handler)(input, call, out)
+    pub(crate) fn handle(
+        &self,
+        input: Vec<u8>,
+        call: &CallInfo,
+        later: &dyn Later,
+        out: &mut Encoder,
+    ) -> Handled {
+        (self.0.handler)(input, call, later, out)
     }
 }
 
@@ -191,6 +221,18 @@ fn named(name: &str) -> Result<Info, RegisterError> {
     match name.starts_with(RESERVED) {
         true => Err(RegisterError::Reserved { name }),
         false => Ok(Info::new(name)),
+    }
+}
+
+/// What a handler has returned, or a responder was given.
+pub(super) fn answered<A: Action>(
+    answer: Result<A::Output, A::Error>,
+    call: &CallInfo,
+    out: &mut Encoder,
+) -> Handled {
+    match answer {
+        Ok(output) => sent(output.encode_owned(out), Handled::Reply),
+        Err(error) => failed(error, call, out),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{hooks::Hooks, host::Handlers, Client};
 use crate::{
-    action::{Action, Api, Context, Decoding, Handle, Registration, ServedBy},
+    action::{
+        Action, Api, Context, Decoding, Deferrable, Deferred, Handle, Registration, ServedBy,
+    },
     address::{BadAddress, IntoAddresses},
     error::{ConnectError, RegisterError},
     limits::Limits,
@@ -99,6 +101,22 @@ impl ClientBuilder {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Self {
         self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` to the server with a handler that answers later: it hands a
+    /// [`Responder`](crate::Responder) to whoever has the answer, and returns. See
+    /// [`Context::defer`](crate::Context::defer).
+    pub fn on_deferred<A: Action>(
+        self,
+        handler: impl Fn(A::Input, &Context<A, Deferred>) -> Result<(), A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self
+    where
+        A::Pattern: Deferrable,
+    {
+        self.add(A::with_deferred(handler))
     }
 
     /// Serves the action `A` to the server with a value that implements [`Handle`].

@@ -9,7 +9,7 @@ use crate::{
     peer::{words, Channel, Peer},
     proto::{Answer, Closed, ServedKey},
     router::{Entry, Router},
-    serving::{register_builtins, Arrived, Lane, Lanes, Settings, Task, Workers},
+    serving::{register_builtins, Arrived, Ended, Lane, Lanes, Settings, Task, Way, Workers},
     wire::{Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -82,12 +82,17 @@ impl Handlers {
     }
 
     fn run(&self, link: &Weak<Link>, key: ServedKey, mut task: Task) -> Result<(), Refusal> {
+        if self.workers.all_wait(0, &task.waiters()) {
+            return Err(Refusal::new(RefusalCode::CYCLE, Ran::No, ""));
+        }
         let link = Weak::clone(link);
         let work = Box::new(move || {
-            let answer = task.run();
+            let ended = task.run(Way::Near(&link, key));
             // The client can go with its last handler: nothing of it is left for the answer then.
             drop(task);
-            answer_over(&link, key, answer);
+            if let Ended::Now(answer) = ended {
+                answer_over(&link, key, answer);
+            }
         });
         self.workers.run(0, work).map_err(|_| {
             Refusal::new(RefusalCode::OVERLOADED, Ran::No, "too many calls wait at the client")

@@ -77,6 +77,12 @@ pub enum ProblemKind {
     Stale,
     /// The action streams, or does not, in one of the two builds. It did not run.
     WrongPattern,
+    /// The handler deferred its answer and then dropped its responder: look at who had it. It ran.
+    Unanswered,
+    /// The call came round to a server whose threads all wait for it, so that it would have waited
+    /// for its own deadline: give that server more workers, or the handlers fewer calls to each other.
+    /// It did not run.
+    Cycle,
     /// A reason that this version does not know, with its number.
     Other(u16),
 }
@@ -191,6 +197,8 @@ fn kind_of(code: RefusalCode) -> ProblemKind {
         RefusalCode::OUTPUT_TOO_LARGE => ProblemKind::OutputTooLarge,
         RefusalCode::UNENCODABLE => ProblemKind::OutputUnencodable,
         RefusalCode::WRONG_PATTERN => ProblemKind::WrongPattern,
+        RefusalCode::UNANSWERED => ProblemKind::Unanswered,
+        RefusalCode::CYCLE => ProblemKind::Cycle,
         RefusalCode(other) => ProblemKind::Other(other),
     }
 }
@@ -222,6 +230,10 @@ impl ProblemKind {
             }
             ProblemKind::Stale => "the call came too late or twice",
             ProblemKind::WrongPattern => "the two builds disagree whether it streams",
+            ProblemKind::Unanswered => "the handler dropped its responder without an answer",
+            ProblemKind::Cycle => {
+                "a cycle of calls: all threads of the server that could run it wait for it"
+            }
             ProblemKind::Other(_) => "refused for a reason that this version does not know",
         }
     }

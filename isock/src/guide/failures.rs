@@ -35,6 +35,7 @@
 //! | the handler answered, with a value or an error of the action's own | `Yes` |
 //! | the server refused the call: no such action, overloaded, its input cannot be read, … | `No` |
 //! | the handler panicked, or its answer is too large or cannot be encoded | `Yes` |
+//! | the handler left the answer to somebody who dropped its responder | `Yes` |
 //! | there was no connection, or not all of the call had left | `No` |
 //! | its time was over before it was sent, or before the handler began | `No` |
 //! | the server was stopping, and said that it had not taken the call | `No` |

@@ -124,6 +124,8 @@ pub(crate) trait Service: Send + 'static {
     fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
     /// The connection has ended.
     fn closed(&mut self, session: Self::Session, why: &Closed);
+    /// No further calls are accepted.
+    fn draining(&mut self);
     /// Something that the operator should know.
     fn log(&mut self, what: &str);
 }
@@ -153,7 +155,8 @@ pub(crate) trait Pace: Send + Sync {
 pub(crate) struct Done {
     pub(crate) connection: ConnId,
     pub(crate) key: ServedKey,
-    pub(crate) answer: Answer,
+    /// `None` if it comes from elsewhere.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// The loop, before and while it runs.
@@ -291,7 +294,9 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes the answer of a call.
     pub(super) fn finish(&mut self, done: Done) {
-        self.answer(done.connection, done.key, done.answer);
+        if let Some(answer) = done.answer {
+            self.answer(done.connection, done.key, answer);
+        }
     }
 
     /// Writes what has become due, and ends what has taken too long.
@@ -568,6 +573,7 @@ impl<S: Service> EventLoop<S> {
 
     fn drain(&mut self, until: Instant) {
         self.stopping = Some(self.stopping.map_or(until, |before| before.min(until)));
+        self.service.draining();
         for mut accepting in std::mem::take(&mut self.listeners) {
             accepting.deregister(self.poll.registry());
         }

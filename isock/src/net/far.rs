@@ -4,6 +4,7 @@
 //! Knows a queue and who waits. Does not know when the loop sends, nor what a call means.
 
 use super::{
+    blocking::about_to_block,
     event_loop::ConnId,
     flow::Flow,
     link::Refused,
@@ -144,6 +145,10 @@ impl Far {
     fn wait_for_room(&self, len: usize) -> bool {
         if self.has_room(len) {
             return true;
+        }
+        // An answer can come from a hook, on the thread that would make the room.
+        if about_to_block().is_err() {
+            return false;
         }
         let mut queueing = self.queueing.lock().unwrap_or_else(PoisonError::into_inner);
         *queueing += 1;

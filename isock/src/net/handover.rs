@@ -188,7 +188,7 @@ impl<S: Service> Shared<S> {
     }
 
     fn answer_late(&self, done: Done) {
-        let Done { connection, key, answer } = done;
+        let Done { connection, key, answer: Some(answer) } = done else { return };
         // A loop that has returned has no connection left that could carry the answer.
         let _ = self.remote.send(Command::Answer { connection, key, answer, room: 0 });
     }

@@ -21,7 +21,10 @@ use std::{
     fmt,
     ops::Deref,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+    },
     time::{Duration, SystemTime},
 };
 
@@ -79,6 +82,7 @@ pub(crate) struct Home {
     limits: Limits,
     background: Arc<Background>,
     open: Mutex<Open>,
+    stopping: AtomicBool,
 }
 
 /// Those that have shaken hands, in the order in which they were accepted.
@@ -87,7 +91,13 @@ type Open = BTreeMap<u64, Arc<Served>>;
 impl Home {
     pub(crate) fn new(limits: Limits) -> Arc<Home> {
         let background = Background::new(Weak::new());
-        Arc::new(Home { limits, background, open: Mutex::default() })
+        let (open, stopping) = Default::default();
+        Arc::new(Home { limits, background, open, stopping })
+    }
+
+    /// The server accepts nothing more.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -137,6 +147,11 @@ impl Served {
 
     pub(crate) fn connections(&self) -> Connections {
         Connections::new(Arc::clone(&self.home))
+    }
+
+    /// Whether the server accepts nothing more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.home.stopping.load(Ordering::Acquire)
     }
 
     #[cfg(unix)]

@@ -155,6 +155,7 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         shapes: &Shapes::UNSTATED,
         kind: ActionKind::Read,
         body: SharedBody::encoded(encoder),
+        metadata: 0,
         deadline: order.deadline,
         inherited: order.inherited,
         attempts: order.attempts,

@@ -88,6 +88,14 @@ impl Peer {
         }
     }
 
+    /// Whether this side accepts no further calls of it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        match &self.0 {
+            Way::Channel(channel) => channel.is_closed(),
+            Way::Served(served) => served.is_stopping(),
+        }
+    }
+
     /// The way that calls take.
     pub(crate) fn channel(&self) -> &Arc<Channel> {
         match &self.0 {

@@ -7,13 +7,14 @@ use super::{
     channel::Channel,
     mismatch::Explained,
     raw::{Order, RawCall, RawReply},
-    request::{deadline, uncarried, unencodable},
+    request::{chain, deadline, uncarried, unencodable, with_metadata},
 };
 use crate::{
     action::{shapes_of, Action, ActionKind, Decoding, Failure, Named, Payload, Shapes, Value},
     error::{CallError, Problem},
+    net,
     proto::SharedBody,
-    wire::{name_hash, printable, DecodeError, DecodeLimits, EncodeError, Encoder, Ran},
+    wire::{name_hash, printable, DecodeError, DecodeLimits, EncodeError, Encoder, Metadata, Ran},
 };
 use std::{
     borrow::Cow,
@@ -121,6 +122,7 @@ pub struct NamedRequest<I> {
     action: Cow<'static, str>,
     name: u32,
     input: Result<SharedBody, EncodeError>,
+    metadata: Metadata,
     timeout: Duration,
     attempts: u32,
     kind: ActionKind,
@@ -138,6 +140,7 @@ impl<I: NamedInput> NamedRequest<I> {
             action: printable(name).into(),
             name: name_hash(name),
             input,
+            metadata: Metadata::default(),
             timeout,
             attempts,
             kind: ActionKind::Once,
@@ -149,6 +152,12 @@ impl<I: NamedInput> NamedRequest<I> {
     /// How long the call may take, all its attempts together; the client's timeout unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sends bytes beside the input: see [`Request::metadata`](crate::Request::metadata).
+    pub fn metadata(mut self, metadata: impl Into<Vec<u8>>) -> Self {
+        self.metadata.own = metadata.into();
         self
     }
 
@@ -177,7 +186,9 @@ impl<I: NamedInput> NamedRequest<I> {
     ///
     /// # Errors
     /// The action's own error, or the problem that kept it from answering.
-    pub fn run(self) -> NamedResult<I> {
+    pub fn run(mut self) -> NamedResult<I> {
+        let waiting = net::begin_to_wait();
+        self.metadata.chain = chain(waiting.as_ref());
         self.start().wait()
     }
 
@@ -209,7 +220,9 @@ impl<I: NamedInput> NamedRequest<I> {
             true => shapes_of::<Named>().map_err(|why| uncarried(why).action(action.clone()))?,
             false => &Shapes::UNSTATED,
         };
-        let body = self.input.map_err(|error| unencodable(&error).action(action.clone()))?;
+        let input = self.input.map_err(|error| unencodable(&error).action(action.clone()))?;
+        let (body, metadata) = with_metadata(&self.metadata, input)
+            .map_err(|problem| problem.action(action.clone()))?;
         let (deadline, inherited) = deadline(now, self.timeout);
         Ok(Order {
             action,
@@ -218,6 +231,7 @@ impl<I: NamedInput> NamedRequest<I> {
             shapes,
             kind: self.kind,
             body,
+            metadata,
             deadline,
             inherited,
             attempts: self.attempts,

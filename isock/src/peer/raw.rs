@@ -35,7 +35,10 @@ pub(super) struct Order {
     /// Those types; the hash of a call by name may be of others.
     pub(super) shapes: &'static Shapes,
     pub(super) kind: ActionKind,
+    /// Metadata, then the encoded input.
     pub(super) body: SharedBody,
+    /// Bytes of metadata.
+    pub(super) metadata: u32,
     pub(super) deadline: Instant,
     /// The deadline is that of the call whose handler makes this one.
     pub(super) inherited: bool,
@@ -358,6 +361,7 @@ impl RawCall {
             name: self.order.name,
             shape: self.order.shape,
             remaining: Some(self.order.deadline.saturating_duration_since(now)),
+            metadata: self.order.metadata,
             ..CallHead::default()
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net,
     proto::SharedBody,
-    wire::{name_hash, EncodeError, Encoder, Ran},
+    wire::{name_hash, ChainStep, EncodeError, Encoder, Metadata, Ran, MAX_OWN_METADATA},
 };
 use std::{
     fmt,
@@ -27,6 +27,7 @@ use std::{
 pub struct Request<A> {
     channel: Arc<Channel>,
     input: Result<SharedBody, EncodeError>,
+    metadata: Metadata,
     timeout: Duration,
     idle: Duration,
     attempts: u32,
@@ -39,7 +40,8 @@ impl<A: Action> Request<A> {
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
         let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
         let idle = channel.options.limits.stream_idle;
-        Request { channel, input, timeout, idle, attempts, action: PhantomData }
+        let metadata = Metadata::default();
+        Request { channel, input, metadata, timeout, idle, attempts, action: PhantomData }
     }
 
     /// How long the call may take, all its attempts together; the client's timeout unless set.
@@ -48,6 +50,18 @@ impl<A: Action> Request<A> {
     /// comes first. That goes by thread: on other threads say `.timeout(cx.remaining())`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sends bytes beside the input, which the handler finds at
+    /// [`cx.metadata()`](crate::CallInfo::metadata): for what is not the action's own business, such
+    /// as a language or the number of a trace. None unless set; 8188 bytes at most, which with
+    /// their entry's head are the 8 KiB that a call carries.
+    ///
+    /// Longer ones fail the call with
+    /// [`ProblemKind::InputTooLarge`](crate::ProblemKind::InputTooLarge) before it is sent.
+    pub fn metadata(mut self, metadata: impl Into<Vec<u8>>) -> Self {
+        self.metadata.own = metadata.into();
         self
     }
 
@@ -91,14 +105,17 @@ impl<A: Action> Request<A> {
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
-    pub fn run(self) -> CallResult<A>
+    pub fn run(mut self) -> CallResult<A>
     where
         A::Pattern: OneReply,
     {
-        match net::may_block() {
-            Ok(()) => self.start().wait(),
-            Err(_) => Err(self.would_deadlock().into()),
+        if net::may_block().is_err() {
+            return Err(self.would_deadlock().into());
         }
+        // Before it is sent: it may come round to this program at once.
+        let waiting = net::begin_to_wait();
+        self.metadata.chain = chain(waiting.as_ref());
+        self.start().wait()
     }
 
     /// Starts the call and returns at once.
@@ -129,7 +146,8 @@ impl<A: Action> Request<A> {
 
     /// The same request to another peer.
     pub(super) fn over(&self, channel: &Arc<Channel>) -> Request<A> {
-        Request { channel: Arc::clone(channel), input: self.input.clone(), ..*self }
+        let (input, metadata) = (self.input.clone(), self.metadata.clone());
+        Request { channel: Arc::clone(channel), input, metadata, ..*self }
     }
 
     /// Said before the call is sent, so that it does not run.
@@ -154,7 +172,9 @@ impl<A: Action> Request<A> {
     fn order(self, now: Instant) -> Result<Order, Problem> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
-        let body = self.input.map_err(|error| unencodable(&error).action(action))?;
+        let input = self.input.map_err(|error| unencodable(&error).action(action))?;
+        let (body, metadata) =
+            with_metadata(&self.metadata, input).map_err(|problem| problem.action(action))?;
         let (deadline, inherited) = deadline(now, self.timeout);
         Ok(Order {
             action: action.into(),
@@ -163,11 +183,37 @@ impl<A: Action> Request<A> {
             shapes,
             kind: <A::Kind as Kind>::VALUE,
             body,
+            metadata,
             deadline,
             inherited,
             attempts: self.attempts,
         })
     }
+}
+
+/// The calls that wait for one that a handler makes.
+pub(super) fn chain(waiting: Option<&net::Waiting>) -> Vec<ChainStep> {
+    waiting.map(net::Waiting::chain).unwrap_or_default()
+}
+
+/// The body of a call, and how many bytes of it are metadata.
+pub(super) fn with_metadata(
+    metadata: &Metadata,
+    input: SharedBody,
+) -> Result<(SharedBody, u32), Problem> {
+    let own = metadata.own.len();
+    if own > MAX_OWN_METADATA {
+        let text = format!("{own} bytes of metadata, and a call carries {MAX_OWN_METADATA}");
+        return Err(Problem::new(ProblemKind::InputTooLarge, Ran::No, text));
+    }
+    let len = metadata.encoded_len();
+    if len == 0 {
+        return Ok((input, 0));
+    }
+    let mut body = Vec::with_capacity(len + input.len());
+    metadata.write(&mut body);
+    body.extend_from_slice(&input);
+    Ok((SharedBody::new(body), len as u32))
 }
 
 /// When a call that begins now ends at the latest, and whether that is because the caller of this

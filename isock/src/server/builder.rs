@@ -6,7 +6,7 @@ use super::{
     ServerHandle,
 };
 use crate::{
-    action::{Action, Api, Context, Handle, Info, Registration, ServedBy},
+    action::{Action, Api, Context, Deferrable, Deferred, Handle, Info, Registration, ServedBy},
     address::{Address, IntoAddresses},
     error::ServeError,
     limits::Limits,
@@ -66,6 +66,22 @@ impl ServerBuilder {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Self {
         self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` with a handler that answers later: it hands a
+    /// [`Responder`](crate::Responder) to whoever has the answer, and returns. See
+    /// [`Context::defer`](crate::Context::defer).
+    pub fn on_deferred<A: Action>(
+        self,
+        handler: impl Fn(A::Input, &Context<A, Deferred>) -> Result<(), A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self
+    where
+        A::Pattern: Deferrable,
+    {
+        self.add(A::with_deferred(handler))
     }
 
     /// Serves the action `A` with a value that implements [`Handle`]. A value that handles several

@@ -5,7 +5,7 @@ use super::{
     ServerBuilder,
 };
 use crate::{
-    action::{Action, Context, Decoding, Registration},
+    action::{Action, Context, Decoding, Deferrable, Deferred, Registration},
     address::Address,
     client::{Client, ClientBuilder},
     error::{ConnectError, RegisterError, ServeError},
@@ -285,6 +285,24 @@ impl ServerHandle {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Result<(), RegisterError> {
         self.add(A::with(handler))
+    }
+
+    /// The same for a handler that answers later: see
+    /// [`Context::defer`](crate::Context::defer).
+    ///
+    /// # Errors
+    /// If its name is taken, or a type of it cannot travel.
+    pub fn on_deferred<A: Action>(
+        &self,
+        handler: impl Fn(A::Input, &Context<A, Deferred>) -> Result<(), A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Result<(), RegisterError>
+    where
+        A::Pattern: Deferrable,
+    {
+        self.add(A::with_deferred(handler))
     }
 
     /// A handle that stops the server from elsewhere.

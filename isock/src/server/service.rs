@@ -9,7 +9,7 @@ use crate::{
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
     router::Router,
-    serving::{contained, Arrived, Lane, Lanes, Settings, Task, Workers},
+    serving::{contained, Arrived, Ended, Lane, Lanes, Settings, Task, Way, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -102,7 +102,7 @@ pub(crate) struct Job {
     connection: ConnId,
     key: ServedKey,
     /// What the input costs until the job is gone.
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Service for Dispatch {
@@ -165,11 +165,11 @@ impl Service for Dispatch {
             return None;
         };
         let charge = self.account.charge(task.size());
-        let job = Job { task, connection, key, _charge: charge };
+        let job = Job { task, connection, key, charge };
         if job.task.is_quick() {
             return Some(job);
         }
-        if let Some(Done { key, answer: refused, .. }) = self.run_elsewhere(job) {
+        if let Some(Done { key, answer: Some(refused), .. }) = self.run_elsewhere(job) {
             self.answered(session, key);
             answer(key, refused);
         }
@@ -186,17 +186,18 @@ impl Service for Dispatch {
 
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
         let (connection, key, far) = (job.connection, job.key, job.task.peer().far());
+        let refused = |refusal| Done { connection, key, answer: Some(Answer::Refusal(refusal)) };
+        if self.workers.all_wait(connection.number(), &job.task.waiters()) {
+            return Some(refused(Refusal::new(RefusalCode::CYCLE, Ran::No, "")));
+        }
         let work = Box::new(move || {
             let (Done { key, answer, .. }, _) = net::Job::run(job, Instant::now());
-            if let Some(far) = far {
+            if let (Some(far), Some(answer)) = (far, answer) {
                 far.answer(key, answer);
             }
         });
-        let refused = self.workers.run(connection.number(), work).is_err();
-        refused.then(|| {
-            let answer = Answer::Refusal(overloaded("too many calls wait"));
-            Done { connection, key, answer }
-        })
+        let full = self.workers.run(connection.number(), work).is_err();
+        full.then(|| refused(overloaded("too many calls wait")))
     }
 
     fn cancelled(&mut self, session: &mut Session, key: ServedKey) {
@@ -213,6 +214,10 @@ impl Service for Dispatch {
             session.served.leave();
             self.tell(self.on_disconnect.as_ref(), &session, &words(why));
         }
+    }
+
+    fn draining(&mut self) {
+        self.home.stop();
     }
 
     fn log(&mut self, what: &str) {
@@ -296,7 +301,14 @@ impl net::Pace for Pace {
 
 impl net::Job for Job {
     fn run(mut self, now: Instant) -> (Done, Instant) {
-        let (answer, ended) = self.task.run_at(now);
+        let (outcome, ended) = self.task.run_at(now, Way::Far(self.key));
+        let answer = match outcome {
+            Ended::Now(answer) => Some(answer),
+            Ended::Later(deferred) => {
+                deferred.keep(self.charge);
+                None
+            }
+        };
         (Done { connection: self.connection, key: self.key, answer }, ended)
     }
 

@@ -69,6 +69,16 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         }
     }
 
+    /// How many items of this key are under way.
+    pub(super) fn under_way(&self, key: K) -> usize {
+        self.lanes.get(&key).map_or(0, |lane| lane.under_way)
+    }
+
+    /// What one key may have under way.
+    pub(super) fn share(&self) -> usize {
+        self.share
+    }
+
     /// Items that wait.
     pub(super) fn len(&self) -> usize {
         self.len

@@ -2,7 +2,7 @@
 //!
 //! Knows what waits behind what. Does not know threads or connections.
 
-use super::Task;
+use super::{Ended, Task, Way};
 use crate::{net::Charge, proto::Answer, sync::Turns, wire::Ran};
 use std::{
     collections::HashMap,
@@ -104,13 +104,12 @@ impl Lane {
     fn run_one(&self, relieved: &impl Fn()) -> bool {
         let Some(Send { mut task, _charge }) = self.sends.next() else { return false };
         // Nobody waits for the answer: what went wrong is the operator's alone.
-        match task.run() {
-            Answer::Value(_) => {}
-            Answer::Error(_) => task.log("failed, and nobody waits for its error"),
-            Answer::Refusal(refusal) if refusal.ran == Ran::No => {
+        match task.run(Way::Nowhere) {
+            Ended::Now(Answer::Error(_)) => task.log("failed, and nobody waits for its error"),
+            Ended::Now(Answer::Refusal(refusal)) if refusal.ran == Ran::No => {
                 task.log(&format!("was sent what it cannot run with: {}", refusal.text));
             }
-            Answer::Refusal(_) => {}
+            Ended::Now(_) | Ended::Later(_) => {}
         }
         let was_full = self.load.is_above(ENTRIES, BYTES);
         self.load.less(&task);

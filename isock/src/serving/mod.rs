@@ -3,6 +3,7 @@
 //! Knows registrations, threads and what a handler's end means. Does not know connections.
 
 mod builtins;
+mod deferred;
 mod fair;
 mod lanes;
 mod panics;
@@ -10,9 +11,10 @@ mod task;
 mod workers;
 
 pub(crate) use builtins::register_builtins;
+pub(crate) use deferred::Way;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
-pub(crate) use task::{Arrived, Settings, Task};
+pub(crate) use task::{Arrived, Ended, Settings, Task};
 pub(crate) use workers::Workers;
 
 use std::sync::Arc;

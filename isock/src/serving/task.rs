@@ -1,17 +1,23 @@
 //! A call with all that its handler needs, on whichever thread it runs.
 
-use super::{contained, Log};
+use super::{
+    contained,
+    deferred::{unanswered, Deferred, Deferring, Way},
+    Log,
+};
 use crate::{
     action::{CallInfo, Decoding, Directions, Handled, Info, Shapes},
-    net::{serving, Cancel, Conduit},
+    net::{self, Cancel, Conduit, Place},
     pace::Pace,
     peer::{ItemStream, Peer},
     proto::{Answer, SharedBody},
     router::{Entry, Router},
-    wire::{CallHead, EncodeError, Encoder, Ran, Refusal, RefusalCode, ITEM_LEN},
+    wire::{
+        CallHead, ChainStep, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode, ITEM_LEN,
+    },
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -25,6 +31,14 @@ pub(crate) struct Settings {
     pub(crate) streams: usize,
     /// How long one of them may rest.
     pub(crate) stream_idle: Duration,
+}
+
+impl Settings {
+    /// Tells the operator about a call.
+    pub(super) fn tell(&self, call: &CallInfo, what: &str) {
+        let Info { name, .. } = call.action();
+        (self.log)(&format!("`{name}` called from {} {what}", call.peer.address()));
+    }
 }
 
 /// A call as it has arrived.
@@ -45,11 +59,24 @@ pub(crate) struct Task {
     /// Empty once the handler has it.
     input: Vec<u8>,
     size: usize,
+    /// Bytes in front of the input.
     metadata: usize,
+    /// Why it cannot be run with its metadata.
+    malformed: bool,
+    /// The calls that wait for it.
+    chain: Vec<ChainStep>,
     /// When its caller stops waiting for it to begin.
     deadline: Option<Instant>,
     info: CallInfo,
     settings: Arc<Settings>,
+}
+
+/// What a handler has come to.
+pub(crate) enum Ended {
+    /// The answer.
+    Now(Answer),
+    /// It comes later, or has come already.
+    Later(Arc<Deferred>),
 }
 
 impl Task {
@@ -90,6 +117,9 @@ impl Task {
         let Entry { registration, pace } = entry;
         let CallHead { remaining, metadata, .. } = call.head;
         let deadline = remaining.and_then(|left| call.at.checked_add(left));
+        let read = call.body.get(..metadata as usize).and_then(Metadata::parse);
+        let malformed = read.is_none();
+        let Metadata { own, chain } = read.unwrap_or_default();
         let stream = call.conduit.map(|conduit| ItemStream::new(conduit, settings.stream_idle));
         Task {
             deadline,
@@ -103,9 +133,12 @@ impl Task {
                 decoding: settings.decoding,
                 stream,
                 max_item: settings.max_output - ITEM_LEN,
+                metadata: own,
             },
             pace,
             metadata: metadata as usize,
+            malformed,
+            chain,
             size: call.body.capacity(),
             input: call.body,
             settings: Arc::clone(settings),
@@ -132,30 +165,46 @@ impl Task {
         self.size
     }
 
+    /// The threads that wait for it: they are in calls that end when this one has.
+    pub(crate) fn waiters(&self) -> Vec<Place> {
+        net::waiters(&self.chain)
+    }
+
     /// Runs the handler. Does not panic.
-    pub(crate) fn run(&mut self) -> Answer {
-        self.run_at(Instant::now()).0
+    pub(crate) fn run(&mut self, way: Way<'_>) -> Ended {
+        self.run_at(Instant::now(), way).0
     }
 
     /// The same where the time is known already; says when it was done.
-    pub(crate) fn run_at(&mut self, began: Instant) -> (Answer, Instant) {
-        let answer = self.answer(began);
+    pub(crate) fn run_at(&mut self, began: Instant, way: Way<'_>) -> (Ended, Instant) {
+        let answer = match self.refusal(began) {
+            Some(refusal) => Ended::Now(Answer::Refusal(refusal)),
+            None => self.answer(way),
+        };
         let ended = Instant::now();
         self.pace.note(ended.saturating_duration_since(began));
         (answer, ended)
     }
 
-    fn answer(&mut self, now: Instant) -> Answer {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let text = "the deadline passed before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
-        }
-        if self.info.cancelled.is_told() {
-            let text = "cancelled before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
-        }
-        let most = self.info.action().max_output.unwrap_or(self.settings.max_output);
-        let mut out = Encoder::new(most.min(self.settings.max_output));
+    /// Why the handler is not to begin.
+    fn refusal(&self, now: Instant) -> Option<Refusal> {
+        let (code, text) = match () {
+            () if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                (RefusalCode::EXPIRED, "the deadline passed before the handler began")
+            }
+            () if self.info.cancelled.is_told() => {
+                (RefusalCode::CANCELLED, "cancelled before the handler began")
+            }
+            () if self.malformed => {
+                (RefusalCode::UNDECODABLE, "the entries of its metadata do not add up")
+            }
+            () => return None,
+        };
+        Some(Refusal::new(code, Ran::No, text))
+    }
+
+    fn answer(&mut self, way: Way<'_>) -> Ended {
+        let mut out = Encoder::new(most(&self.info, &self.settings));
         let mut input = std::mem::take(&mut self.input);
         input.drain(..self.metadata);
         let stream = self.info.stream.as_ref();
@@ -163,35 +212,23 @@ impl Task {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let handle = || self.info.registration.handle(input, &self.info, &mut out);
-        let answer = match contained(|| serving(self.info.deadline, handle)) {
-            Ok(handled) => self.sort(handled, out),
-            Err(text) => self.panicked(&text),
+        let (call, settings, chain) = (&self.info, &self.settings, std::mem::take(&mut self.chain));
+        let deferring = Deferring { call, settings, way, deferred: OnceLock::new() };
+        let handle = || call.registration.handle(input, call, &deferring, &mut out);
+        let handled = contained(|| net::serving(call.deadline, || net::handling(chain, handle)));
+        let answer = match (handled, deferring.deferred.into_inner()) {
+            (Ok(Handled::Later), Some(deferred)) => return Ended::Later(deferred),
+            // An error that it returns, or a panic, is the answer if there is none yet.
+            (_, Some(deferred)) if !deferred.take() => return Ended::Later(deferred),
+            (Ok(handled), _) => sort(call, settings, handled, out),
+            (Err(text), _) => self.panicked(&text),
         };
         self.info.cancelled.over();
         if let Some(stream) = stream {
             // The answer comes after the last item.
             stream.conduit().drain();
         }
-        answer
-    }
-
-    fn sort(&self, handled: Handled, out: Encoder) -> Answer {
-        match handled {
-            Handled::Reply => Answer::Value(SharedBody::encoded(out)),
-            Handled::Error => Answer::Error(SharedBody::encoded(out)),
-            Handled::Hidden(text) => {
-                self.log(&format!("failed: {text}"));
-                Answer::Error(SharedBody::encoded(out))
-            }
-            Handled::Undecodable(error) => {
-                Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))
-            }
-            Handled::Unsendable(error) => {
-                self.log(&format!("its answer cannot be sent: {error}"));
-                Answer::Refusal(unsendable(&error))
-            }
-        }
+        Ended::Now(answer)
     }
 
     /// The text of a panic is the operator's: it can hold anything.
@@ -202,8 +239,32 @@ impl Task {
 
     /// Tells the operator about this call.
     pub(crate) fn log(&self, what: &str) {
-        let Info { name, .. } = self.info.action();
-        (self.settings.log)(&format!("`{name}` called from {} {what}", self.info.peer.address()));
+        self.settings.tell(&self.info, what);
+    }
+}
+
+/// The longest answer of a call, in bytes.
+pub(super) fn most(call: &CallInfo, settings: &Settings) -> usize {
+    call.action().max_output.map_or(settings.max_output, |most| most.min(settings.max_output))
+}
+
+/// What the caller is told.
+pub(super) fn sort(call: &CallInfo, settings: &Settings, handled: Handled, out: Encoder) -> Answer {
+    match handled {
+        Handled::Reply => Answer::Value(SharedBody::encoded(out)),
+        Handled::Error => Answer::Error(SharedBody::encoded(out)),
+        Handled::Hidden(text) => {
+            settings.tell(call, &format!("failed: {text}"));
+            Answer::Error(SharedBody::encoded(out))
+        }
+        Handled::Later => Answer::Refusal(unanswered(call, settings)),
+        Handled::Undecodable(error) => {
+            Answer::Refusal(Refusal::new(RefusalCode::UNDECODABLE, Ran::No, error.to_string()))
+        }
+        Handled::Unsendable(error) => {
+            settings.tell(call, &format!("its answer cannot be sent: {error}"));
+            Answer::Refusal(unsendable(&error))
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Threads that run handlers: as many as are busy, up to a bound.
 
 use super::fair::FairQueue;
+use crate::net::{work_at, Place};
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+    },
     thread,
     time::Duration,
 };
@@ -26,6 +30,8 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     most: usize,
+    /// Tells the pools of a program apart.
+    number: u64,
 }
 
 struct State {
@@ -40,7 +46,22 @@ impl Workers {
     /// them at once.
     pub(crate) fn new(most: usize, share: usize) -> Workers {
         let state = State { queue: FairQueue::new(share), threads: 0, idle: 0, closed: false };
-        Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most, number }))
+    }
+
+    /// Whether all threads that could run a job of this turn are among those that wait for it.
+    pub(crate) fn all_wait(&self, turn: Turn, waiters: &[Place]) -> bool {
+        let ours = || waiters.iter().filter(|place| place.pool == self.0.number);
+        let of_turn = ours().filter(|place| place.turn == turn).count();
+        if ours().next().is_none() {
+            return false;
+        }
+        let state = self.0.lock();
+        let share = state.queue.share();
+        let has_its_share = state.queue.under_way(turn) >= share && of_turn >= share;
+        has_its_share || (state.threads >= self.0.most && ours().count() >= state.threads)
     }
 
     /// Queues a job; gives it back if too many wait.
@@ -84,6 +105,7 @@ impl Shared {
     fn work(&self) {
         let mut last = None;
         while let Some((turn, job)) = self.next(last) {
+            work_at(Place { pool: self.number, turn });
             job();
             last = Some(turn);
         }

@@ -6,9 +6,6 @@ use std::time::Duration;
 /// The remaining time of a call travels in steps of this many microseconds.
 pub const STEP_MICROS: u64 = 64;
 
-/// The longest metadata of a call, in bytes.
-pub const MAX_METADATA: usize = 8 * 1024;
-
 /// What a call says about itself, before its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallHead {

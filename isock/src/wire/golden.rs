@@ -125,6 +125,18 @@ fn golden_strangers() {
 }
 
 #[test]
+fn p141_golden_metadata() {
+    let chain = vec![ChainStep { process: 0x0807_0605_0403_0201, call: 3 }];
+    let metadata = Metadata { own: b"hi".to_vec(), chain };
+    let vector = hex("01 00 02 00 68 69
+        02 00 10 00  01 02 03 04 05 06 07 08  03 00 00 00 00 00 00 00");
+    let mut bytes = Vec::new();
+    metadata.write(&mut bytes);
+    assert_eq!(bytes, vector);
+    assert_eq!(Metadata::parse(&vector), Some(metadata));
+}
+
+#[test]
 fn p030_golden_call() {
     let head = CallHead {
         name: name_hash("Echo"),
@@ -413,9 +425,11 @@ fn golden_refusal_codes() {
         RefusalCode::OUTPUT_TOO_LARGE,
         RefusalCode::UNENCODABLE,
         RefusalCode::WRONG_PATTERN,
+        RefusalCode::UNANSWERED,
+        RefusalCode::CYCLE,
     ];
     let numbers: Vec<u16> = names.iter().map(|code| code.0).collect();
-    assert_eq!(numbers, (1..14).collect::<Vec<u16>>());
+    assert_eq!(numbers, (1..16).collect::<Vec<u16>>());
 }
 
 #[test]
@@ -449,6 +463,7 @@ fn golden_bounds() {
     assert_eq!((HEADER_LEN, WORD_LEN), (16, 8));
     assert_eq!((INITIAL_SLOTS, INITIAL_MESSAGE, FRAGMENT), (16, 65_536, 262_144));
     assert_eq!((MAX_PREFACE_LEN, MAX_METADATA), (1024, 8192));
+    assert_eq!((MAX_OWN_METADATA, MAX_CHAIN), (8188, 16));
     assert_eq!((MAX_CLOSE_TEXT, MAX_REFUSAL_TEXT), (64, 1024));
     let long = Refusal::parse(&[0; 8], &[b'x'; 2000]).map(|refusal| refusal.text.len());
     let cut = Close::parse(&[0; 8], &[b'x'; 2000]).map(|close| close.text.len());

@@ -12,12 +12,13 @@ mod golden;
 pub mod guard;
 mod hash;
 mod items;
+mod metadata;
 mod preface;
 mod refusal;
 mod settings;
 pub mod spare;
 
-pub use call::{CallHead, Total, MAX_METADATA, STEP_MICROS};
+pub use call::{CallHead, Total, STEP_MICROS};
 pub(crate) use close::printable;
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
 pub use codec::{EncodeError, Encoder};
@@ -25,6 +26,7 @@ pub use frame::{BadFrame, Flags, FrameKind, Header, CODEC_POSTCARD, HEADER_LEN, 
 pub use guard::{DecodeError, DecodeLimits};
 pub use hash::name_hash;
 pub use items::{items, Credit, ItemBatch, ItemsIn, ITEM_LEN, MAX_CREDIT};
+pub use metadata::{ChainStep, Metadata, MAX_CHAIN, MAX_METADATA, MAX_OWN_METADATA};
 pub use preface::{
     BadPreface, ConnectionToken, Features, Hello, InstanceId, PeerKind, Welcome, HELLO_LEN, MAGIC,
     MAX_PREFACE_LEN, VERSION, WELCOME_LEN,

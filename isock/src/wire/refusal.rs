@@ -77,6 +77,10 @@ impl RefusalCode {
     pub const UNENCODABLE: RefusalCode = RefusalCode(12);
     /// The action is called in a way it does not support.
     pub const WRONG_PATTERN: RefusalCode = RefusalCode(13);
+    /// The handler was to answer later, and whoever was to do it has let go of the call.
+    pub const UNANSWERED: RefusalCode = RefusalCode(14);
+    /// The handlers that could make room for the call wait for it themselves.
+    pub const CYCLE: RefusalCode = RefusalCode(15);
 }
 
 /// The contents of a refusal frame.
