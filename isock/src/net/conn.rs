@@ -23,7 +23,7 @@ use std::{
 
 /// How long a closed connection is read on, so that the last words are not cut off by a reset.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often a stopping server looks meanwhile whether its last words have left.
+/// How often a stopping server looks whether its last words have left, or its sends have run.
 const LOOK: Duration = Duration::from_millis(5);
 /// How much is read then, in bytes.
 const LINGER_BYTES: usize = 8 << 20;
@@ -63,6 +63,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) flows: Option<Box<Flows>>,
     /// What it holds in memory.
     pub(super) charge: Charge,
+    /// When to look whether its one-way sends have run, which is all that a stopping server waits for.
+    look: Option<Instant>,
     /// Set once it has ended: read on until then.
     linger: Option<Linger>,
 }
@@ -106,6 +108,7 @@ impl<S: Service> Conn<S> {
             pings: Pings::default(),
             flows: None,
             charge,
+            look: None,
             linger: None,
         }
     }
@@ -428,7 +431,8 @@ impl<S: Service> Conn<S> {
     }
 
     /// Ends the connection once nothing is left to do on it.
-    pub(super) fn settle(&mut self, stopping: bool) {
+    pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
+        self.look = None;
         // The rest of a call will not come any more; what is whole is answered first.
         let serving = if self.eof { self.proto.serving_whole() } else { self.proto.serving() };
         if self.proto.is_closed() || serving > 0 || self.proto.output_len() > 0 {
@@ -437,8 +441,11 @@ impl<S: Service> Conn<S> {
         // A peer that only closed its sending half still gets its replies first.
         if self.eof {
             self.proto.handle_eof();
-        } else if stopping {
-            self.proto.close(CloseCode::STOPPING);
+        } else if stopping && self.proto.in_flight() == 0 {
+            match self.session.as_ref().is_none_or(|session| service.is_idle(session)) {
+                true => self.proto.close(CloseCode::STOPPING),
+                false => self.look = Some(now + LOOK),
+            }
         }
     }
 
@@ -496,7 +503,7 @@ impl<S: Service> Conn<S> {
             .linger
             .as_ref()
             .map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
-        self.proto.poll_timeout().into_iter().chain(linger).min()
+        self.proto.poll_timeout().into_iter().chain(linger).chain(self.look).min()
     }
 
     /// Puts what it holds on the account; true if that has become more than its share while the

@@ -9,12 +9,12 @@ use super::{
     conn::Conn,
     far::Far,
     flow::Conduit,
-    listen::Listener,
+    listen::{Listener, BACKLOG},
     lobby::Lobby,
     origin::{Origin, Source},
     pipe::LoopEnd,
     random_id,
-    remote::{Command, Remote},
+    remote::{Command, Remote, Running},
     stream::LoopStream,
 };
 use crate::{
@@ -44,6 +44,9 @@ const COMMANDS: usize = 256;
 const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
+
+/// How long a loop that ends with calls still running waits for its last words to leave.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How often memory of long messages is released.
 const QUIET: Duration = Duration::from_secs(1);
@@ -110,11 +113,17 @@ pub(crate) trait Service: Send + 'static {
     fn is_full(&self, session: &Self::Session) -> bool;
     /// Bytes of what waits to run and takes no slot.
     fn held(&self, session: &Self::Session) -> usize;
+    /// Whether nothing waits or runs that takes no slot.
+    fn is_idle(&self, session: &Self::Session) -> bool;
     /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
     /// all.
     fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
     /// The caller no longer waits.
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
+    /// Nobody waits for any call of the connection any more.
+    fn cancelled_all(&mut self, session: &mut Self::Session);
+    /// Nothing begins to run from now on: what waits to is refused, through the [`Remote`].
+    fn give_up(&mut self);
     /// An answer has gone through.
     fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
     /// The connection has ended.
@@ -127,6 +136,8 @@ pub(crate) trait Service: Send + 'static {
 pub(crate) trait Job: Send {
     /// Runs the handler from now on, and says when it was done. Does not panic.
     fn run(self, now: Instant) -> (Done, Instant);
+    /// Refuses it: it has not begun, and will not.
+    fn give_up(self) -> Done;
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
@@ -174,11 +185,27 @@ pub(crate) struct EventLoop<S: Service> {
     spare: Buffer,
     events: mio::Events,
     commands: Vec<Command>,
-    stopping: Option<Instant>,
+    stopping: Option<Stopping>,
     /// When memory of long messages is released.
     tidy: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
+}
+
+/// How a loop comes to its end.
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    /// When it goes on to the next step, however much is left of this one.
+    until: Instant,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Calls that were accepted are answered.
+    Finishing,
+    /// Every connection is closed, and its last words leave.
+    Leaving,
 }
 
 impl<S: Service> EventLoop<S> {
@@ -270,6 +297,7 @@ impl<S: Service> EventLoop<S> {
     pub(super) fn scatter(&mut self) {
         self.flush_touched();
         self.fire_timers();
+        self.end_grace();
         self.tidy_up();
     }
 
@@ -289,7 +317,10 @@ impl<S: Service> EventLoop<S> {
 
     /// Whether it has been drained.
     pub(super) fn is_done(&self) -> bool {
-        self.stopping.is_some_and(|until| self.connections.is_empty() || until <= Instant::now())
+        self.stopping.is_some_and(|stopping| {
+            let late = || stopping.step == Step::Leaving && stopping.until <= Instant::now();
+            self.connections.is_empty() || late()
+        })
     }
 
     fn wait(&mut self, events: &mut mio::Events) {
@@ -310,7 +341,8 @@ impl<S: Service> EventLoop<S> {
     fn next_timeout(&self) -> Option<Duration> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
-        let first = retries.chain(timer).chain(self.stopping).chain(self.tidy).min()?;
+        let stopping = self.stopping.map(|stopping| stopping.until);
+        let first = retries.chain(timer).chain(stopping).chain(self.tidy).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
@@ -360,14 +392,31 @@ impl<S: Service> EventLoop<S> {
         self.listeners[at].go_on_soon();
     }
 
-    fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
-        let token = Token(self.connections.vacant_key());
-        // The peer can have gone between the two; its address is all that there was.
-        let registered = stream.register(self.poll.registry(), token);
-        if let (Ok(()), Some(name)) = (registered, self.token()) {
-            let id = self.insert(stream, origin, name);
+    fn accepted(&mut self, stream: LoopStream, origin: Origin, source: Source) {
+        if let Some(id) = self.take_in(stream, origin) {
             self.lobby.enter(id, source);
             self.make_room();
+        }
+    }
+
+    fn take_in(&mut self, mut stream: LoopStream, origin: Origin) -> Option<ConnId> {
+        let token = Token(self.connections.vacant_key());
+        // The peer can have gone between the two; its address is all that there was.
+        stream.register(self.poll.registry(), token).ok()?;
+        let name = self.token()?;
+        Some(self.insert(stream, origin, name))
+    }
+
+    /// Accepts nothing more. Whom the system has connected already is taken in, to be told so:
+    /// closing the listener would reset those connections, and leave their clients to guess.
+    fn stop_listening(&mut self) {
+        for mut accepting in std::mem::take(&mut self.listeners) {
+            accepting.hide();
+            for _ in 0..=BACKLOG {
+                let Accepted::Connection(stream, origin, _) = accepting.accept() else { break };
+                self.take_in(stream, origin);
+            }
+            accepting.deregister(self.poll.registry());
         }
     }
 
@@ -504,7 +553,7 @@ impl<S: Service> EventLoop<S> {
                     self.queue(id);
                     self.touch(id);
                 }
-                Command::Drain { until } => self.drain(until),
+                Command::Drain { until, running } => self.drain(until, running),
             }
         }
         // The queue and this one take turns: after a flood both are short again.
@@ -531,10 +580,16 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn drain(&mut self, until: Instant) {
-        self.stopping = Some(self.stopping.map_or(until, |before| before.min(until)));
-        for mut accepting in std::mem::take(&mut self.listeners) {
-            accepting.deregister(self.poll.registry());
+    // Ending.
+
+    fn drain(&mut self, until: Instant, running: Running) {
+        match &mut self.stopping {
+            Some(before) => before.until = before.until.min(until),
+            None => self.stopping = Some(Stopping { until, step: Step::Finishing }),
+        }
+        self.stop_listening();
+        if running == Running::Cancel {
+            self.give_up();
         }
         for id in self.all() {
             if let Some(conn) = self.get(id) {
@@ -545,6 +600,42 @@ impl<S: Service> EventLoop<S> {
             }
             self.touch(id);
         }
+    }
+
+    /// What has not begun is refused, and what runs learns that nobody waits.
+    fn give_up(&mut self) {
+        let mut jobs = std::mem::take(&mut self.jobs);
+        for id in self.all() {
+            if let Some(conn) = self.get(id) {
+                jobs.append(&mut conn.held);
+            }
+        }
+        for job in jobs {
+            self.finish(job.give_up());
+        }
+        self.service.give_up();
+        for (_, conn) in &mut self.connections {
+            if let Some(session) = &mut conn.session {
+                self.service.cancelled_all(session);
+            }
+        }
+    }
+
+    /// Once the grace is over: whatever still runs, every connection is told why it ends.
+    fn end_grace(&mut self) {
+        let now = Instant::now();
+        let over = |stopping: &Stopping| stopping.step == Step::Finishing && stopping.until <= now;
+        if !self.stopping.as_ref().is_some_and(over) {
+            return;
+        }
+        self.stopping = Some(Stopping { until: now + LAST_WORDS, step: Step::Leaving });
+        self.give_up();
+        // The refusals are among them.
+        self.take_commands();
+        for id in self.all() {
+            self.close(id, CloseCode::STOPPING);
+        }
+        self.flush_touched();
     }
 
     // Reading.
@@ -609,7 +700,7 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let mut alive = conn.advance(now, &mut self.service, &mut self.jobs);
-        conn.settle(stopping);
+        conn.settle(now, &self.service, stopping);
         if conn.settle_account(&self.service, self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
         }

@@ -57,6 +57,15 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         Some((key, item))
     }
 
+    /// Takes all that waits, whoever has its share.
+    pub(super) fn take_all(&mut self) -> Vec<T> {
+        self.turns.clear();
+        self.len = 0;
+        let all = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect();
+        self.lanes.retain(|_, lane| lane.under_way > 0);
+        all
+    }
+
     /// An item of this key is no longer under way.
     pub(super) fn done(&mut self, key: K) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };

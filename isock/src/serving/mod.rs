@@ -13,7 +13,7 @@ pub(crate) use builtins::register_builtins;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
 pub(crate) use task::{Arrived, Settings, Task};
-pub(crate) use workers::Workers;
+pub(crate) use workers::{Work, Workers};
 
 use std::sync::Arc;
 

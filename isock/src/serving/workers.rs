@@ -16,7 +16,22 @@ const QUEUE: usize = 64 * 1024;
 pub(crate) type Turn = u64;
 
 /// A call that is to run.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn Work>;
+
+/// What a worker does.
+pub(crate) trait Work: Send {
+    /// Runs it.
+    fn run(self: Box<Self>);
+
+    /// It will not run, whatever is waited for.
+    fn give_up(self: Box<Self>) {}
+}
+
+impl<F: FnOnce() + Send> Work for F {
+    fn run(self: Box<Self>) {
+        self();
+    }
+}
 
 /// The pool of one server. Dropping the last handle lets its idle threads end.
 #[derive(Clone)]
@@ -33,20 +48,22 @@ struct State {
     threads: usize,
     idle: usize,
     closed: bool,
+    given_up: bool,
 }
 
 impl Workers {
     /// A pool of at most `most` threads, none of which exists yet; nobody has more than `share` of
     /// them at once.
     pub(crate) fn new(most: usize, share: usize) -> Workers {
-        let state = State { queue: FairQueue::new(share), threads: 0, idle: 0, closed: false };
+        let queue = FairQueue::new(share);
+        let state = State { queue, threads: 0, idle: 0, closed: false, given_up: false };
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
     }
 
     /// Queues a job; gives it back if too many wait.
     pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
         let mut state = self.0.lock();
-        if state.queue.len() >= QUEUE {
+        if state.queue.len() >= QUEUE || state.given_up {
             return Err(job);
         }
         if !state.queue.push(turn, job) {
@@ -69,6 +86,16 @@ impl Workers {
         thread.spawn(move || shared.work()).is_ok()
     }
 
+    /// Gives up what waits, and takes nothing more.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.0.lock();
+        state.given_up = true;
+        let waiting = state.queue.take_all();
+        // Not under the lock: some of it is the user's when it is dropped.
+        drop(state);
+        waiting.into_iter().for_each(|job| job.give_up());
+    }
+
     /// Lets the threads end once nothing waits.
     pub(crate) fn close(&self) {
         self.0.lock().closed = true;
@@ -84,7 +111,7 @@ impl Shared {
     fn work(&self) {
         let mut last = None;
         while let Some((turn, job)) = self.next(last) {
-            job();
+            job.run();
             last = Some(turn);
         }
     }
