@@ -20,7 +20,7 @@ use super::{
 use crate::{
     address::Address,
     proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
-    wire::{spare, CallHead, CloseCode, ConnectionToken},
+    wire::{spare, CallHead, CloseCode, ConnectionToken, Refusal},
 };
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -124,6 +124,8 @@ pub(crate) trait Service: Send + 'static {
     fn cancelled_all(&mut self, session: &mut Self::Session);
     /// Nothing begins to run from now on: what waits to is refused, through the [`Remote`].
     fn give_up(&mut self);
+    /// What a call learns that will not run because the server ends.
+    fn stopping(&self) -> Refusal;
     /// An answer has gone through.
     fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
     /// The connection has ended.
@@ -632,7 +634,11 @@ impl<S: Service> EventLoop<S> {
         self.give_up();
         // The refusals are among them.
         self.take_commands();
+        let refusal = self.service.stopping();
         for id in self.all() {
+            if let Some(conn) = self.get(id) {
+                conn.proto.refuse_partial(&refusal);
+            }
             self.close(id, CloseCode::STOPPING);
         }
         self.flush_touched();

@@ -214,6 +214,10 @@ impl Service for Dispatch {
         self.workers.give_up();
     }
 
+    fn stopping(&self) -> Refusal {
+        stopping()
+    }
+
     fn answered(&mut self, session: &mut Session, key: ServedKey) {
         session.running.end(key);
     }

@@ -139,21 +139,31 @@ impl Task {
 
     /// The same where the time is known already; says when it was done.
     pub(crate) fn run_at(&mut self, began: Instant) -> (Answer, Instant) {
-        let answer = self.answer(began);
+        // Before the pace: what never runs says nothing about how long a run takes.
+        if let Some(refusal) = self.comes_too_late(began) {
+            return (Answer::Refusal(refusal), began);
+        }
+        let answer = self.answer();
         let ended = Instant::now();
         self.pace.note(ended.saturating_duration_since(began));
         (answer, ended)
     }
 
-    fn answer(&mut self, now: Instant) -> Answer {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let text = "the deadline passed before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::EXPIRED, Ran::No, text));
-        }
-        if self.info.cancelled.is_told() {
-            let text = "cancelled before the handler began";
-            return Answer::Refusal(Refusal::new(RefusalCode::CANCELLED, Ran::No, text));
-        }
+    /// Why the handler does not begin any more.
+    fn comes_too_late(&self, now: Instant) -> Option<Refusal> {
+        let (code, text) = match () {
+            () if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                (RefusalCode::EXPIRED, "the deadline passed before the handler began")
+            }
+            () if self.info.cancelled.is_told() => {
+                (RefusalCode::CANCELLED, "cancelled before the handler began")
+            }
+            () => return None,
+        };
+        Some(Refusal::new(code, Ran::No, text))
+    }
+
+    fn answer(&mut self) -> Answer {
         let most = self.info.action().max_output.unwrap_or(self.settings.max_output);
         let mut out = Encoder::new(most.min(self.settings.max_output));
         let mut input = std::mem::take(&mut self.input);
