@@ -4,6 +4,8 @@
 mod addresses;
 #[path = "server/handlers.rs"]
 mod handlers;
+#[path = "server/overload.rs"]
+mod overload;
 #[path = "server/registration.rs"]
 mod registration;
 #[path = "server/resources.rs"]

@@ -9,7 +9,7 @@ use crate::{
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
     router::Router,
-    serving::{contained, Arrived, Lane, Lanes, Settings, Task, Work, Workers},
+    serving::{contained, Arrived, Full, Lane, Lanes, Settings, Task, Work, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -17,8 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Advice to callers that are turned away.
+/// Advice to callers that are turned away, unless more is known, and at least.
 const COME_BACK: Duration = Duration::from_millis(100);
+/// The same at most.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Serves the calls of one event loop.
 pub(crate) struct Dispatch {
@@ -193,10 +195,13 @@ impl Service for Dispatch {
 
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
         let (connection, key) = (job.connection, job.key);
+        let patience = job.task.patience(Instant::now());
         let work = Box::new(Queued(job));
-        let refused = self.workers.run(connection.number(), work).is_err();
-        refused.then(|| {
-            let answer = Answer::Refusal(overloaded("too many calls wait"));
+        let refused = self.workers.run_within(patience, connection.number(), work).err();
+        refused.map(|Full { wait, .. }| {
+            let refusal = overloaded("too many calls wait for a worker");
+            let retry_after = wait.clamp(COME_BACK, LATEST);
+            let answer = Answer::Refusal(Refusal { retry_after, ..refusal });
             Done { connection, key, answer }
         })
     }

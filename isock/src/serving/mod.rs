@@ -2,6 +2,7 @@
 //!
 //! Knows registrations, threads and what a handler's end means. Does not know connections.
 
+mod backlog;
 mod builtins;
 mod fair;
 mod lanes;
@@ -13,7 +14,7 @@ pub(crate) use builtins::register_builtins;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
 pub(crate) use task::{Arrived, Settings, Task};
-pub(crate) use workers::{Work, Workers};
+pub(crate) use workers::{Full, Work, Workers};
 
 use std::sync::Arc;
 

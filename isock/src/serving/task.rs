@@ -117,6 +117,11 @@ impl Task {
         self.info.stream.is_none() && self.pace.is_quick()
     }
 
+    /// How long its caller waits for it to begin.
+    pub(crate) fn patience(&self, now: Instant) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now))
+    }
+
     /// Who calls.
     pub(crate) fn peer(&self) -> &Peer {
         &self.info.peer

@@ -1,10 +1,10 @@
 //! Threads that run handlers: as many as are busy, up to a bound.
 
-use super::fair::FairQueue;
+use super::{backlog::Backlog, fair::FairQueue};
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// An idle worker ends after this long.
@@ -43,8 +43,16 @@ struct Shared {
     most: usize,
 }
 
+/// A job that was not taken.
+pub(crate) struct Full {
+    pub(crate) job: Job,
+    /// How long it would have waited, as far as that is known.
+    pub(crate) wait: Duration,
+}
+
 struct State {
     queue: FairQueue<Turn, Job>,
+    backlog: Backlog,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -56,17 +64,39 @@ impl Workers {
     /// them at once.
     pub(crate) fn new(most: usize, share: usize) -> Workers {
         let queue = FairQueue::new(share);
-        let state = State { queue, threads: 0, idle: 0, closed: false, given_up: false };
+        let state = State {
+            queue,
+            backlog: Backlog::default(),
+            threads: 0,
+            idle: 0,
+            closed: false,
+            given_up: false,
+        };
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
     }
 
     /// Queues a job; gives it back if too many wait.
     pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
+        self.run_within(None, turn, job).map_err(|full| full.job)
+    }
+
+    /// The same for a job that is of no use any more after so long a wait. It is not taken if it
+    /// would wait for more than half of that: in a queue that is as long as its patience, jobs begin
+    /// when their callers are about to give up, and all work is in vain.
+    pub(crate) fn run_within(
+        &self,
+        patience: Option<Duration>,
+        turn: Turn,
+        job: Job,
+    ) -> Result<(), Full> {
         let mut state = self.0.lock();
-        if state.queue.len() >= QUEUE || state.given_up {
-            return Err(job);
+        let wait = state.wait(turn, self.0.most);
+        let too_long = patience.is_some_and(|patience| wait > patience / 2);
+        if too_long || state.queue.len() >= QUEUE || state.given_up {
+            return Err(Full { job, wait });
         }
         if !state.queue.push(turn, job) {
+            state.backlog.begin(Instant::now());
             // Whoever has its share comes to it.
             return Ok(());
         }
@@ -74,6 +104,9 @@ impl Workers {
         if grow && self.spawn() {
             state.threads += 1;
         } else {
+            if state.idle < state.queue.len() {
+                state.backlog.begin(Instant::now());
+            }
             self.0.work.notify_one();
         }
         Ok(())
@@ -91,6 +124,7 @@ impl Workers {
         let mut state = self.0.lock();
         state.given_up = true;
         let waiting = state.queue.take_all();
+        state.backlog = Backlog::default();
         // Not under the lock: some of it is the user's when it is dropped.
         drop(state);
         waiting.into_iter().for_each(|job| job.give_up());
@@ -100,6 +134,17 @@ impl Workers {
     pub(crate) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
+    }
+}
+
+impl State {
+    /// How long a job would wait that comes now.
+    fn wait(&self, turn: Turn, most: usize) -> Duration {
+        if !self.backlog.is_waiting() {
+            return Duration::ZERO;
+        }
+        let free = self.idle + most.saturating_sub(self.threads);
+        self.backlog.wait(Instant::now(), self.queue.ahead(turn, free), self.threads)
     }
 }
 
@@ -124,6 +169,10 @@ impl Shared {
         }
         loop {
             if let Some(next) = state.queue.pop() {
+                if state.backlog.is_waiting() {
+                    let more = state.queue.len() > 0;
+                    state.backlog.took(Instant::now(), more);
+                }
                 return Some(next);
             }
             if state.closed {
