@@ -10,6 +10,8 @@ mod cancelling;
 mod connections;
 #[path = "both_ways/deadlines.rs"]
 mod deadlines;
+#[path = "both_ways/giving_up.rs"]
+mod giving_up;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]

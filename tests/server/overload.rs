@@ -131,7 +131,7 @@ fn clients_that_come_back_when_they_are_told_all_have_their_answers() {
     // The server knows how fast it is.
     let first = once(&server);
     let calls: Vec<_> = (0..20).map(|_| first.start::<Peek>(0)).collect();
-    calls.into_iter().for_each(|call| drop(call.wait().unwrap()));
+    calls.into_iter().for_each(|call| assert_eq!(call.wait().unwrap(), 0));
     // All at once they would wait for 600 ms, and who would wait for half of 600 is refused.
     let patience = Duration::from_millis(600);
     let refused = AtomicU32::new(0);

@@ -503,22 +503,3 @@ fn whom_only_the_system_has_connected_is_told_and_not_reset() {
         server.wait();
     }
 }
-
-#[test]
-fn a_call_to_a_client_is_answered_before_the_server_ends() {
-    let server = spawn(holding(&Gate::new()));
-    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
-    raw.send(&raw::hello(VERSION, VERSION));
-    raw.send(&raw::attended());
-    raw.welcome();
-    eventually("it is among the clients", ms(5000), || server.connections().len() == 1);
-    let call = server.connections().latest().unwrap().start::<Peek>(1);
-    let key = raw.answer().header;
-    assert_eq!(key.kind, FrameKind::CALL);
-    server.stopper().stop();
-    assert_eq!(raw.answer().header.kind, FrameKind::DRAIN);
-    raw.send(&raw::frame_of_call(FrameKind::REPLY, Flags::default(), (key.slot, key.seq), &[2]));
-    assert_eq!(call.wait().unwrap(), 2);
-    assert_eq!(raw.closed(), Ok(CloseCode::STOPPING));
-    server.wait();
-}

@@ -430,6 +430,24 @@ impl<S: Service> Conn<S> {
         wake_all(woken);
     }
 
+    /// Accepts no further calls. Who has nothing to wait for hears of that and of the end at once, and
+    /// has no time to look for another server in between.
+    pub(super) fn drain(&mut self, service: &S) {
+        let waits = self.proto.serving() > 0 || self.proto.output_len() > 0;
+        let open = self.proto.is_open();
+        if open {
+            self.proto.drain();
+        }
+        if !open || !(waits || self.sends(service)) {
+            self.proto.close(CloseCode::STOPPING);
+        }
+    }
+
+    /// Whether one-way sends of the other side wait or run.
+    fn sends(&self, service: &S) -> bool {
+        self.session.as_ref().is_some_and(|session| !service.is_idle(session))
+    }
+
     /// Ends the connection once nothing is left to do on it.
     pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
         self.look = None;
@@ -441,10 +459,10 @@ impl<S: Service> Conn<S> {
         // A peer that only closed its sending half still gets its replies first.
         if self.eof {
             self.proto.handle_eof();
-        } else if stopping && self.proto.in_flight() == 0 {
-            match self.session.as_ref().is_none_or(|session| service.is_idle(session)) {
-                true => self.proto.close(CloseCode::STOPPING),
-                false => self.look = Some(now + LOOK),
+        } else if stopping {
+            match self.sends(service) {
+                true => self.look = Some(now + LOOK),
+                false => self.proto.close(CloseCode::STOPPING),
             }
         }
     }

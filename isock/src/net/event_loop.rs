@@ -593,15 +593,10 @@ impl<S: Service> EventLoop<S> {
         if running == Running::Cancel {
             self.give_up();
         }
-        for id in self.all() {
-            if let Some(conn) = self.get(id) {
-                match conn.proto.is_open() {
-                    true => conn.proto.drain(),
-                    false => conn.proto.close(CloseCode::STOPPING),
-                }
-            }
-            self.touch(id);
+        for (_, conn) in &mut self.connections {
+            conn.drain(&self.service);
         }
+        self.all().into_iter().for_each(|id| self.touch(id));
     }
 
     /// What has not begun is refused, and what runs learns that nobody waits.

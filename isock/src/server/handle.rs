@@ -340,8 +340,8 @@ impl ServerHandle {
         self.drain(GRACE);
     }
 
-    /// The same with another bound for what is in flight: calls and streams in both directions, and
-    /// one-way sends.
+    /// The same with another bound for what clients have in flight: calls, streams and one-way sends.
+    /// Calls of this server to a client are not waited for: they end with the connection.
     ///
     /// Clients learn which of their calls were accepted; the others have not run and go elsewhere,
     /// also those of clients that are just connecting. Once the bound has passed, what runs is
