@@ -46,6 +46,8 @@ fn goodput(load: Load, offer: &mut impl FnMut(Load) -> u64) -> f64 {
 /// Looks for what the server can do, then offers once, twice and three times as much.
 pub(crate) fn measure(task: &Task, mut offer: impl FnMut(Load) -> u64) -> Report {
     let Limit::Time(time) = task.limit else { return unsupported("a number of calls") };
+    // Much longer than a deadline: queues need time to become as long as they can.
+    let time = time.max(Duration::from_secs(1));
     let load = |rate| Load { rate, time, deadline: DEADLINE };
     // What its clock and its workers make of it; a third of the ideal is served by every peer.
     let ideal = WORKERS as f64 * 1000.0 / WORK_MS as f64;
