@@ -14,6 +14,8 @@ mod cycles;
 mod deadlines;
 #[path = "both_ways/deferring.rs"]
 mod deferring;
+#[path = "both_ways/giving_up.rs"]
+mod giving_up;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
 #[path = "both_ways/sends.rs"]

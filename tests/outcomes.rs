@@ -6,3 +6,6 @@ mod cuts;
 mod kills;
 #[path = "outcomes/restarts.rs"]
 mod restarts;
+#[cfg(unix)]
+#[path = "outcomes/sigterm.rs"]
+mod sigterm;

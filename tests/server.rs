@@ -6,6 +6,8 @@ mod addresses;
 mod deferring;
 #[path = "server/handlers.rs"]
 mod handlers;
+#[path = "server/overload.rs"]
+mod overload;
 #[path = "server/registration.rs"]
 mod registration;
 #[path = "server/resources.rs"]

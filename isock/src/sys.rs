@@ -5,11 +5,16 @@
 
 use crate::credentials::Credentials;
 use std::{
-    ffi::c_int,
+    ffi::{c_int, c_void},
     fs::File,
     io,
-    mem::{offset_of, size_of},
-    os::fd::{AsRawFd, BorrowedFd},
+    mem::{self, offset_of, size_of, MaybeUninit},
+    os::{
+        fd::{AsRawFd, BorrowedFd, IntoRawFd},
+        unix::net::UnixStream,
+    },
+    ptr,
+    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -168,4 +173,120 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Option<Credentials> {
 )))]
 pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> Option<Credentials> {
     None
+}
+
+/// How often SIGTERM has come since it was asked last.
+static TERMINATIONS: AtomicU32 = AtomicU32::new(0);
+/// Somebody wants to hear of it; else it does what it did before.
+static AWAITED: AtomicBool = AtomicBool::new(false);
+/// A byte lies in the bell, and nobody has read it yet.
+static RUNG: AtomicBool = AtomicBool::new(false);
+/// Where that byte is written to, and in which process. Never closed.
+static BELL: AtomicI32 = AtomicI32::new(-1);
+static OWNER: AtomicI32 = AtomicI32::new(0);
+/// What SIGTERM did before. Never freed.
+static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
+
+/// What the system calls when a signal comes.
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// Has SIGTERM put a byte into `bell` from now on, while it is [awaited](await_sigterm). To be called
+/// once in a process; there is no way back that would be safe beside other handlers, and none is
+/// needed: what is not awaited does what it did before.
+///
+/// # Errors
+/// If the system refuses.
+pub(crate) fn catch_sigterm(bell: UnixStream) -> io::Result<()> {
+    let mut before = Box::new(MaybeUninit::<libc::sigaction>::uninit());
+    // SAFETY: no action is given, and the old one is written to memory of its size that nothing else
+    // uses.
+    if unsafe { libc::sigaction(libc::SIGTERM, ptr::null(), before.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    BELL.store(bell.into_raw_fd(), Ordering::SeqCst);
+    // SAFETY: getpid has no conditions.
+    OWNER.store(unsafe { libc::getpid() }, Ordering::SeqCst);
+    // The handler reads it from its first run on, so it is there before the handler is.
+    BEFORE.store(Box::into_raw(before).cast(), Ordering::SeqCst);
+    // SAFETY: all-zero bytes are a valid `sigaction`: integers, a set of no signals, and no restorer.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = on_sigterm as Handler as libc::sighandler_t;
+    // The program's own system calls go on, and its threads may have small stacks.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: `action` is a whole action whose handler has the type that SA_SIGINFO asks for. What
+    // the handler does is allowed at any point of any thread: see there.
+    match unsafe { libc::sigaction(libc::SIGTERM, &raw const action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whether somebody waits for SIGTERM.
+pub(crate) fn await_sigterm(awaited: bool) {
+    AWAITED.store(awaited, Ordering::SeqCst);
+}
+
+/// How often SIGTERM has come since the last time; to be asked after each byte from the bell.
+pub(crate) fn take_sigterms() -> u32 {
+    // In this order: what comes between the two rings again.
+    RUNG.store(false, Ordering::SeqCst);
+    TERMINATIONS.swap(0, Ordering::SeqCst)
+}
+
+/// Runs between any two instructions of any thread. It takes no lock and no memory, calls only what
+/// POSIX allows in a handler, and leaves `errno` alone: the one write cannot fail, since at most one
+/// byte lies in the bell and the bell is never closed.
+extern "C" fn on_sigterm(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: getpid has no conditions.
+    let here = unsafe { libc::getpid() } == OWNER.load(Ordering::SeqCst);
+    // A child that was forked has the parent's bell, and must not ring it.
+    let awaited = here && AWAITED.load(Ordering::SeqCst);
+    if awaited {
+        TERMINATIONS.fetch_add(1, Ordering::SeqCst);
+        if !RUNG.swap(true, Ordering::SeqCst) {
+            let bell = BELL.load(Ordering::SeqCst);
+            // SAFETY: pointer and length are those of a live constant.
+            unsafe { libc::write(bell, b"t".as_ptr().cast(), 1) };
+        }
+    }
+    // SAFETY: it is null, or a whole action that is never freed nor written again.
+    let Some(before) = (unsafe { BEFORE.load(Ordering::SeqCst).as_ref() }) else { return };
+    match before.sa_sigaction {
+        libc::SIG_IGN => {}
+        libc::SIG_DFL if awaited => {}
+        libc::SIG_DFL => end_by(signal),
+        handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: whoever installed it said that it has this type, and is called as the system
+            // would have called it.
+            let handler = unsafe { mem::transmute::<libc::sighandler_t, Handler>(handler) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: as above, and without SA_SIGINFO it has this type.
+            let handler =
+                unsafe { mem::transmute::<libc::sighandler_t, extern "C" fn(c_int)>(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// Ends the process as the signal would have, once its handler has returned; unless another handler
+/// is installed by now, which has called this one in turn and knows better.
+fn end_by(signal: c_int) {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no action is given, and the present one is written to memory of its size. If the call
+    // succeeds, all of it has been written.
+    let now = unsafe {
+        match libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) {
+            0 => now.assume_init(),
+            _ => return,
+        }
+    };
+    if now.sa_sigaction == on_sigterm as Handler as libc::sighandler_t {
+        // SAFETY: the system's own action is put back, and neither call takes pointers.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 SMALL = ["W1", "W2a", "W2b", "W3a", "W3b"]
 BULK = ["W4a", "W4b", "W4c"]
 FULL = SMALL + BULK + ["W5", "W6", "W8", "W9"]
+BOUNDED = ["W11"]
 STREAMING = FULL + ["W7"]
 
 WORKLOADS = {
@@ -23,6 +24,7 @@ WORKLOADS = {
     "W7": "server stream of 1M × 32 bytes",
     "W8": "1 client shared by 8 callers",
     "W9": "echo beside 4 sleeping calls",
+    "W11": "1, 2 and 3 times the load that 4 workers can do",
 }
 
 # Processors for (server, client); workloads not named here run where the scheduler puts them. Bulk goes one at a
@@ -65,9 +67,10 @@ PEERS = [
     Peer("zerocopy", "floors", ["floors", "zerocopy"], BULK, "floors"),
     Peer("isock", "isock-peer", ["isock-peer"], STREAMING),
     Peer("isock-poll", "isock-peer", ["isock-peer", "poll"], ["W1"], "isock", False, polls=True),
+    Peer("isock-bounded", "isock-peer", ["isock-peer", "bounded"], BOUNDED, "isock", False),
     Peer("isock-views", "isock-peer", ["isock-peer", "views"], ["W6"], "isock"),
-    Peer("tarpc", "tarpc-peer", ["tarpc-peer"], FULL),
-    Peer("tonic", "tonic-peer", ["tonic-peer"], STREAMING),
+    Peer("tarpc", "tarpc-peer", ["tarpc-peer"], FULL + BOUNDED),
+    Peer("tonic", "tonic-peer", ["tonic-peer"], STREAMING + BOUNDED),
     Peer("capnp", "capnp-peer", ["capnp-peer"], FULL),
     # Its messages end at 16 MiB, envelope included: no W4c.
     Peer("irpc", "irpc-peer", ["irpc-peer"], [name for name in STREAMING if name != "W4c"]),

@@ -2,11 +2,11 @@
 
 use super::{connect, spawn};
 use isock::{
-    wire::{Flags, FrameKind},
-    Bytes, Client, ProblemKind, Ran, Server, ServerBuilder,
+    wire::{CloseCode, Flags, FrameKind, RefusalCode, VERSION},
+    Action, Bytes, CallError, Client, ProblemKind, Ran, Server, ServerBuilder, ServerHandle,
 };
 use isock_tests::{
-    actions::{Blob, Echo, Hold, Peek},
+    actions::{Blob, Echo, Hold, Peek, Tick, Ticks},
     gate::Gate,
     raw::{self, Raw},
     waiting::{block_on, eventually, ms, pass, poll_once},
@@ -29,6 +29,17 @@ fn holding(gate: &Gate) -> ServerBuilder {
         gate.pass();
         Ok(number)
     })
+}
+
+/// A client that makes one attempt.
+fn once(server: &ServerHandle) -> Client {
+    Client::builder().attempts(1).connect(server.address()).unwrap()
+}
+
+fn told<E: std::fmt::Debug + std::fmt::Display>(
+    error: &CallError<E>,
+) -> (Option<ProblemKind>, Ran) {
+    (error.kind(), error.ran())
 }
 
 #[test]
@@ -190,17 +201,16 @@ fn a_call_that_waits_at_a_stopped_server_is_told_so() {
     let gate = Gate::new();
     let server = spawn(holding(&gate).workers(1));
     let _end = gate.opened_at_the_end();
-    let client = connect(&server);
+    let client = once(&server);
     let running = client.start::<Hold>(1);
     gate.wait_for(1);
     let waiting = client.start::<Hold>(2);
     client.run::<Peek>(3).expect_err("unknown here, so the call before it has been read");
     thread::scope(|scope| {
         let stopping = scope.spawn(move || server.drain(ms(50)));
-        let errors = [running.wait().unwrap_err(), waiting.wait().unwrap_err()];
-        for error in &errors {
-            assert_eq!(error.problem().unwrap().kind(), ProblemKind::ConnectionLost, "{error}");
-        }
+        let (running, waiting) = (running.wait().unwrap_err(), waiting.wait().unwrap_err());
+        assert_eq!(told(&running), (Some(ProblemKind::ConnectionLost), Ran::Unknown), "{running}");
+        assert_eq!(told(&waiting), (Some(ProblemKind::Stopping), Ran::No), "{waiting}");
         stopping.join().unwrap();
         gate.open();
     });
@@ -279,4 +289,240 @@ fn a_long_answer_gets_through_although_its_caller_goes_on_talking() {
     }
     assert!(read > LEN, "{read}");
     stopping.join().unwrap();
+}
+
+/// Takes a number, and answers nobody.
+#[derive(Action)]
+#[action(input = u32)]
+struct Note;
+
+/// The frames up to the close, and its code.
+fn to_the_end(raw: &mut Raw) -> (Vec<FrameKind>, CloseCode) {
+    let mut kinds = Vec::new();
+    loop {
+        let frame = raw.frame().expect("a close");
+        if frame.header.kind == FrameKind::CLOSE {
+            return (kinds, frame.close_code());
+        }
+        kinds.push(frame.header.kind);
+    }
+}
+
+#[test]
+fn a_drain_without_a_grace_says_why_it_ends() {
+    let gate = Gate::new();
+    let server = spawn(holding(&gate));
+    let _end = gate.opened_at_the_end();
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
+    raw.shake_hands();
+    raw.send(&raw::call::<Hold>(0, 1, &[7]));
+    gate.wait_for(1);
+    server.drain(Duration::ZERO);
+    assert_eq!(to_the_end(&mut raw), (vec![FrameKind::DRAIN], CloseCode::STOPPING));
+}
+
+#[test]
+fn what_waits_at_the_end_of_the_grace_is_refused_and_never_begins() {
+    let gate = Gate::new();
+    let server = spawn(holding(&gate).workers(1));
+    let _end = gate.opened_at_the_end();
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
+    raw.shake_hands();
+    raw.send(&raw::call::<Hold>(0, 1, &[7]));
+    gate.wait_for(1);
+    raw.send(&raw::call::<Hold>(1, 1, &[7]));
+    // Not whole, so it can never begin either.
+    raw.send(&raw::begun_call::<Hold>(2, 1, &[1], 2));
+    raw.send(&raw::frame(FrameKind::PING, Flags::default(), &[0; 8]));
+    assert_eq!(raw.frame().unwrap().header.kind, FrameKind::PONG, "so they have been read");
+    server.drain(ms(20));
+    let refused: Vec<_> = std::iter::from_fn(|| raw.frame())
+        .filter(|frame| frame.header.kind == FrameKind::REFUSAL)
+        .map(|frame| (frame.header.slot, frame.refusal().code, frame.refusal().ran))
+        .collect();
+    let refusal = |slot| (slot, RefusalCode::DRAINING, Ran::No);
+    assert_eq!(refused, [1, 2].map(refusal));
+    gate.open();
+    assert_eq!(gate.entered(), 1);
+}
+
+#[test]
+fn a_dropped_handle_cancels_what_runs() {
+    let (begun, began) = mpsc::channel();
+    let server = spawn(Server::builder().on::<Hold>(move |number, cx| {
+        let (cancel, cancelled) = mpsc::channel();
+        cx.on_cancel(move || {
+            let _ = cancel.send(());
+        });
+        begun.send(())?;
+        cancelled.recv()?;
+        Ok(number)
+    }));
+    let (waiting, gone) = (connect(&server), connect(&server));
+    let calls = [waiting.start::<Hold>(7), gone.start::<Hold>(8)];
+    (0..2).for_each(|_| began.recv().unwrap());
+    let [answered, given_up] = calls;
+    // Its handler hears of that as well; one that does not look would hold the server up.
+    drop(given_up);
+    let before = Instant::now();
+    drop(server);
+    assert!(before.elapsed() < ms(900), "{:?}", before.elapsed());
+    assert_eq!(answered.wait().unwrap(), 7, "what it answers within the second is delivered");
+}
+
+#[test]
+fn a_dropped_handle_waits_a_second_for_handlers_that_do_not_look() {
+    let gate = Gate::new();
+    let server = spawn(holding(&gate).workers(1));
+    let _end = gate.opened_at_the_end();
+    let client = once(&server);
+    let running = client.start::<Hold>(2);
+    gate.wait_for(1);
+    // Nobody waits for it any more, and it goes on all the same.
+    drop(running);
+    let waiting = client.start::<Hold>(3);
+    client.run::<Peek>(3).expect_err("unknown here, so the calls before it have been read");
+    let before = Instant::now();
+    drop(server);
+    let took = before.elapsed();
+    assert!((ms(900)..ms(5000)).contains(&took), "{took:?}");
+    let waiting = waiting.wait().unwrap_err();
+    assert_eq!(told(&waiting), (Some(ProblemKind::Stopping), Ran::No), "{waiting}");
+    assert_eq!(gate.entered(), 1);
+}
+
+#[test]
+fn sends_that_have_been_read_run_before_the_server_ends() {
+    const SENDS: u32 = 500;
+    let (gate, noted) = (Gate::new(), Arc::new(Mutex::new(Vec::new())));
+    let (held, notes) = (gate.clone(), Arc::clone(&noted));
+    let server = spawn(holding(&gate).on::<Note>(move |number, _| {
+        held.pass();
+        notes.lock().unwrap().push(number);
+        Ok(())
+    }));
+    let _end = gate.opened_at_the_end();
+    let client = connect(&server);
+    (0..SENDS).for_each(|number| client.send::<Note>(number).unwrap());
+    client.run::<Echo>("behind them").unwrap();
+    gate.wait_for(1);
+    thread::scope(|scope| {
+        let address = server.address();
+        let stopping = scope.spawn(move || server.drain(ms(20_000)));
+        eventually("it accepts nobody more", ms(5000), || {
+            Client::builder().attempts(1).connect(&address).is_err()
+        });
+        // One that does not wait for them has ended by then.
+        pass(ms(50));
+        assert!(!stopping.is_finished());
+        gate.open();
+        stopping.join().unwrap();
+        assert_eq!(*noted.lock().unwrap(), (0..SENDS).collect::<Vec<_>>());
+    });
+}
+
+/// Sends ticks, as many as are asked for; after the first one it waits at the gate.
+fn ticking(gate: &Gate) -> ServerBuilder {
+    let gate = gate.clone();
+    holding(&gate).on::<Ticks>(move |ticks, cx| {
+        for tick in 0..ticks {
+            cx.send(Tick(tick))?;
+            if tick == 0 {
+                gate.pass();
+            }
+        }
+        Ok(ticks.into())
+    })
+}
+
+#[test]
+fn a_stream_goes_on_to_its_end_while_the_server_drains() {
+    let gate = Gate::new();
+    let server = spawn(ticking(&gate));
+    let _end = gate.opened_at_the_end();
+    let client = once(&server);
+    let mut ticks = client.open::<Ticks>(1000).unwrap();
+    assert_eq!(ticks.next().unwrap().unwrap().0, 0);
+    thread::scope(|scope| {
+        let stopping = scope.spawn(move || server.stop());
+        eventually("the server drains", ms(5000), || client.run::<Echo>("late").is_err());
+        gate.open();
+        assert_eq!(ticks.by_ref().map(|tick| tick.unwrap().0).sum::<u32>(), 999 * 1000 / 2);
+        assert_eq!(ticks.finish().unwrap(), 1000);
+        stopping.join().unwrap();
+    });
+}
+
+#[test]
+fn a_stream_that_outlives_the_grace_ends_with_the_reason() {
+    let gate = Gate::new();
+    let server = spawn(ticking(&gate));
+    let _end = gate.opened_at_the_end();
+    let client = once(&server);
+    let mut ticks = client.open::<Ticks>(1000).unwrap();
+    assert_eq!(ticks.next().unwrap().unwrap().0, 0);
+    server.drain(ms(20));
+    let error = ticks.next().unwrap().unwrap_err();
+    assert_eq!(told(&error), (Some(ProblemKind::ConnectionLost), Ran::Unknown), "{error}");
+    assert!(error.to_string().contains("the server closed it"), "{error}");
+}
+
+#[test]
+fn a_client_in_the_middle_of_its_handshake_is_told() {
+    let gate = Gate::new();
+    let server = spawn(holding(&gate));
+    let _end = gate.opened_at_the_end();
+    let mut halfway = Raw::new(raw::connect(server.address()).unwrap());
+    halfway.send(&raw::hello(VERSION, VERSION)[..20]);
+    // The grace is needed: somebody else's call is under way.
+    let client = connect(&server);
+    let call = client.start::<Hold>(1);
+    gate.wait_for(1);
+    let stopping = thread::spawn(move || server.stop());
+    let welcome = halfway.welcome();
+    assert_eq!((welcome.version, halfway.closed()), (0, Ok(CloseCode::STOPPING)));
+    gate.open();
+    assert_eq!(call.wait().unwrap(), 1);
+    stopping.join().unwrap();
+}
+
+/// A server whose loop stands still from the first client on, until the gate is opened.
+fn standing_still(gate: &Gate, listen: &str) -> (ServerHandle, Raw) {
+    let held = gate.clone();
+    let builder = holding(&Gate::new()).on_connect(move |_| held.pass());
+    let server = builder.bind(listen).and_then(Server::spawn).unwrap();
+    let mut first = Raw::new(raw::connect(server.address()).unwrap());
+    first.send(&raw::hello(VERSION, VERSION));
+    gate.wait_for(1);
+    (server, first)
+}
+
+#[test]
+fn whom_only_the_system_has_connected_is_told_and_not_reset() {
+    let path = std::env::temp_dir().join(format!("isock-backlog-{}.sock", std::process::id()));
+    for listen in ["127.0.0.1:0".to_owned(), format!("unix:{}", path.display())] {
+        let gate = Gate::new();
+        let (server, _first) = standing_still(&gate, &listen);
+        let _end = gate.opened_at_the_end();
+        // More than a loop accepts at once, which it may do before it hears of the drain.
+        let mut crowd: Vec<_> =
+            (0..200).map(|_| Raw::new(raw::connect(server.address()).unwrap())).collect();
+        for raw in &mut crowd {
+            raw.send(&raw::hello(VERSION, VERSION));
+            raw.send(&raw::call::<Echo>(0, 1, &raw::text("early")));
+        }
+        server.stopper().stop();
+        gate.open();
+        let mut refused = 0;
+        for raw in &mut crowd {
+            match raw.welcome().version {
+                0 => refused += 1,
+                // It learns whether its call was taken.
+                _ => assert_eq!(raw.answer().header.kind, FrameKind::DRAIN, "{listen}"),
+            }
+            assert_eq!(raw.closed(), Ok(CloseCode::STOPPING), "{listen}");
+        }
+        assert!(refused >= 200 - 2 * 64, "{refused}");
+        server.wait();
+    }
 }

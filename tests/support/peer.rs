@@ -2,9 +2,10 @@
 
 use isock::{Client, Limits, Server, ServerBuilder};
 use isock_tests::{
-    actions::{Boom, Deadly, Echo, Last, Place, PlaceError, Square},
+    actions::{Boom, Deadly, Echo, Hold, Last, Place, PlaceError, Square},
+    gate::Gate,
     usage,
-    waiting::{block_on, eventually, ms, pass, poll_once},
+    waiting::{block_on, eventually, ms, pass, poll_once, within},
 };
 use std::{
     env,
@@ -22,6 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["server", file] => serve(file.to_owned()),
+        ["drained", address, file] => serve_until_terminated(address, file),
+        #[cfg(unix)]
+        ["signalled", when] => signals::hear_them(when),
         ["client", address] => call(address),
         ["churn", address] => churn(address),
         ["hoarder", address] => echo_with_few_descriptors(address),
@@ -31,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["sequential", address] => call_one_by_one(address),
         ["interrupted", address] => echo_while_interrupted(address),
         _ => Err("usage: peer resting | peer impatient | peer server FILE | \
+                 peer drained ADDRESS FILE | peer signalled before|after|never | \
                  peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
             .into()),
     }
@@ -59,6 +64,108 @@ fn serve(file: String) -> Result<(), Box<dyn std::error::Error>> {
     until_told();
     server.detach();
     Ok(())
+}
+
+/// Serves at this address until SIGTERM. Each run adds a line to the file; a run with number 0 goes
+/// on until its standard input says so, or until it is cancelled.
+fn serve_until_terminated(address: &str, file: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let file = Arc::new(OpenOptions::new().create(true).append(true).open(file)?);
+    let gate = Gate::new();
+    let builder = || {
+        let (runs, held) = (Arc::clone(&file), gate.clone());
+        Server::builder().log(say).on::<Hold>(move |number, cx| {
+            (&*runs).write_all(format!("{number}\n").as_bytes())?;
+            if number == 0 {
+                let cancelled = held.clone();
+                cx.on_cancel(move || {
+                    say("cancelled");
+                    cancelled.open();
+                });
+                say("holding");
+                held.pass();
+                if !cx.cancelled() {
+                    say("let go");
+                }
+            }
+            Ok(number)
+        })
+    };
+    let mut server = None;
+    // Another server may still be leaving.
+    let bound = within(ms(20_000), || {
+        server = builder().drain_on_sigterm(ms(30_000)).bind(address).ok();
+        server.is_some()
+    });
+    assert!(bound, "{address} does not come free");
+    let server = server.expect("it is bound");
+    say(&server.addresses()[0].to_string());
+    thread::spawn(move || {
+        let mut line = String::new();
+        if io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+            gate.open();
+            until_told();
+        }
+        // The test has gone, and nobody else would end this.
+        std::process::exit(3);
+    });
+    server.run();
+    say("drained");
+    Ok(())
+}
+
+/// SIGTERM in programs that have handlers and children of their own.
+#[cfg(unix)]
+mod signals {
+    use super::{say, until_told};
+    use isock::Server;
+    use isock_tests::waiting::{ms, pass};
+    use signal_hook::{consts::SIGTERM, flag, low_level};
+    use std::{
+        os::unix::process::{CommandExt, ExitStatusExt},
+        process::Command,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            Arc,
+        },
+    };
+
+    type Any = Box<dyn std::error::Error>;
+
+    /// Serves until SIGTERM, with a handler of the program's own that was installed before that of
+    /// the server, after it, or never.
+    pub(super) fn hear_them(when: &str) -> Result<(), Any> {
+        let own = Arc::<AtomicBool>::default();
+        if when == "before" {
+            flag::register(SIGTERM, Arc::clone(&own))?;
+        }
+        let server = Server::builder().log(|_| ()).drain_on_sigterm(ms(30_000));
+        let server = server.bind("127.0.0.1:0")?;
+        if when == "after" {
+            flag::register(SIGTERM, Arc::clone(&own))?;
+        }
+        let server = server.spawn()?;
+        end_a_child()?;
+        // A server that drains has closed its connections by then.
+        pass(ms(100));
+        server.client().ping()?;
+        say("serving");
+        server.wait();
+        say(&format!("drained, heard: {}", own.swap(false, Ordering::SeqCst)));
+        until_told();
+        say(&format!("heard again: {}", own.load(Ordering::SeqCst)));
+        Ok(())
+    }
+
+    /// A child gets the signal before it has become another program: it ends, and nothing else.
+    #[allow(unsafe_code)]
+    fn end_a_child() -> Result<(), Any> {
+        let mut child = Command::new("true");
+        // SAFETY: raising a signal is allowed in a child that has been forked.
+        unsafe { child.pre_exec(|| low_level::raise(SIGTERM)) };
+        let status = child.status()?;
+        say(&format!("child: {:?}", status.signal()));
+        Ok(())
+    }
 }
 
 fn write_order(file: &str, place: &Place) -> io::Result<()> {

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
 /// A process that ends with its test: it reads its standard input to the end, and then exits.
@@ -87,6 +87,24 @@ impl Process {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.is_ok_and(|status| status.success()), "kill {signal} {pid}");
+    }
+
+    /// Asks it to end, as a service manager does.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Waits until it has ended by itself; says how.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process has ended", ms(20_000), || {
+            status = self.child.try_wait().expect("the process can be waited for");
+            status.is_some()
+        });
+        status.expect("it has just ended")
     }
 
     /// Kills it at once, as a crash would end it.

@@ -93,6 +93,18 @@
 //! to the server that comes after it: a restart under load is not noticed. One that is killed says
 //! nothing: what it had been sent is `Unknown`.
 //!
+//! `ServerBuilder::drain_on_sigterm` does that, on Unix systems, when a service manager or a
+//! container runtime ends the process. Calls that outlive the grace are cancelled and `Unknown`; those
+//! that still wait for a worker by then are refused, and have not run.
+//!
+//! # Overload
+//!
+//! A server that has more to do than it can refuses some calls at once, and does the others: a call
+//! that would wait for a worker for more than half of its time is `Overloaded`, it did not run, and
+//! the refusal says [when to come back](crate::Problem::retry_after). Without that every call would
+//! begin just before its caller gives up. So a short deadline makes a call fail sooner, and a long
+//! one lets it wait.
+//!
 //! # What isock cannot know
 //!
 //! A returned `Ok` means that the handler ran for this call: once, if its kind is `once`. After

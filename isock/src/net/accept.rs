@@ -92,6 +92,11 @@ impl Accepting {
         self.retry.map(|(at, _)| at)
     }
 
+    /// Lets nobody else connect, as far as that can be had.
+    pub(super) fn hide(&mut self) {
+        self.listener.hide();
+    }
+
     pub(super) fn deregister(&mut self, registry: &Registry) {
         self.listener.deregister(registry);
     }

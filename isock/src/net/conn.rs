@@ -23,7 +23,7 @@ use std::{
 
 /// How long a closed connection is read on, so that the last words are not cut off by a reset.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often a stopping server looks meanwhile whether its last words have left.
+/// How often a stopping server looks whether its last words have left, or its sends have run.
 const LOOK: Duration = Duration::from_millis(5);
 /// How much is read then, in bytes.
 const LINGER_BYTES: usize = 8 << 20;
@@ -63,6 +63,8 @@ pub(super) struct Conn<S: Service> {
     pub(super) flows: Option<Box<Flows>>,
     /// What it holds in memory.
     pub(super) charge: Charge,
+    /// When to look whether its one-way sends have run, which is all that a stopping server waits for.
+    look: Option<Instant>,
     /// Set once it has ended: read on until then.
     linger: Option<Linger>,
 }
@@ -106,6 +108,7 @@ impl<S: Service> Conn<S> {
             pings: Pings::default(),
             flows: None,
             charge,
+            look: None,
             linger: None,
         }
     }
@@ -428,8 +431,27 @@ impl<S: Service> Conn<S> {
         wake_all(woken);
     }
 
+    /// Accepts no further calls. Who has nothing to wait for hears of that and of the end at once, and
+    /// has no time to look for another server in between.
+    pub(super) fn drain(&mut self, service: &S) {
+        let waits = self.proto.serving() > 0 || self.proto.output_len() > 0;
+        let open = self.proto.is_open();
+        if open {
+            self.proto.drain();
+        }
+        if !open || !(waits || self.sends(service)) {
+            self.proto.close(CloseCode::STOPPING);
+        }
+    }
+
+    /// Whether one-way sends of the other side wait or run.
+    fn sends(&self, service: &S) -> bool {
+        self.session.as_ref().is_some_and(|session| !service.is_idle(session))
+    }
+
     /// Ends the connection once nothing is left to do on it.
-    pub(super) fn settle(&mut self, stopping: bool) {
+    pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
+        self.look = None;
         // The rest of a call will not come any more; what is whole is answered first.
         let serving = if self.eof { self.proto.serving_whole() } else { self.proto.serving() };
         if self.proto.is_closed() || serving > 0 || self.proto.output_len() > 0 {
@@ -439,7 +461,10 @@ impl<S: Service> Conn<S> {
         if self.eof {
             self.proto.handle_eof();
         } else if stopping {
-            self.proto.close(CloseCode::STOPPING);
+            match self.sends(service) {
+                true => self.look = Some(now + LOOK),
+                false => self.proto.close(CloseCode::STOPPING),
+            }
         }
     }
 
@@ -497,7 +522,7 @@ impl<S: Service> Conn<S> {
             .linger
             .as_ref()
             .map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
-        self.proto.poll_timeout().into_iter().chain(linger).min()
+        self.proto.poll_timeout().into_iter().chain(linger).chain(self.look).min()
     }
 
     /// Puts what it holds on the account; true if that has become more than its share while the

@@ -9,18 +9,18 @@ use super::{
     conn::Conn,
     far::Far,
     flow::{Conduit, Flow, Look},
-    listen::Listener,
+    listen::{Listener, BACKLOG},
     lobby::Lobby,
     origin::{Origin, Source},
     pipe::LoopEnd,
     random_id,
-    remote::{Command, Remote},
+    remote::{Command, Remote, Running},
     stream::LoopStream,
 };
 use crate::{
     address::Address,
     proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
-    wire::{spare, CallHead, CloseCode, ConnectionToken},
+    wire::{spare, CallHead, CloseCode, ConnectionToken, Refusal},
 };
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -47,6 +47,9 @@ const SHARE: usize = 128 * 1024;
 
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
+
+/// How long a loop that ends with calls still running waits for its last words to leave.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long items may wait for others of a burst.
 const TICK: Duration = Duration::from_millis(1);
@@ -115,11 +118,19 @@ pub(crate) trait Service: Send + 'static {
     fn is_full(&self, session: &Self::Session) -> bool;
     /// Bytes of what waits to run and takes no slot.
     fn held(&self, session: &Self::Session) -> usize;
+    /// Whether nothing waits or runs that takes no slot.
+    fn is_idle(&self, session: &Self::Session) -> bool;
     /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
     /// all.
     fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
     /// The caller no longer waits.
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
+    /// Nobody waits for any call of the connection any more.
+    fn cancelled_all(&mut self, session: &mut Self::Session);
+    /// Nothing begins to run from now on: what waits to is refused, through the [`Remote`].
+    fn give_up(&mut self);
+    /// What a call learns that will not run because the server ends.
+    fn stopping(&self) -> Refusal;
     /// An answer has gone through.
     fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
     /// The connection has ended.
@@ -134,6 +145,8 @@ pub(crate) trait Service: Send + 'static {
 pub(crate) trait Job: Send {
     /// Runs the handler from now on, and says when it was done. Does not panic.
     fn run(self, now: Instant) -> (Done, Instant);
+    /// Refuses it: it has not begun, and will not.
+    fn give_up(self) -> Done;
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
@@ -182,7 +195,7 @@ pub(crate) struct EventLoop<S: Service> {
     spare: Buffer,
     events: mio::Events,
     commands: Vec<Command>,
-    stopping: Option<Instant>,
+    stopping: Option<Stopping>,
     /// When memory of long messages is released.
     tidy: Option<Instant>,
     /// Streams that send a lot, and when they are looked at.
@@ -190,6 +203,22 @@ pub(crate) struct EventLoop<S: Service> {
     bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
+}
+
+/// How a loop comes to its end.
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    /// When it goes on to the next step, however much is left of this one.
+    until: Instant,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Calls that were accepted are answered.
+    Finishing,
+    /// Every connection is closed, and its last words leave.
+    Leaving,
 }
 
 impl<S: Service> EventLoop<S> {
@@ -303,6 +332,7 @@ impl<S: Service> EventLoop<S> {
     pub(super) fn scatter(&mut self) {
         self.flush_touched();
         self.fire_timers();
+        self.end_grace();
         self.tidy_up();
     }
 
@@ -323,7 +353,10 @@ impl<S: Service> EventLoop<S> {
 
     /// Whether it has been drained.
     pub(super) fn is_done(&self) -> bool {
-        self.stopping.is_some_and(|until| self.connections.is_empty() || until <= Instant::now())
+        self.stopping.is_some_and(|stopping| {
+            let late = || stopping.step == Step::Leaving && stopping.until <= Instant::now();
+            self.connections.is_empty() || late()
+        })
     }
 
     fn wait(&mut self, events: &mut mio::Events) {
@@ -344,9 +377,10 @@ impl<S: Service> EventLoop<S> {
     fn next_timeout(&self) -> Option<Duration> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
+        let stopping = self.stopping.map(|stopping| stopping.until);
         let first = retries
             .chain(timer)
-            .chain(self.stopping)
+            .chain(stopping)
             .chain(self.tidy)
             .chain(self.bursts_at)
             .min()?;
@@ -399,14 +433,31 @@ impl<S: Service> EventLoop<S> {
         self.listeners[at].go_on_soon();
     }
 
-    fn accepted(&mut self, mut stream: LoopStream, origin: Origin, source: Source) {
-        let token = Token(self.connections.vacant_key());
-        // The peer can have gone between the two; its address is all that there was.
-        let registered = stream.register(self.poll.registry(), token);
-        if let (Ok(()), Some(name)) = (registered, self.token()) {
-            let id = self.insert(stream, origin, name);
+    fn accepted(&mut self, stream: LoopStream, origin: Origin, source: Source) {
+        if let Some(id) = self.take_in(stream, origin) {
             self.lobby.enter(id, source);
             self.make_room();
+        }
+    }
+
+    fn take_in(&mut self, mut stream: LoopStream, origin: Origin) -> Option<ConnId> {
+        let token = Token(self.connections.vacant_key());
+        // The peer can have gone between the two; its address is all that there was.
+        stream.register(self.poll.registry(), token).ok()?;
+        let name = self.token()?;
+        Some(self.insert(stream, origin, name))
+    }
+
+    /// Accepts nothing more. Whom the system has connected already is taken in, to be told so:
+    /// closing the listener would reset those connections, and leave their clients to guess.
+    fn stop_listening(&mut self) {
+        for mut accepting in std::mem::take(&mut self.listeners) {
+            accepting.hide();
+            for _ in 0..=BACKLOG {
+                let Accepted::Connection(stream, origin, _) = accepting.accept() else { break };
+                self.take_in(stream, origin);
+            }
+            accepting.deregister(self.poll.registry());
         }
     }
 
@@ -544,7 +595,7 @@ impl<S: Service> EventLoop<S> {
                     self.queue(id);
                     self.touch(id);
                 }
-                Command::Drain { until } => self.drain(until),
+                Command::Drain { until, running } => self.drain(until, running),
             }
         }
         // The queue and this one take turns: after a flood both are short again.
@@ -571,21 +622,62 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn drain(&mut self, until: Instant) {
-        self.stopping = Some(self.stopping.map_or(until, |before| before.min(until)));
-        self.service.draining();
-        for mut accepting in std::mem::take(&mut self.listeners) {
-            accepting.deregister(self.poll.registry());
+    // Ending.
+
+    fn drain(&mut self, until: Instant, running: Running) {
+        match &mut self.stopping {
+            Some(before) => before.until = before.until.min(until),
+            None => self.stopping = Some(Stopping { until, step: Step::Finishing }),
         }
+        self.service.draining();
+        self.stop_listening();
+        if running == Running::Cancel {
+            self.give_up();
+        }
+        for (_, conn) in &mut self.connections {
+            conn.drain(&self.service);
+        }
+        self.all().into_iter().for_each(|id| self.touch(id));
+    }
+
+    /// What has not begun is refused, and what runs learns that nobody waits.
+    fn give_up(&mut self) {
+        let mut jobs = std::mem::take(&mut self.jobs);
         for id in self.all() {
             if let Some(conn) = self.get(id) {
-                match conn.proto.is_open() {
-                    true => conn.proto.drain(),
-                    false => conn.proto.close(CloseCode::STOPPING),
-                }
+                jobs.append(&mut conn.held);
             }
-            self.touch(id);
         }
+        for job in jobs {
+            self.finish(job.give_up());
+        }
+        self.service.give_up();
+        for (_, conn) in &mut self.connections {
+            if let Some(session) = &mut conn.session {
+                self.service.cancelled_all(session);
+            }
+        }
+    }
+
+    /// Once the grace is over: whatever still runs, every connection is told why it ends.
+    fn end_grace(&mut self) {
+        let now = Instant::now();
+        let over = |stopping: &Stopping| stopping.step == Step::Finishing && stopping.until <= now;
+        if !self.stopping.as_ref().is_some_and(over) {
+            return;
+        }
+        self.stopping = Some(Stopping { until: now + LAST_WORDS, step: Step::Leaving });
+        self.give_up();
+        // The refusals are among them.
+        self.take_commands();
+        let refusal = self.service.stopping();
+        for id in self.all() {
+            if let Some(conn) = self.get(id) {
+                conn.proto.refuse_partial(&refusal);
+            }
+            self.close(id, CloseCode::STOPPING);
+        }
+        self.flush_touched();
     }
 
     // Reading.
@@ -650,7 +742,7 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let mut alive = conn.advance(now, &mut self.service, &mut self.jobs);
-        conn.settle(stopping);
+        conn.settle(now, &self.service, stopping);
         if conn.settle_account(&self.service, self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
         }

@@ -141,6 +141,11 @@ impl Far {
         let _ = self.remote.send(Command::Answer { connection: self.id, key, answer, room });
     }
 
+    /// The same for a short answer that must not wait, from a thread that the loop may need.
+    pub(crate) fn answer_at_once(&self, key: ServedKey, answer: Answer) {
+        let _ = self.remote.send(Command::Answer { connection: self.id, key, answer, room: 0 });
+    }
+
     /// Waits until an answer of this length has room; false if the other side reads nothing.
     fn wait_for_room(&self, len: usize) -> bool {
         if self.has_room(len) {

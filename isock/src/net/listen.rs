@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Connections that the kernel holds before they are accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// A bound socket that an event loop can take.
 #[derive(Debug)]
@@ -45,6 +45,14 @@ impl Listener {
                 let (origin, source) = Origin::unix(&self.address, credentials);
                 Ok((LoopStream::Unix(stream), origin, source))
             }
+        }
+    }
+
+    /// Lets nobody else connect, as far as that can be had while it is open: a path goes.
+    pub(super) fn hide(&mut self) {
+        #[cfg(unix)]
+        if let Listening::Unix(listener) = &mut self.socket {
+            listener.remove_path();
         }
     }
 

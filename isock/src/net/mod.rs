@@ -28,6 +28,8 @@ mod pending;
 mod ping;
 mod pipe;
 mod remote;
+#[cfg(unix)]
+mod sigterm;
 mod stream;
 #[cfg(unix)]
 mod unix;
@@ -50,7 +52,9 @@ pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use ping::Pinged;
-pub(crate) use remote::{Command, Remote};
+pub(crate) use remote::{Command, Remote, Running};
+#[cfg(unix)]
+pub(crate) use sigterm::{on_sigterm, Listening, Termination};
 pub(crate) use watch::{watch, Purpose, Watched};
 
 /// A connection in memory: the end for an event loop, and the other one as if it had been dialled.

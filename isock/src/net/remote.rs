@@ -47,8 +47,17 @@ pub(crate) enum Command {
     PipeChanged(ConnId),
     /// A connection may be read again.
     Look(ConnId),
-    /// Accept nothing more, answer what is under way, and return; by `until` in any case.
-    Drain { until: Instant },
+    /// Accept nothing more, answer what is under way, and return; soon after `until` in any case.
+    Drain { until: Instant, running: Running },
+}
+
+/// What becomes of calls that are under way when a loop is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Running {
+    /// They are given the time that there is.
+    Finish,
+    /// They are told that nobody waits, and those that have not begun are refused.
+    Cancel,
 }
 
 impl Command {

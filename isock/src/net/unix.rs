@@ -80,6 +80,17 @@ impl UnixListener {
         Ok((stream, credentials))
     }
 
+    /// Takes the path away, if it is still this socket's.
+    pub(super) fn remove_path(&mut self) {
+        // The socket still listens here, so nobody takes the path over between these two lines;
+        // and it holds its inode, so no other file can have the number.
+        let there = fs::symlink_metadata(&self.path);
+        if there.is_ok_and(|there| Identity::of(&there) == self.identity) {
+            // A path that cannot be removed any more is taken over by the next server.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     pub(super) fn source(&mut self) -> &mut dyn mio::event::Source {
         &mut self.socket
     }
@@ -93,13 +104,7 @@ impl UnixListener {
 
 impl Drop for UnixListener {
     fn drop(&mut self) {
-        // The socket still listens here, so nobody takes the path over between these two lines;
-        // and it holds its inode, so no other file can have the number.
-        let there = fs::symlink_metadata(&self.path);
-        if there.is_ok_and(|there| Identity::of(&there) == self.identity) {
-            // A path that cannot be removed any more is taken over by the next server.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove_path();
     }
 }
 

@@ -245,6 +245,18 @@ impl Connection {
         finished
     }
 
+    /// Refuses the calls of the other side of which a part has not come: they have not run, and will
+    /// not any more.
+    pub fn refuse_partial(&mut self, refusal: &Refusal) {
+        for id in self.inbound.names_of_calls() {
+            let key = ServedKey { slot: id.slot, seq: id.seq };
+            self.inbound.ignore(id);
+            if self.finish_served(key) {
+                self.refuse(key, refusal);
+            }
+        }
+    }
+
     /// The final frame without a value; the slot is free already, or was never taken.
     pub(super) fn refuse(&mut self, key: ServedKey, refusal: &Refusal) {
         let text = refusal.short_text().as_bytes();

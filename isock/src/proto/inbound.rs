@@ -121,6 +121,12 @@ impl Inbound {
         self.partial.iter().filter(|p| p.kind == FrameKind::CALL && p.body.is_some()).count()
     }
 
+    /// Their names.
+    pub(super) fn names_of_calls(&self) -> Vec<MessageId> {
+        let call = |p: &&Partial| p.kind == FrameKind::CALL && p.body.is_some();
+        self.partial.iter().filter(call).map(|p| p.id).collect()
+    }
+
     /// Whether the call on this slot is one of them.
     pub(super) fn collects(&self, slot: u16) -> bool {
         let call = |p: &&Partial| p.kind == FrameKind::CALL && p.body.is_some();

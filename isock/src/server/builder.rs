@@ -14,6 +14,8 @@ use crate::{
     router::Router,
     serving::{contained, standard_log, Log},
 };
+#[cfg(unix)]
+use std::time::Duration;
 use std::{fmt, sync::Arc};
 
 /// Threads that run handlers at most, unless said otherwise.
@@ -35,6 +37,8 @@ pub struct ServerBuilder {
     in_memory: bool,
     on_connect: Option<Hook>,
     on_disconnect: Option<Hook>,
+    #[cfg(unix)]
+    drain_on_sigterm: Option<Duration>,
 }
 
 impl ServerBuilder {
@@ -52,6 +56,8 @@ impl ServerBuilder {
             in_memory: false,
             on_connect: None,
             on_disconnect: None,
+            #[cfg(unix)]
+            drain_on_sigterm: None,
         }
     }
 
@@ -223,6 +229,34 @@ impl ServerBuilder {
         self
     }
 
+    /// Ends the server in good order when the process gets SIGTERM, as service managers and
+    /// container runtimes send it: it [drains](ServerHandle::drain) with this grace, and then
+    /// [`run`](Server::run) returns. Choose a grace below the patience of whoever sends the signal.
+    /// Unless this is said, SIGTERM ends the process at once, as always.
+    ///
+    /// A second SIGTERM ends the drain at once. A third, and any that comes when no such server
+    /// serves, does what it did before: unless the program had a handler, it ends the process.
+    ///
+    /// The signal is caught from [`bind`](ServerBuilder::bind) on, for all servers of the process
+    /// together. A handler that the program has installed before is called too. One that it installs
+    /// afterwards takes the place of this one, unless it calls what was there before it, as those
+    /// of `signal-hook` do; such a program calls [`Stopper::drain`](super::Stopper::drain) in its
+    /// own handling instead. Other signals are left alone, and so are child processes.
+    ///
+    /// ```no_run
+    /// # use isock::Server;
+    /// # use std::time::Duration;
+    /// let server = Server::builder().drain_on_sigterm(Duration::from_secs(25));
+    /// server.bind("127.0.0.1:4440")?.run();
+    /// println!("all calls have been answered");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn drain_on_sigterm(mut self, grace: Duration) -> Self {
+        self.drain_on_sigterm = Some(grace);
+        self
+    }
+
     /// Listens at this address, and those given before.
     ///
     /// # Errors
@@ -266,6 +300,8 @@ impl ServerBuilder {
             on_connect: self.on_connect,
             on_disconnect: self.on_disconnect,
             reflection: self.reflection,
+            #[cfg(unix)]
+            drain_on_sigterm: self.drain_on_sigterm,
         })
     }
 

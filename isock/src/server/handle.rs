@@ -10,7 +10,7 @@ use crate::{
     client::{Client, ClientBuilder},
     error::{ConnectError, RegisterError, ServeError},
     limits::Limits,
-    net::{bind, random_id, serve, Account, Command, EventLoop, Remote},
+    net::{bind, random_id, serve, Account, Command, EventLoop, Remote, Running},
     peer::{Connections, Home, Target},
     proto::Config,
     router::Router,
@@ -25,6 +25,8 @@ use std::{
 
 /// How long [`stop`](ServerHandle::stop) lets calls in flight finish.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a handle that is dropped waits for handlers that have been told to end.
+const DROPPED: Duration = Duration::from_secs(1);
 
 /// A server that is bound to its addresses and not serving yet.
 #[must_use = "a bound server answers nobody until `run` or `spawn`"]
@@ -33,6 +35,9 @@ pub struct Server {
     workers: Workers,
     account: Account,
     stopper: Stopper,
+    /// Hears of SIGTERM for as long as it serves.
+    #[cfg(unix)]
+    _sigterm: Option<crate::net::Listening>,
 }
 
 pub(super) struct Parts {
@@ -45,6 +50,8 @@ pub(super) struct Parts {
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
     pub(super) reflection: bool,
+    #[cfg(unix)]
+    pub(super) drain_on_sigterm: Option<Duration>,
 }
 
 /// Stops a server from anywhere: a signal handler's thread, a handler, another program part.
@@ -75,8 +82,10 @@ pub struct Stopper {
 
 /// A server that runs on a thread of its own.
 ///
-/// Dropping the handle stops the server and waits for it; [`detach`](ServerHandle::detach) lets
-/// it run.
+/// Dropping the handle ends the server and waits for that, which takes no longer than its handlers
+/// and at most a second and a little more. Unlike [`stop`](ServerHandle::stop), it does not wait for
+/// calls to be finished: those that run are [cancelled](Context::cancelled), those that wait are
+/// refused and have not run. [`detach`](ServerHandle::detach) lets the server run.
 #[must_use = "dropping the handle stops the server; use `detach` to let it run"]
 pub struct ServerHandle {
     stopper: Stopper,
@@ -138,6 +147,7 @@ impl Server {
             account: held,
             settings,
             home,
+            given_up: false,
             on_connect: parts.on_connect,
             on_disconnect: parts.on_disconnect,
         };
@@ -147,7 +157,14 @@ impl Server {
         let remote = event_loop.remote().clone();
         let stopper =
             Stopper { remote, router: parts.router, addresses, connections, log: parts.log };
-        Ok(Server { event_loop, workers, account: accounted, stopper })
+        Ok(Server {
+            #[cfg(unix)]
+            _sigterm: parts.drain_on_sigterm.map(|grace| stopper.on_sigterm(grace)).transpose()?,
+            event_loop,
+            workers,
+            account: accounted,
+            stopper,
+        })
     }
 
     /// Where it listens, with the ports that it really has.
@@ -165,7 +182,9 @@ impl Server {
         self.stopper.connections.clone()
     }
 
-    /// Serves on this thread until a [`Stopper`] says otherwise.
+    /// Serves on this thread until a [`Stopper`] says otherwise, or SIGTERM if
+    /// [`drain_on_sigterm`](ServerBuilder::drain_on_sigterm) was asked for. When it returns, the
+    /// server has ended in good order, and the program may end too.
     pub fn run(self) {
         serve(self.event_loop);
         self.workers.close();
@@ -190,12 +209,35 @@ impl Stopper {
         self.drain(GRACE);
     }
 
-    /// The same with another bound for the calls in flight.
+    /// The same with another bound for the calls in flight: see [`ServerHandle::drain`]. Of several
+    /// bounds the one that comes first counts, so `drain(Duration::ZERO)` ends a stop that takes
+    /// too long.
     pub fn drain(&self, grace: Duration) {
+        self.end(grace, Running::Finish);
+    }
+
+    fn end(&self, grace: Duration, running: Running) {
         let now = Instant::now();
         let until = now.checked_add(grace).unwrap_or(now + Duration::from_secs(86_400 * 365));
         // A server that has stopped already needs no telling.
-        let _ = self.remote.send(Command::Drain { until });
+        let _ = self.remote.send(Command::Drain { until, running });
+    }
+
+    #[cfg(unix)]
+    fn on_sigterm(&self, grace: Duration) -> Result<crate::net::Listening, ServeError> {
+        use crate::net::{on_sigterm, Termination};
+        let stopper = self.clone();
+        let hear = move |termination| match termination {
+            Termination::First => {
+                (stopper.log)(&format!("SIGTERM: calls in flight have {grace:?} to finish"));
+                stopper.drain(grace);
+            }
+            Termination::Again => {
+                (stopper.log)("SIGTERM again: calls in flight are given up");
+                stopper.drain(Duration::ZERO);
+            }
+        };
+        on_sigterm(hear).map_err(ServeError::System)
     }
 
     fn addresses(&self) -> &[Address] {
@@ -316,7 +358,15 @@ impl ServerHandle {
         self.drain(GRACE);
     }
 
-    /// The same with another bound for the calls in flight.
+    /// The same with another bound for what clients have in flight: calls, streams and one-way sends.
+    /// Calls of this server to a client are not waited for: they end with the connection.
+    ///
+    /// Clients learn which of their calls were accepted; the others have not run and go elsewhere,
+    /// also those of clients that are just connecting. Once the bound has passed, what runs is
+    /// [cancelled](Context::cancelled), what still waits is refused and has not run, and every
+    /// connection is closed with the reason that the server stops. That takes at most 100 ms more.
+    /// A handler that does not look goes on, on its own thread, until the program ends; its caller
+    /// hears [`Ran::Unknown`](crate::Ran::Unknown).
     pub fn drain(mut self, grace: Duration) {
         self.stopper.drain(grace);
         self.join();
@@ -346,7 +396,7 @@ impl ServerHandle {
 impl Drop for ServerHandle {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            self.stopper.stop();
+            self.stopper.end(DROPPED, Running::Cancel);
             self.join();
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
     router::Router,
-    serving::{contained, Arrived, Ended, Lane, Lanes, Settings, Task, Way, Workers},
+    serving::{contained, Arrived, Ended, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -17,8 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Advice to callers that are turned away.
+/// Advice to callers that are turned away, unless more is known, and at least.
 const COME_BACK: Duration = Duration::from_millis(100);
+/// The same at most.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Serves the calls of one event loop.
 pub(crate) struct Dispatch {
@@ -28,6 +30,8 @@ pub(crate) struct Dispatch {
     pub(super) account: Account,
     pub(super) settings: Arc<Settings>,
     pub(super) home: Arc<Home>,
+    /// Nothing begins to run any more.
+    pub(super) given_up: bool,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
 }
@@ -128,6 +132,7 @@ impl Service for Dispatch {
     ) -> Option<Job> {
         let found = Task::find(&self.router, &call.head, call.body.len());
         let entry = match found {
+            Ok(_) if self.given_up => Err(stopping()),
             Ok(_) if self.account.is_overdrawn() => {
                 Err(overloaded("the server holds too much for its connections"))
             }
@@ -184,24 +189,40 @@ impl Service for Dispatch {
         session.lanes.as_ref().map_or(0, |lanes| lanes.held())
     }
 
+    fn is_idle(&self, session: &Session) -> bool {
+        session.lanes.as_ref().is_none_or(|lanes| lanes.are_idle())
+    }
+
     fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
-        let (connection, key, far) = (job.connection, job.key, job.task.peer().far());
+        let (connection, key) = (job.connection, job.key);
         let refused = |refusal| Done { connection, key, answer: Some(Answer::Refusal(refusal)) };
         if self.workers.all_wait(connection.number(), &job.task.waiters()) {
             return Some(refused(Refusal::new(RefusalCode::CYCLE, Ran::No, "")));
         }
-        let work = Box::new(move || {
-            let (Done { key, answer, .. }, _) = net::Job::run(job, Instant::now());
-            if let (Some(far), Some(answer)) = (far, answer) {
-                far.answer(key, answer);
-            }
-        });
-        let full = self.workers.run(connection.number(), work).is_err();
-        full.then(|| refused(overloaded("too many calls wait")))
+        let patience = job.task.patience(Instant::now());
+        let work = Box::new(Queued(job));
+        let full = self.workers.run_within(patience, connection.number(), work).err();
+        full.map(|Full { wait, .. }| {
+            let refusal = overloaded("too many calls wait for a worker");
+            refused(Refusal { retry_after: wait.clamp(COME_BACK, LATEST), ..refusal })
+        })
     }
 
     fn cancelled(&mut self, session: &mut Session, key: ServedKey) {
         session.running.cancel(key);
+    }
+
+    fn cancelled_all(&mut self, session: &mut Session) {
+        session.running.cancel_all();
+    }
+
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.workers.give_up();
+    }
+
+    fn stopping(&self) -> Refusal {
+        stopping()
     }
 
     fn answered(&mut self, session: &mut Session, key: ServedKey) {
@@ -228,6 +249,11 @@ impl Service for Dispatch {
 fn overloaded(text: &str) -> Refusal {
     let refusal = Refusal::new(RefusalCode::OVERLOADED, Ran::No, text);
     Refusal { retry_after: COME_BACK, ..refusal }
+}
+
+/// What a call learns that has been accepted and will not run.
+fn stopping() -> Refusal {
+    Refusal::new(RefusalCode::DRAINING, Ran::No, "the server stops")
 }
 
 /// Why a connection ended, for people.
@@ -277,15 +303,52 @@ impl Dispatch {
 }
 
 fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<Lane>) {
-    let (again, loop_of, run) = (workers.clone(), remote.clone(), Arc::clone(&lane));
-    let work = Box::new(move || {
-        let relieved = || drop(loop_of.send(Command::Look(connection)));
-        if run.run(relieved) {
-            run_lane(&again, &loop_of, connection, run);
+    let work = LaneTurn { workers: workers.clone(), remote: remote.clone(), connection, lane };
+    if let Err(work) = workers.run(connection.number(), Box::new(work)) {
+        work.give_up();
+    }
+}
+
+/// A call that waits for a worker.
+struct Queued(Job);
+
+impl Work for Queued {
+    fn run(self: Box<Self>) {
+        let far = self.0.task.peer().far();
+        let (Done { key, answer, .. }, _) = net::Job::run(self.0, Instant::now());
+        if let (Some(far), Some(answer)) = (far, answer) {
+            far.answer(key, answer);
         }
-    });
-    if workers.run(connection.number(), work).is_err() {
-        lane.give_up();
+    }
+
+    fn give_up(self: Box<Self>) {
+        let far = self.0.task.peer().far();
+        let Done { key, answer, .. } = net::Job::give_up(self.0);
+        if let (Some(far), Some(answer)) = (far, answer) {
+            far.answer_at_once(key, answer);
+        }
+    }
+}
+
+/// One-way sends that wait for a worker.
+struct LaneTurn {
+    workers: Workers,
+    remote: Remote,
+    connection: ConnId,
+    lane: Arc<Lane>,
+}
+
+impl Work for LaneTurn {
+    fn run(self: Box<Self>) {
+        let LaneTurn { workers, remote, connection, lane } = *self;
+        let relieved = || drop(remote.send(Command::Look(connection)));
+        if lane.run(relieved) {
+            run_lane(&workers, &remote, connection, lane);
+        }
+    }
+
+    fn give_up(self: Box<Self>) {
+        self.lane.give_up();
     }
 }
 
@@ -310,6 +373,11 @@ impl net::Job for Job {
             }
         };
         (Done { connection: self.connection, key: self.key, answer }, ended)
+    }
+
+    fn give_up(self) -> Done {
+        let Job { connection, key, .. } = self;
+        Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
     }
 
     fn is_quick(&self) -> bool {

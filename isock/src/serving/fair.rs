@@ -57,6 +57,15 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         Some((key, item))
     }
 
+    /// Takes all that waits, whoever has its share.
+    pub(super) fn take_all(&mut self) -> Vec<T> {
+        self.turns.clear();
+        self.len = 0;
+        let all = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect();
+        self.lanes.retain(|_, lane| lane.under_way > 0);
+        all
+    }
+
     /// An item of this key is no longer under way.
     pub(super) fn done(&mut self, key: K) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
@@ -77,6 +86,20 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     /// What one key may have under way.
     pub(super) fn share(&self) -> usize {
         self.share
+    }
+
+    /// How many items will be taken until one that this key adds now has been, itself included, if
+    /// as many as `free` can be taken at once.
+    pub(super) fn ahead(&self, key: K, free: usize) -> usize {
+        let (own, under_way) =
+            self.lanes.get(&key).map_or((0, 0), |lane| (lane.waiting.len(), lane.under_way));
+        // In each round every key has its turn.
+        let rounds = (own + 1).saturating_mul(self.lanes.len().max(1)).min(self.len + 1);
+        match under_way >= self.share {
+            // Whoever is free does not come to it.
+            true => rounds.max(own + 1),
+            false => rounds.saturating_sub(free),
+        }
     }
 
     /// Items that wait.
@@ -108,6 +131,25 @@ mod tests {
         assert_eq!(queue.len(), 0);
         b"aaabb".iter().for_each(|key| queue.done(*key));
         assert!(queue.lanes.is_empty() && !queue.has_next());
+    }
+
+    #[test]
+    fn what_is_ahead_goes_by_turns_and_shares() {
+        let mut queue = FairQueue::new(2);
+        assert_eq!((queue.ahead(b'a', 0), queue.ahead(b'a', 3)), (1, 0));
+        for item in ["a1", "a2", "a3", "a4"] {
+            queue.push(b'a', item);
+        }
+        // Behind its own four; somebody else has a turn after the first of them.
+        assert_eq!((queue.ahead(b'a', 0), queue.ahead(b'b', 0)), (5, 1));
+        queue.push(b'b', "b1");
+        assert_eq!((queue.ahead(b'a', 0), queue.ahead(b'b', 0), queue.ahead(b'c', 1)), (6, 4, 1));
+        assert_eq!(taken(&mut queue).len(), 3);
+        assert_eq!(queue.ahead(b'a', 100), 3, "it has its share, whoever is free");
+        assert_eq!(queue.take_all(), ["a3", "a4"]);
+        assert_eq!((queue.len(), queue.has_next()), (0, false));
+        b"aab".iter().for_each(|key| queue.done(*key));
+        assert!(queue.lanes.is_empty());
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl Lanes {
         self.load.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing waits or runs.
+    pub(crate) fn are_idle(&self) -> bool {
+        self.load.entries.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether no more should be read from the connection for now.
     pub(crate) fn are_full(&self) -> bool {
         self.load.is_above(ENTRIES, BYTES)

@@ -2,6 +2,7 @@
 //!
 //! Knows registrations, threads and what a handler's end means. Does not know connections.
 
+mod backlog;
 mod builtins;
 mod deferred;
 mod fair;
@@ -15,7 +16,7 @@ pub(crate) use deferred::Way;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
 pub(crate) use task::{Arrived, Ended, Settings, Task};
-pub(crate) use workers::Workers;
+pub(crate) use workers::{Full, Work, Workers};
 
 use std::sync::Arc;
 

@@ -150,6 +150,11 @@ impl Task {
         self.info.stream.is_none() && self.pace.is_quick()
     }
 
+    /// How long its caller waits for it to begin.
+    pub(crate) fn patience(&self, now: Instant) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now))
+    }
+
     /// Who calls.
     pub(crate) fn peer(&self) -> &Peer {
         &self.info.peer
@@ -177,16 +182,17 @@ impl Task {
 
     /// The same where the time is known already; says when it was done.
     pub(crate) fn run_at(&mut self, began: Instant, way: Way<'_>) -> (Ended, Instant) {
-        let answer = match self.refusal(began) {
-            Some(refusal) => Ended::Now(Answer::Refusal(refusal)),
-            None => self.answer(way),
-        };
+        // Before the pace: what never runs says nothing about how long a run takes.
+        if let Some(refusal) = self.refusal(began) {
+            return (Ended::Now(Answer::Refusal(refusal)), began);
+        }
+        let answer = self.answer(way);
         let ended = Instant::now();
         self.pace.note(ended.saturating_duration_since(began));
         (answer, ended)
     }
 
-    /// Why the handler is not to begin.
+    /// Why the handler does not begin any more.
     fn refusal(&self, now: Instant) -> Option<Refusal> {
         let (code, text) = match () {
             () if self.deadline.is_some_and(|deadline| deadline <= now) => {

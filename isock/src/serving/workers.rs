@@ -1,6 +1,6 @@
 //! Threads that run handlers: as many as are busy, up to a bound.
 
-use super::fair::FairQueue;
+use super::{backlog::Backlog, fair::FairQueue};
 use crate::net::{work_at, Place};
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// An idle worker ends after this long.
@@ -20,7 +20,22 @@ const QUEUE: usize = 64 * 1024;
 pub(crate) type Turn = u64;
 
 /// A call that is to run.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn Work>;
+
+/// What a worker does.
+pub(crate) trait Work: Send {
+    /// Runs it.
+    fn run(self: Box<Self>);
+
+    /// It will not run, whatever is waited for.
+    fn give_up(self: Box<Self>) {}
+}
+
+impl<F: FnOnce() + Send> Work for F {
+    fn run(self: Box<Self>) {
+        self();
+    }
+}
 
 /// The pool of one server. Dropping the last handle lets its idle threads end.
 #[derive(Clone)]
@@ -34,18 +49,34 @@ struct Shared {
     number: u64,
 }
 
+/// A job that was not taken.
+pub(crate) struct Full {
+    pub(crate) job: Job,
+    /// How long it would have waited, as far as that is known.
+    pub(crate) wait: Duration,
+}
+
 struct State {
     queue: FairQueue<Turn, Job>,
+    backlog: Backlog,
     threads: usize,
     idle: usize,
     closed: bool,
+    given_up: bool,
 }
 
 impl Workers {
     /// A pool of at most `most` threads, none of which exists yet; nobody has more than `share` of
     /// them at once.
     pub(crate) fn new(most: usize, share: usize) -> Workers {
-        let state = State { queue: FairQueue::new(share), threads: 0, idle: 0, closed: false };
+        let state = State {
+            queue: FairQueue::new(share),
+            backlog: Backlog::default(),
+            threads: 0,
+            idle: 0,
+            closed: false,
+            given_up: false,
+        };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most, number }))
@@ -66,11 +97,26 @@ impl Workers {
 
     /// Queues a job; gives it back if too many wait.
     pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
+        self.run_within(None, turn, job).map_err(|full| full.job)
+    }
+
+    /// The same for a job that is of no use any more after so long a wait. It is not taken if it
+    /// would wait for more than half of that: in a queue that is as long as its patience, jobs begin
+    /// when their callers are about to give up, and all work is in vain.
+    pub(crate) fn run_within(
+        &self,
+        patience: Option<Duration>,
+        turn: Turn,
+        job: Job,
+    ) -> Result<(), Full> {
         let mut state = self.0.lock();
-        if state.queue.len() >= QUEUE {
-            return Err(job);
+        let wait = state.wait(turn, self.0.most);
+        let too_long = patience.is_some_and(|patience| wait > patience / 2);
+        if too_long || state.queue.len() >= QUEUE || state.given_up {
+            return Err(Full { job, wait });
         }
         if !state.queue.push(turn, job) {
+            state.backlog.begin(Instant::now());
             // Whoever has its share comes to it.
             return Ok(());
         }
@@ -78,6 +124,9 @@ impl Workers {
         if grow && self.spawn() {
             state.threads += 1;
         } else {
+            if state.idle < state.queue.len() {
+                state.backlog.begin(Instant::now());
+            }
             self.0.work.notify_one();
         }
         Ok(())
@@ -90,10 +139,32 @@ impl Workers {
         thread.spawn(move || shared.work()).is_ok()
     }
 
+    /// Gives up what waits, and takes nothing more.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.0.lock();
+        state.given_up = true;
+        let waiting = state.queue.take_all();
+        state.backlog = Backlog::default();
+        // Not under the lock: some of it is the user's when it is dropped.
+        drop(state);
+        waiting.into_iter().for_each(|job| job.give_up());
+    }
+
     /// Lets the threads end once nothing waits.
     pub(crate) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
+    }
+}
+
+impl State {
+    /// How long a job would wait that comes now.
+    fn wait(&self, turn: Turn, most: usize) -> Duration {
+        if !self.backlog.is_waiting() {
+            return Duration::ZERO;
+        }
+        let free = self.idle + most.saturating_sub(self.threads);
+        self.backlog.wait(Instant::now(), self.queue.ahead(turn, free), self.threads)
     }
 }
 
@@ -106,7 +177,7 @@ impl Shared {
         let mut last = None;
         while let Some((turn, job)) = self.next(last) {
             work_at(Place { pool: self.number, turn });
-            job();
+            job.run();
             last = Some(turn);
         }
     }
@@ -119,6 +190,10 @@ impl Shared {
         }
         loop {
             if let Some(next) = state.queue.pop() {
+                if state.backlog.is_waiting() {
+                    let more = state.queue.len() > 0;
+                    state.backlog.took(Instant::now(), more);
+                }
                 return Some(next);
             }
             if state.closed {

@@ -7,22 +7,26 @@ mod actions;
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actions::{Bulk, Count, Echo, Nap, Records};
 use isock::{Call, Client, Limits};
 use kit::blocking::BlockingPeer;
 use kit::cli::{Args, Role, Server};
 use kit::data::{Msg, Record};
-use kit::{Bytes, Quota};
+use kit::{Bytes, Load, Quota};
 
 fn main() {
     let args = Args::from_env();
     match args.role {
-        Role::Server { address_file } => serve(&address_file),
+        Role::Server { address_file } => serve(&address_file, args.variant == "bounded"),
         // Low-latency polling and records read in place are not there yet.
-        Role::Client(_) if !args.variant.is_empty() => kit::unsupported("this variant"),
+        Role::Client(_) if !matches!(&*args.variant, "" | "bounded") => {
+            kit::unsupported("this variant")
+        }
         Role::Client(task) => kit::blocking::run::<Peer>(&task),
     }
 }
@@ -32,8 +36,10 @@ fn limits() -> Limits {
     Limits::default().message(32 << 20)
 }
 
-fn serve(address_file: &Path) {
-    let server = isock::Server::builder()
+fn serve(address_file: &Path, bounded: bool) {
+    let server = isock::Server::builder();
+    let server = if bounded { server.workers(kit::WORKERS) } else { server };
+    let server = server
         .limits(limits())
         .on::<Echo>(|msg, _| Ok(msg))
         .on::<Bulk>(|payload, _| Ok(payload))
@@ -84,6 +90,34 @@ impl BlockingPeer for Peer {
         for item in self.0.open::<Count>(items).expect("an open stream") {
             each(item.expect("an item"));
         }
+    }
+
+    fn offer(connections: &mut [Peer], load: Load) -> u64 {
+        let load = load.part(connections.len());
+        let answered = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for peer in connections {
+                let (begun, calls) = mpsc::channel::<Call<Nap>>();
+                let (client, answered) = (&peer.0, &answered);
+                scope.spawn(move || {
+                    let (began, mut sent) = (Instant::now(), 0);
+                    while let Some(due) = load.due(began) {
+                        for _ in sent..due {
+                            let work = client.request::<Nap>(kit::WORK_MS as u32);
+                            let work = work.timeout(load.deadline);
+                            begun.send(work.start()).expect("the other thread waits");
+                        }
+                        sent = sent.max(due);
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                });
+                scope.spawn(move || {
+                    let in_time = calls.iter().filter_map(|call| call.wait().ok()).count();
+                    answered.fetch_add(in_time as u64, Ordering::Relaxed);
+                });
+            }
+        });
+        answered.into_inner()
     }
 
     fn in_flight(connections: &mut [Peer], depth: usize, quota: &mut Quota) {

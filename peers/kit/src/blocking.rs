@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::cli::{Server, Task};
 use crate::data::{payloads, records, Msg, Record};
+use crate::overload::{measure, CONNECTIONS};
 use crate::{
-    rss_bytes, unsupported, Latencies, Limit, Meter, Quota, Report, Workload, IDLE_CONNECTIONS,
-    NAP_MS, RECORDS, SHARERS, SLEEPERS, STREAM_ITEMS,
+    rss_bytes, unsupported, Latencies, Limit, Load, Meter, Quota, Report, Workload,
+    IDLE_CONNECTIONS, NAP_MS, RECORDS, SHARERS, SLEEPERS, STREAM_ITEMS,
 };
 
 /// One connection of a blocking peer.
@@ -48,11 +49,22 @@ pub trait BlockingPeer: Send + Sized + 'static {
         unsupported("streams")
     }
 
+    /// Calls the action that sleeps for [`WORK_MS`](crate::WORK_MS), at the pace of the load and over
+    /// all connections, whatever becomes of the calls; says how many were answered in time.
+    fn offer(_connections: &mut [Self], _load: Load) -> u64 {
+        unsupported("a load of a fixed pace")
+    }
+
     /// Keeps `depth` echo calls in flight on every connection until the quota is spent, then takes in the
     /// replies still due; checks every reply.
     fn in_flight(_connections: &mut [Self], _depth: usize, _quota: &mut Quota) {
         unsupported("calls in flight")
     }
+}
+
+fn overload<P: BlockingPeer>(task: &Task) -> Report {
+    let mut peers: Vec<P> = (0..CONNECTIONS).map(|_| P::connect(&task.server)).collect();
+    measure(task, |load| P::offer(&mut peers, load))
 }
 
 /// Runs the task and prints its line.
@@ -66,6 +78,7 @@ pub fn run<P: BlockingPeer>(task: &Task) {
         Workload::Stream => stream::<P>(task),
         Workload::Shared => shared::<P>(task),
         Workload::Bystander => bystander::<P>(task),
+        Workload::Overload => overload::<P>(task),
     }
     .print();
 }

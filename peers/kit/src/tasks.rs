@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
@@ -16,9 +16,10 @@ use crate::blocking::{bystander_report, idle_report};
 use crate::cli::{Server, Task};
 use crate::data::{payloads, records, Msg, Record};
 use crate::meter::SETTLE;
+use crate::overload::{measure, CONNECTIONS};
 use crate::{
-    rss_bytes, unsupported, Latencies, Limit, Meter, Quota, Report, Workload, IDLE_CONNECTIONS,
-    NAP_MS, RECORDS, SHARERS, SLEEPERS, STREAM_ITEMS,
+    rss_bytes, unsupported, Latencies, Limit, Load, Meter, Quota, Report, Workload,
+    IDLE_CONNECTIONS, NAP_MS, RECORDS, SHARERS, SLEEPERS, STREAM_ITEMS,
 };
 
 /// One connection of an asynchronous peer; a clone is another handle on the same connection.
@@ -50,6 +51,12 @@ pub trait TaskPeer: Clone + 'static {
     /// Calls the action that sleeps for so many milliseconds.
     fn nap(&self, millis: u32) -> impl Future<Output = ()>;
 
+    /// Calls the action that sleeps for [`WORK_MS`](crate::WORK_MS) and gives up after this time;
+    /// says whether it was answered.
+    fn work(&self, _deadline: Duration) -> impl Future<Output = bool> {
+        async { unsupported("calls with a deadline") }
+    }
+
     /// Opens a stream of the messages 0 to `items` and hands each to `each`.
     fn stream(&self, _items: u64, _each: impl FnMut(Msg)) -> impl Future<Output = ()> {
         async { unsupported("streams") }
@@ -61,8 +68,43 @@ pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("the system has a poll to give")
 }
 
+fn overload<P: TaskPeer>(task: &Task) -> Report {
+    let (runtime, tasks) = (runtime(), LocalSet::new());
+    let peers = tasks.block_on(&runtime, async {
+        let mut peers = Vec::new();
+        for _ in 0..CONNECTIONS {
+            peers.push(P::connect(&task.server).await);
+        }
+        peers
+    });
+    measure(task, |load| tasks.block_on(&runtime, offer(&peers, load)))
+}
+
+/// Begins a call whenever one is due, and counts those that are answered in time.
+async fn offer<P: TaskPeer>(peers: &[P], load: Load) -> u64 {
+    let (began, answered) = (Instant::now(), Rc::new(Cell::new(0)));
+    let mut calls = Vec::new();
+    while let Some(due) = load.due(began) {
+        while (calls.len() as u64) < due {
+            let (peer, answered) = (peers[calls.len() % peers.len()].clone(), Rc::clone(&answered));
+            calls.push(spawn_local(async move {
+                let in_time = peer.work(load.deadline).await;
+                answered.set(answered.get() + u64::from(in_time));
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for call in calls {
+        call.await.expect("a call does not panic");
+    }
+    answered.get()
+}
+
 /// Runs the task and prints its line.
 pub fn run<P: TaskPeer>(task: &Task) {
+    if task.workload == Workload::Overload {
+        return overload::<P>(task).print();
+    }
     let report = LocalSet::new().block_on(&runtime(), async {
         match task.workload {
             Workload::Sequential => sequential::<P>(task).await,
@@ -75,6 +117,7 @@ pub fn run<P: TaskPeer>(task: &Task) {
             Workload::Stream => stream::<P>(task).await,
             Workload::Shared => in_flight::<P>(task, 1, SHARERS).await,
             Workload::Bystander => bystander::<P>(task).await,
+            Workload::Overload => unreachable!("it has been run"),
         }
     });
     report.print();

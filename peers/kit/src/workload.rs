@@ -27,6 +27,8 @@ pub enum Workload {
     Shared,
     /// W9: one sequential caller while four connections call an action that sleeps.
     Bystander,
+    /// W11: more calls of an action of fixed cost than the server can do.
+    Overload,
 }
 
 impl Workload {
@@ -46,6 +48,7 @@ impl Workload {
             "W7" => Workload::Stream,
             "W8" => Workload::Shared,
             "W9" => Workload::Bystander,
+            "W11" => Workload::Overload,
             _ => return None,
         })
     }

@@ -16,6 +16,7 @@ use tarpc::serde_transport::{self, Transport};
 use tarpc::server::{self, Channel};
 use tarpc::tokio_serde::formats::Bincode;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::codec::LengthDelimitedCodec;
 
 const QUEUE: usize = 1024;
@@ -28,6 +29,8 @@ trait Bench {
     async fn records(records: Vec<Record>) -> Vec<Record>;
     async fn nap(millis: u32);
 }
+
+static PLACES: Semaphore = Semaphore::const_new(kit::WORKERS);
 
 #[derive(Clone)]
 struct Handlers;
@@ -46,6 +49,8 @@ impl Bench for Handlers {
     }
 
     async fn nap(self, _: Context, millis: u32) {
+        // So many at once: W9 has no more, and W11 is about those that wait.
+        let _place = PLACES.acquire().await;
         tokio::time::sleep(Duration::from_millis(millis.into())).await;
     }
 }
@@ -110,6 +115,12 @@ impl TaskPeer for Client {
         let reply = self.0.records(current(), records).await.expect("an answer");
         assert!(reply == expected, "the reply has other records");
         reply
+    }
+
+    async fn work(&self, deadline: Duration) -> bool {
+        let mut context = current();
+        context.deadline = std::time::Instant::now() + deadline;
+        self.0.nap(context, kit::WORK_MS as u32).await.is_ok()
     }
 
     async fn nap(&self, millis: u32) {

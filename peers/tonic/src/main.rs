@@ -22,6 +22,7 @@ use kit::tasks::{runtime, TaskPeer};
 use kit::{data, Bytes};
 use messages::{Msg, Nap, Payload, Records, Stream};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
@@ -30,6 +31,8 @@ const MAX_MESSAGE: usize = 64 << 20;
 const MAX_FRAME: u32 = 1 << 20;
 const WINDOW: u32 = 16 << 20;
 const STREAMS: u32 = 1024;
+
+static PLACES: Semaphore = Semaphore::const_new(kit::WORKERS);
 
 struct Handlers;
 
@@ -49,6 +52,8 @@ impl Bench for Handlers {
 
     async fn nap(&self, request: Request<Nap>) -> Result<Response<Nap>, Status> {
         let nap = request.into_inner();
+        // So many at once: W9 has no more, and W11 is about those that wait.
+        let _place = PLACES.acquire().await;
         tokio::time::sleep(Duration::from_millis(nap.millis.into())).await;
         Ok(Response::new(nap))
     }
@@ -124,6 +129,15 @@ impl TaskPeer for Client {
         let reply = self.0.clone().records(records).await.expect("an answer").into_inner();
         assert!(reply.records == expected, "the reply has other records");
         reply
+    }
+
+    async fn work(&self, deadline: Duration) -> bool {
+        let mut request = Request::new(Nap { millis: kit::WORK_MS as u32 });
+        request.set_timeout(deadline);
+        // Which is for the server; the client gives up by itself.
+        let mut bench = self.0.clone();
+        let call = tokio::time::timeout(deadline, bench.nap(request));
+        call.await.is_ok_and(|answer| answer.is_ok())
     }
 
     async fn nap(&self, millis: u32) {

@@ -1,7 +1,9 @@
-//! Keeps notes until it is stopped with Ctrl-C: `cargo run -p shared-server -- --port 4440`
+//! Keeps notes until it is stopped, with Ctrl-C or by a service manager: `cargo run -p shared-server -- --port 4440`
 
 use isock::{Context, Failure, Handle, Server};
 use shared_actions::{Add, AddError, List, Note, Notes, PORT};
+#[cfg(unix)]
+use std::time::Duration;
 use std::{
     error::Error,
     process::ExitCode,
@@ -51,8 +53,12 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), Box<dyn Error>> {
     // `serve` compiles only while `Board` handles every action of `Notes`.
-    let server = Server::builder().serve(Notes, Board::default()).bind(("127.0.0.1", port()?))?;
-    // Ctrl-C, or a service manager's signal: calls in flight finish, then `run` returns.
+    let server = Server::builder().serve(Notes, Board::default());
+    // A service manager says SIGTERM: calls in flight finish, then `run` returns.
+    #[cfg(unix)]
+    let server = server.drain_on_sigterm(Duration::from_secs(25));
+    let server = server.bind(("127.0.0.1", port()?))?;
+    // The same for Ctrl-C, by a handler of the program's own.
     let stopper = server.stopper();
     ctrlc::set_handler(move || stopper.stop())?;
     for address in server.addresses() {

@@ -15,6 +15,7 @@ mod frames;
 mod handshake;
 mod items;
 mod lone;
+mod outcomes;
 mod pair;
 mod pair_works;
 mod random;
