@@ -44,8 +44,9 @@ impl ClientBuilder {
 
     /// How long a call may take, all its attempts together, and how long
     /// [`connect`](ClientBuilder::connect) may; 30 s unless set. A call that has not ended by then
-    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline). In a handler both end by
-    /// the deadline of the handler's own caller too.
+    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline). An action with a timeout of
+    /// its own has that, and a call with a [`timeout`](crate::Request::timeout) of its own that one.
+    /// In a handler all of them end by the deadline of the handler's own caller too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
