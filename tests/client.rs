@@ -8,6 +8,8 @@ mod deadlines;
 mod futures;
 #[path = "client/reconnecting.rs"]
 mod reconnecting;
+#[path = "client/several.rs"]
+mod several;
 #[path = "client/sharing.rs"]
 mod sharing;
 

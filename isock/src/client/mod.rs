@@ -51,7 +51,7 @@ impl Client {
     pub(crate) fn connect_now(&self) {
         let deadline = Instant::now() + self.channel().options.limits.handshake;
         // Why it is not possible is told by the first call.
-        let _ = self.channel().link(deadline);
+        let _ = self.channel().reach(deadline);
     }
 
     /// A client with every setting as it comes.
