@@ -64,7 +64,7 @@ pub(super) struct Seat {
     in_flight: AtomicUsize,
 }
 
-/// A call that its server has not answered.
+/// A call that its server has not answered, or whose answer nobody has waited for.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Seat>);
 
