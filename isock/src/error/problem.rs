@@ -63,7 +63,7 @@ pub enum ProblemKind {
     /// `Unknown` look whether it happened, or make the action `read` or `idempotent`, which is sent
     /// again by itself.
     ConnectionLost,
-    /// The handler panicked: the server's log says where. It ran.
+    /// The handler panicked: look into the server's log, which says where. It ran.
     Panicked,
     /// The handler's value is longer than the limit: ask for less, stream it, or raise the limit. It
     /// ran.
