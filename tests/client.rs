@@ -12,6 +12,8 @@ mod reconnecting;
 mod several;
 #[path = "client/sharing.rs"]
 mod sharing;
+#[path = "client/states.rs"]
+mod states;
 
 use isock::{Client, Server, ServerBuilder, ServerHandle};
 
