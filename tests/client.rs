@@ -8,8 +8,12 @@ mod deadlines;
 mod futures;
 #[path = "client/reconnecting.rs"]
 mod reconnecting;
+#[path = "client/several.rs"]
+mod several;
 #[path = "client/sharing.rs"]
 mod sharing;
+#[path = "client/states.rs"]
+mod states;
 
 use isock::{Client, Server, ServerBuilder, ServerHandle};
 

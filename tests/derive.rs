@@ -5,7 +5,7 @@ use isock::{
     Registration, ServedBy, Streams, Unary,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Two types are the same: `same::<A, A>()`.
 fn same<A: Same<B>, B>() {}
@@ -47,6 +47,7 @@ struct Tick(u32);
     stream = Tick,
     name = "every.key",
     kind = read,
+    timeout = "250ms",
     crate = isock,
 )]
 struct Every;
@@ -60,7 +61,10 @@ fn every_key_arrives() {
     same::<<Every as Action>::Upload, Never>();
     same::<<Every as Action>::Kind, Read>();
     same::<<Every as Action>::Pattern, Streams>();
-    let info = Info::new("every.key").docs("Everything is said.").kind::<Read>();
+    let info = Info::new("every.key")
+        .docs("Everything is said.")
+        .kind::<Read>()
+        .timeout(Duration::from_millis(250));
     assert_eq!(Every::INFO, info);
 }
 

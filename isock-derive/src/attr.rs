@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) name: Option<LitStr>,
     /// `kind = read`
     pub(crate) kind: Option<Kind>,
+    /// `timeout = "5s"`
+    pub(crate) timeout: Option<LitStr>,
     /// `crate = reexported::isock`
     pub(crate) krate: Option<Path>,
     /// `max_input = 1 << 20` and the like.
@@ -199,6 +201,7 @@ impl Reader<'_> {
             Key::Upload => self.settings.upload = Some(self.unquoted(key, input)?),
             Key::Name => self.settings.name = Some(typed(key, input)?),
             Key::Kind => self.settings.kind = Some(self.kind(input)?),
+            Key::Timeout => self.settings.timeout = Some(typed(key, input)?),
             Key::Crate => self.settings.krate = Some(path(input)?),
             Key::MaxInput => self.settings.bounds.max_input = Some(self.unquoted(key, input)?),
             Key::MaxOutput => self.settings.bounds.max_output = Some(self.unquoted(key, input)?),
@@ -320,6 +323,7 @@ enum Key {
     Upload,
     Name,
     Kind,
+    Timeout,
     MaxInput,
     MaxOutput,
     DecodeBudget,
@@ -330,7 +334,7 @@ enum Key {
 }
 
 impl Key {
-    const NAMES: [&'static str; 14] = [
+    const NAMES: [&'static str; 15] = [
         "input",
         "output",
         "error",
@@ -338,6 +342,7 @@ impl Key {
         "upload",
         "name",
         "kind",
+        "timeout",
         "max_input",
         "max_output",
         "decode_budget",
@@ -347,7 +352,7 @@ impl Key {
         "crate",
     ];
 
-    const ALL: [Key; 14] = [
+    const ALL: [Key; 15] = [
         Key::Input,
         Key::Output,
         Key::Error,
@@ -355,6 +360,7 @@ impl Key {
         Key::Upload,
         Key::Name,
         Key::Kind,
+        Key::Timeout,
         Key::MaxInput,
         Key::MaxOutput,
         Key::DecodeBudget,
@@ -381,6 +387,7 @@ impl Key {
             Key::Upload => "the type of an item, as in `upload = Part`",
             Key::Name => "a string, as in `name = \"shop.place\"`",
             Key::Kind => "one of `read`, `idempotent` and `once`, as in `kind = read`",
+            Key::Timeout => "a time with its unit, as in `timeout = \"5s\"`",
             Key::MaxInput => "a number of bytes, as in `max_input = 1 << 20`",
             Key::MaxOutput => "a number of bytes, as in `max_output = 1 << 20`",
             Key::DecodeBudget => "a number of bytes, as in `decode_budget = 64 << 20`",

@@ -19,6 +19,8 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
     let [input, output, error, item, upload] = types(action);
     let pattern = pattern(action);
     let kind = kind(action);
+    let timeout =
+        action.timeout.map(|millis| quote!(.timeout(::core::time::Duration::from_millis(#millis))));
     let bounds = bounds(&action.bounds);
     let samples = samples(action);
     let docs = action.docs.expression().map(|docs| quote!(.docs(#docs)));
@@ -33,7 +35,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
             type Upload = #upload;
             type Kind = #kind;
             type Pattern = #pattern;
-            const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #bounds;
+            const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #timeout #bounds;
             #samples
         }
     }
@@ -158,7 +160,7 @@ mod tests {
     fn the_impl_names_core_and_the_private_module_only() {
         let written = derive(&parse_quote! {
             /// Sends the text back.
-            #[action(input = Text, output = Text, kind = read)]
+            #[action(input = Text, output = Text, kind = read, timeout = "5s")]
             pub struct Echo;
         });
         let expected = quote! {
@@ -174,7 +176,8 @@ mod tests {
                 type Pattern = ::isock::__private::Unary;
                 const INFO: ::isock::__private::Info = ::isock::__private::Info::new("Echo")
                     .docs(::core::concat!("Sends the text back."))
-                    .kind::<::isock::__private::Read>();
+                    .kind::<::isock::__private::Read>()
+                    .timeout(::core::time::Duration::from_millis(5000u64));
             }
         };
         assert_eq!(written.to_string(), expected.to_string());

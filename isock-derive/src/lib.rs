@@ -12,6 +12,7 @@ mod errors;
 mod expand;
 mod name;
 mod owned;
+mod time;
 mod valid;
 mod words;
 
@@ -84,6 +85,7 @@ use syn::{parse_macro_input, DeriveInput};
 /// | [`upload`](#stream-upload) | the type of the items that the caller sends on its way | no items |
 /// | [`name`](#name) | the name on the wire | the type's name |
 /// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
+/// | [`timeout`](#timeout) | how long a call may take | the client's timeout |
 /// | [`example`](#example-example_output-samples) | a value of the input | none |
 /// | [`example_output`](#example-example_output-samples) | a value of the output | none |
 /// | [`samples`](#example-example_output-samples) | values of types that occur in it | none |
@@ -167,6 +169,23 @@ use syn::{parse_macro_input, DeriveInput};
 /// pub struct Delete;
 ///
 /// assert_eq!(Delete::INFO.kind, ActionKind::Idempotent);
+/// ```
+///
+/// ## `timeout`
+///
+/// How long a call may take: a whole number and `ms`, `s`, `min` or `h`. Of an action that streams it
+/// is for the opening. It comes before the client's timeout and after that of the call itself: what
+/// `.timeout(…)` of a request says holds, else what stands here, else what the client was built with.
+/// A call that a handler makes ends by the deadline of the handler's own caller in any case.
+///
+/// ```
+/// # use isock::Action;
+/// # use std::time::Duration;
+/// #[derive(Action)]
+/// #[action(output = String, kind = read, timeout = "2min")]
+/// pub struct Report;
+///
+/// assert_eq!(Report::INFO.timeout, Some(Duration::from_secs(120)));
 /// ```
 ///
 /// ## `max_input`, `max_output`, `decode_budget`

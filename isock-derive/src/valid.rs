@@ -9,6 +9,7 @@ use crate::{
     errors::Errors,
     name,
     owned::{Owner, Place},
+    time,
 };
 use proc_macro2::TokenStream;
 use quote::{quote, ToTokens};
@@ -38,6 +39,8 @@ pub(crate) struct Action<'a> {
     pub(crate) upload: Option<Type>,
     /// Whether it may be repeated.
     pub(crate) kind: Kind,
+    /// How long a call may take unless its caller says otherwise, in milliseconds.
+    pub(crate) timeout: Option<u64>,
     /// What one call may cost.
     pub(crate) bounds: Bounds,
     /// Values of its types.
@@ -66,6 +69,7 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
     let upload = settings.upload.and_then(|ty| check.owned(ty, Place::Other));
     let name = name::choose(ident, settings.name, errors);
     let kind = settings.kind.unwrap_or(Kind::Once);
+    let timeout = settings.timeout.and_then(|written| time::millis(&written, errors));
     let bounds = settings.bounds;
     // Of a type that had to be replaced they are no values.
     let values = if errors.count() == 0 { settings.values } else { Values::default() };
@@ -81,6 +85,7 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
         item,
         upload,
         kind,
+        timeout,
         bounds,
         values,
     }

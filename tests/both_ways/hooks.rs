@@ -217,3 +217,58 @@ fn a_client_that_leaves_a_stopping_server_hears_of_the_end() {
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), "the server closed it: stopping");
     drop(open);
 }
+
+#[test]
+fn on_reconnect_hears_of_every_connection_but_the_first_and_may_call() {
+    let (sent, seen) = mpsc::channel();
+    let came = sent.clone();
+    let server = Server::builder().on::<Square>(|n, _| Ok(n * n));
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let client = Client::builder()
+        .on_connect(move |_| came.send("connected".to_owned()).unwrap())
+        .on_reconnect(move |server| {
+            sent.send(format!("again: {}", server.run::<Square>(5).unwrap())).unwrap();
+        })
+        .connect(server.address())
+        .unwrap();
+    let next = || seen.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(next(), "connected");
+    assert_eq!(client.run::<Square>(2).unwrap(), 4);
+    for _ in 0..3 {
+        eventually("it is connected", PATIENCE, || !server.connections().is_empty());
+        server.connections().latest().unwrap().disconnect("once more");
+        assert_eq!([next(), next()], ["connected", "again: 25"]);
+        assert_eq!(client.run::<Square>(3).unwrap(), 9);
+    }
+    assert!(seen.try_recv().is_err());
+}
+
+#[test]
+fn a_call_of_a_server_that_stops_is_answered_although_its_client_has_moved_on() {
+    let (told, answer) = mpsc::channel();
+    let stopping = Server::builder().on::<Who>(move |(), cx| {
+        // Its own caller does not wait for it any more.
+        told.send(cx.peer().run::<Square>(7))?;
+        Ok(String::new())
+    });
+    let stopping = stopping.bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let other = Server::builder().bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let gate = isock_tests::gate::Gate::new();
+    let held = gate.clone();
+    let _end = gate.opened_at_the_end();
+    let client = Client::builder()
+        .on::<Square>(move |n, _| {
+            held.pass();
+            Ok(n * n)
+        })
+        .connect([stopping.address(), other.address()])
+        .unwrap();
+    let call = client.start::<Who>(());
+    gate.wait_for(1);
+    stopping.stopper().stop();
+    eventually("it is at the other server", PATIENCE, || !other.connections().is_empty());
+    drop(call);
+    gate.open();
+    assert_eq!(answer.recv_timeout(PATIENCE).unwrap().unwrap(), 49);
+    drop(client);
+}

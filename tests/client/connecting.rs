@@ -67,15 +67,15 @@ fn what_answers_and_is_no_isock_server_is_called_by_its_name() {
 }
 
 #[test]
-fn a_silent_peer_is_given_up_in_time_and_called_silent() {
+fn a_silent_peer_is_given_up_after_one_handshake_and_called_silent() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let limits = Limits::default().handshake(ms(150));
     let before = Instant::now();
-    let error = Client::builder().attempts(2).limits(limits).connect(address).unwrap_err();
+    let error = Client::builder().attempts(5).limits(limits).connect(address).unwrap_err();
     assert!(error.to_string().contains("no isock preface came"), "{error}");
-    assert!(error.to_string().contains("2 attempts"), "{error}");
-    assert!(before.elapsed() < ms(900), "{:?}", before.elapsed());
+    assert!(error.to_string().contains("1 attempt:"), "{error}");
+    assert!(before.elapsed() < ms(600), "{:?}", before.elapsed());
 }
 
 #[test]

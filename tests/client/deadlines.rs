@@ -1,7 +1,7 @@
 //! A call returns by its deadline and a tenth of a second, whatever the server does.
 
 use super::{connect, spawn, PEER};
-use isock::{Bytes, CallError, Client, Failure, ProblemKind, Ran, Server};
+use isock::{Action, Bytes, CallError, Client, Failure, ProblemKind, Ran, Server};
 use isock_tests::{
     actions::*,
     gate::Gate,
@@ -96,6 +96,36 @@ fn while_the_server_is_stopped() {
     assert_eq!(error.ran(), Ran::No, "{error}");
     process.resume();
     assert_eq!(client.run::<Echo>("afterwards").unwrap(), "afterwards");
+}
+
+/// Has a time of its own.
+#[derive(Action)]
+#[action(timeout = "300ms")]
+struct Hasty;
+
+/// Has the client's.
+#[derive(Action)]
+struct Patient;
+
+#[test]
+fn the_time_of_a_call_is_its_own_or_its_actions_or_the_clients() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let client = Client::builder().timeout(ms(600)).connect_lazy(address).unwrap();
+    let hasty = || client.request::<Hasty>(());
+    let took = |least, call: &dyn Fn() -> Result<(), CallError<Failure>>| {
+        in_time(ms(least) + GRACE, || {
+            let before = Instant::now();
+            call().unwrap_err();
+            assert!(before.elapsed() >= ms(least), "{:?}", before.elapsed());
+        });
+    };
+    took(100, &|| hasty().timeout(ms(100)).run());
+    took(300, &|| hasty().run());
+    took(300, &|| client.run::<Hasty>(()));
+    took(300, &|| client.start::<Hasty>(()).wait());
+    took(450, &|| hasty().timeout(ms(450)).run());
+    took(600, &|| client.run::<Patient>(()));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["impatient"] => ask_soon(),
         ["attended", address] => attend(address),
         ["sequential", address] => call_one_by_one(address),
+        ["unresolved"] => call_by_a_dead_name(),
         ["interrupted", address] => echo_while_interrupted(address),
         _ => Err("usage: peer resting | peer impatient | peer server FILE | \
                  peer drained ADDRESS FILE | peer signalled before|after|never | \
@@ -244,6 +245,30 @@ fn call_one_by_one(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     say(&runs().saturating_sub(before).to_string());
     until_told();
     Ok(())
+}
+
+/// Calls a server by a name that nobody resolves: the only name server is here, and answers nothing.
+fn call_by_a_dead_name() -> Result<(), Box<dyn std::error::Error>> {
+    let name_server = std::net::UdpSocket::bind("127.0.0.1:53")?;
+    let client = Client::builder().connect_lazy("nowhere.example:1")?;
+    let call = || {
+        let before = Instant::now();
+        let error = client.request::<Echo>("hi").timeout(ms(200)).run().unwrap_err();
+        assert_eq!(error.ran(), isock::Ran::No, "{error}");
+        before.elapsed()
+    };
+    let late: Vec<_> = (0..10).map(|_| call()).filter(|took| *took >= ms(300)).collect();
+    let tasks = usage::own().tasks();
+    let resolving = tasks.iter().filter(|task| task.name == "isock-resolve").count();
+    name_server.set_nonblocking(true)?;
+    let asked = name_server.recv(&mut [0; 512]).is_ok();
+    // A busy machine may hold a thread up now and then.
+    match (late.len(), resolving, asked) {
+        (0..=3, 1, true) => say("left in time, and asked once"),
+        wrong => say(&format!("late, threads, asked: {wrong:?} {late:?}")),
+    }
+    // The name server is never answered for.
+    std::process::exit(0);
 }
 
 /// Serves [`Echo`] at an address that it prints. All descriptors but a few are taken, until it

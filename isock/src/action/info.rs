@@ -2,6 +2,7 @@
 
 use super::name::flaw;
 use crate::error::BadName;
+use std::time::Duration;
 
 /// The prefix of the names that are the library's own.
 pub(crate) const RESERVED: &str = "isock.";
@@ -16,6 +17,8 @@ pub struct Info {
     pub docs: &'static str,
     /// Whether it may be repeated.
     pub kind: ActionKind,
+    /// How long a call may take unless the call says otherwise; the client's timeout unless stated.
+    pub timeout: Option<Duration>,
     /// The longest encoded input, in bytes; the connection's message limit unless stated.
     pub max_input: Option<usize>,
     /// The longest encoded output, in bytes; the connection's message limit unless stated.
@@ -44,7 +47,15 @@ impl Info {
     /// an action with another one is refused when it is registered.
     pub const fn new(name: &'static str) -> Info {
         let kind = ActionKind::Once;
-        Info { name, docs: "", kind, max_input: None, max_output: None, decode_budget: None }
+        Info {
+            name,
+            docs: "",
+            kind,
+            timeout: None,
+            max_input: None,
+            max_output: None,
+            decode_budget: None,
+        }
     }
 
     /// The same with documentation, whose first line is the summary.
@@ -57,6 +68,12 @@ impl Info {
     #[must_use]
     pub const fn kind<K: super::Kind>(self) -> Info {
         Info { kind: K::VALUE, ..self }
+    }
+
+    /// The same with a time that a call may take unless the call says otherwise.
+    #[must_use]
+    pub const fn timeout(self, timeout: Duration) -> Info {
+        Info { timeout: Some(timeout), ..self }
     }
 
     /// The same with another bound for the encoded input, in bytes.

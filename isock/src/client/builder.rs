@@ -46,8 +46,9 @@ impl ClientBuilder {
 
     /// How long a call may take, all its attempts together, and how long
     /// [`connect`](ClientBuilder::connect) may; 30 s unless set. A call that has not ended by then
-    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline). In a handler both end by
-    /// the deadline of the handler's own caller too.
+    /// fails with [`ProblemKind::Deadline`](crate::ProblemKind::Deadline). An action with a timeout of
+    /// its own has that, and a call with a [`timeout`](crate::Request::timeout) of its own that one.
+    /// In a handler all of them end by the deadline of the handler's own caller too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -61,6 +62,39 @@ impl ClientBuilder {
     /// that a stopping server sends elsewhere goes there for nothing, once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.options.attempts = attempts.max(1);
+        self
+    }
+
+    /// Whether calls are shared among several addresses; they are unless set.
+    ///
+    /// Each call, each stream and each further attempt goes to one of two that are drawn, to that
+    /// with fewer calls of this client under way. All are connected to at first, and whoever answers
+    /// first is enough to begin; later on a connection is made when its server is drawn. A
+    /// server that fails is left alone for 50 ms, doubling to 5 s, while another one serves, and
+    /// one that stops is left without an error. Sends have an order, and so stay on one connection
+    /// for as long as it lasts, as do [`ping`](Peer::ping) and [`id`](Peer::id).
+    ///
+    /// What a server keeps for a connection, as in a handler's `cx.session()`, it keeps for the
+    /// calls that came to it: where that matters, switch this off. Then the first address that
+    /// answers takes everything until its connection ends, as it does where a client serves
+    /// actions or has hooks, since those belong to one connection.
+    ///
+    /// A name counts as one server: if it stands for several addresses, the first that answers is
+    /// taken, in the order in which the system gives them.
+    ///
+    /// ```
+    /// # use isock::{Action, Client, Server};
+    /// # #[derive(Action)] #[action(input = u64, output = u64, kind = read)] struct Square;
+    /// # let serve = || Server::builder().on::<Square>(|n, _| Ok(n * n)).bind("127.0.0.1:0")?.spawn();
+    /// let (a, b) = (serve()?, serve()?);
+    /// let client = Client::connect([a.address(), b.address()])?;
+    /// assert_eq!(client.run::<Square>(3)?, 9);
+    /// a.stop();
+    /// assert_eq!(client.run::<Square>(4)?, 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn balance(mut self, balance: bool) -> Self {
+        self.options.balance = balance;
         self
     }
 
@@ -146,6 +180,8 @@ impl ClientBuilder {
     /// makes it again when it has ended.
     ///
     /// Hooks run on a thread of their own, one after the other; they may block, and call the server.
+    /// Calls that others make do not wait for them: what must come first on a connection belongs
+    /// into the calls themselves.
     ///
     /// ```
     /// # use isock::{Client, Server};
@@ -163,6 +199,29 @@ impl ClientBuilder {
     /// ```
     pub fn on_connect(mut self, hook: impl Fn(&Peer) + Send + Sync + 'static) -> Self {
         self.hooks.on_connect(Box::new(hook));
+        self
+    }
+
+    /// Is told of every connection that has been made after the first one: a lost connection has been
+    /// replaced, by one to the same server or to another. The place to catch up on what was missed;
+    /// what a server forgets with every connection is better said in
+    /// [`on_connect`](ClientBuilder::on_connect), which comes before it. The same holds for both:
+    /// the hook may call the server, and calls that others make meanwhile do not wait for it.
+    ///
+    /// ```
+    /// # use isock::{Action, Client, Server};
+    /// # #[derive(Action)] #[action(output = u64, kind = read)] struct Latest;
+    /// # let (sent, seen) = std::sync::mpsc::channel();
+    /// let server = Server::builder().on::<Latest>(|(), _| Ok(7)).bind("127.0.0.1:0")?.spawn()?;
+    /// let client = Client::builder()
+    ///     .on_reconnect(move |server| drop(sent.send(server.run::<Latest>(()).ok())))
+    ///     .connect(server.address())?;
+    /// server.connections().latest().ok_or("nobody")?.disconnect("once more");
+    /// assert_eq!(seen.recv()?, Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_reconnect(mut self, hook: impl Fn(&Peer) + Send + Sync + 'static) -> Self {
+        self.hooks.on_reconnect(Box::new(hook));
         self
     }
 
@@ -252,8 +311,8 @@ fn reach(channel: &Channel) -> Result<(), ConnectError> {
     let mut made = 0;
     loop {
         made += 1;
-        let error = match channel.link(deadline) {
-            Ok(_) => return Ok(()),
+        let error = match channel.reach(deadline) {
+            Ok(()) => return Ok(()),
             Err(error) => error,
         };
         let again = matches!(error, NoLink::Unreachable(_)) && made < channel.options.attempts;

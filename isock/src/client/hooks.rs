@@ -20,6 +20,7 @@ const WAITING: usize = 64;
 #[derive(Default)]
 pub(super) struct Hooks {
     on_connect: Option<OnConnect>,
+    on_reconnect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
     turns: Mutex<Turns>,
 }
@@ -32,10 +33,13 @@ struct Turns {
     waiting: VecDeque<(Peer, Happened)>,
     /// A worker tells what waits, one after the other.
     running: bool,
+    /// There has been a connection.
+    has_come: bool,
 }
 
 enum Happened {
     Came,
+    CameAgain,
     Went(String),
 }
 
@@ -44,18 +48,27 @@ impl Hooks {
         self.on_connect = Some(hook);
     }
 
+    pub(super) fn on_reconnect(&mut self, hook: OnConnect) {
+        self.on_reconnect = Some(hook);
+    }
+
     pub(super) fn on_disconnect(&mut self, hook: OnDisconnect) {
         self.on_disconnect = Some(hook);
     }
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.on_connect.is_none() && self.on_disconnect.is_none()
+        let told = [&self.on_connect, &self.on_reconnect].iter().any(|hook| hook.is_some());
+        !told && self.on_disconnect.is_none()
     }
 
     /// There is a connection.
     pub(super) fn came(self: &Arc<Self>, peer: Peer, workers: &Workers, log: &Log) {
-        self.tell(peer, Happened::Came, workers, log);
+        let again = std::mem::replace(&mut self.lock().has_come, true);
+        self.tell(peer.clone(), Happened::Came, workers, log);
+        if again {
+            self.tell(peer, Happened::CameAgain, workers, log);
+        }
     }
 
     /// It has ended.
@@ -96,10 +109,10 @@ impl Hooks {
     }
 
     fn call(&self, peer: &Peer, what: &Happened) {
-        match (what, &self.on_connect, &self.on_disconnect) {
-            (Happened::Came, Some(hook), _) => hook(peer),
-            (Happened::Went(why), _, Some(hook)) => hook(peer, why),
-            _ => {}
+        match what {
+            Happened::Came => self.on_connect.iter().for_each(|hook| hook(peer)),
+            Happened::CameAgain => self.on_reconnect.iter().for_each(|hook| hook(peer)),
+            Happened::Went(why) => self.on_disconnect.iter().for_each(|hook| hook(peer, why)),
         }
     }
 
@@ -112,6 +125,7 @@ impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks")
             .field("on_connect", &self.on_connect.is_some())
+            .field("on_reconnect", &self.on_reconnect.is_some())
             .field("on_disconnect", &self.on_disconnect.is_some())
             .finish()
     }

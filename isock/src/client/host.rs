@@ -7,7 +7,7 @@ use super::hooks::Hooks;
 use crate::{
     net::{Called, Conduit, Driver, Host, Link},
     peer::{words, Channel, Peer},
-    proto::{Answer, Closed, ServedKey},
+    proto::{Closed, ServedKey},
     router::{Entry, Router},
     serving::{register_builtins, Arrived, Ended, Lane, Lanes, Settings, Task, Way, Workers},
     wire::{Ran, Refusal, RefusalCode},
@@ -85,13 +85,19 @@ impl Handlers {
         if self.workers.all_wait(0, &task.waiters()) {
             return Err(Refusal::new(RefusalCode::CYCLE, Ran::No, ""));
         }
-        let link = Weak::clone(link);
+        // Held until the call has its answer: a client that moves on from a server that stops has
+        // no other use for this connection.
+        let Some(link) = link.upgrade() else { return Ok(()) };
+        let channel = self.channel.get().cloned().unwrap_or_default();
         let work = Box::new(move || {
             let ended = task.run(Way::Near(&link, key));
-            // The client can go with its last handler: nothing of it is left for the answer then.
+            // The client can go with its last handler.
             drop(task);
             if let Ended::Now(answer) = ended {
-                answer_over(&link, key, answer);
+                link.answer(key, answer);
+            }
+            if let Some(channel) = channel.upgrade() {
+                channel.answered(link);
             }
         });
         self.workers.run(0, work).map_err(|_| {
@@ -105,12 +111,6 @@ impl Handlers {
         if let Some(lane) = lane {
             run_lane(&self.workers, lane);
         }
-    }
-}
-
-fn answer_over(link: &Weak<Link>, key: ServedKey, answer: Answer) {
-    if let Some(link) = link.upgrade() {
-        link.answer(key, answer);
     }
 }
 

@@ -20,8 +20,8 @@ use std::{fmt, ops::Deref, sync::Arc, time::Instant};
 /// Calls the actions of a server. Derefs to [`Peer`], which has the calls:
 /// [`run`](Peer::run), [`start`](Peer::start), [`request`](Peer::request).
 ///
-/// Cheap to clone, usable from any number of threads at once: all clones share one connection,
-/// which is made again when it has ended. Every call ends by its deadline, 30 s unless set, and
+/// Cheap to clone, usable from any number of threads at once: all clones share one connection, or
+/// one to each of several servers, which is made again when it has ended. Every call ends by its deadline, 30 s unless set, and
 /// says whether its handler ran.
 ///
 /// `run` and `wait` block the thread: inside async code use `start(…).await`.
@@ -32,8 +32,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server: `"host:port"`, `"unix:path"`, or several addresses of which the first
-    /// that answers is taken. Tries three times before it gives up.
+    /// Connects to a server: `"host:port"`, `"unix:path"`, or several addresses, among which
+    /// [calls are shared](ClientBuilder::balance). Tries three times before it gives up, and once where
+    /// somebody accepts the connection and says nothing for 3 s.
     ///
     /// # Errors
     /// If no server answers, with the address and the attempts; or if what answers is no isock
@@ -51,7 +52,7 @@ impl Client {
     pub(crate) fn connect_now(&self) {
         let deadline = Instant::now() + self.channel().options.limits.handshake;
         // Why it is not possible is told by the first call.
-        let _ = self.channel().link(deadline);
+        let _ = self.channel().reach(deadline);
     }
 
     /// A client with every setting as it comes.

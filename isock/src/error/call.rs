@@ -7,9 +7,10 @@ use std::fmt::{self, Debug, Display};
 /// Why a call has no value: the action's own error, or something that kept it from having one.
 #[derive(Debug)]
 pub enum CallError<E> {
-    /// The handler ran and returned the action's own error, as a value.
+    /// The handler ran and returned the action's own error, as a value: match on it.
     Action(E),
-    /// There is no answer of the handler's; the problem says why and whether the handler ran.
+    /// There is no answer of the handler's: look at the problem, which says why and whether the
+    /// handler ran.
     Call(Problem),
 }
 

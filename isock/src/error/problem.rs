@@ -36,8 +36,8 @@ pub enum ProblemKind {
     WrongPeer,
     /// The server has no action of that name: register it there. It did not run.
     UnknownAction,
-    /// The server could not decode the input: the two builds disagree, or it is past the decoding
-    /// budget. It did not run.
+    /// The server could not decode the input: rebuild both from the same crate, or raise the action's
+    /// `decode_budget` if the text names it. It did not run.
     InputUndecodable,
     /// The two builds disagree about the action's types: rebuild both from the same crate. It did
     /// not run.
@@ -45,37 +45,47 @@ pub enum ProblemKind {
     /// The encoded input is longer than the server accepts: send less, or raise its limit. It did
     /// not run.
     InputTooLarge,
-    /// The input's own `Serialize` failed, or asks for what postcard cannot carry. It did not run.
+    /// The input's own `Serialize` failed, or asks for what postcard cannot carry: change the type as
+    /// the text says. It did not run.
     InputUnencodable,
     /// The server is past a bound: try again later. It did not run, unless it was the answer that
     /// was past a bound: `ran()` tells.
     Overloaded,
     /// The server is stopping: call another one. It did not run.
     Stopping,
-    /// The deadline passed: give the call more time, or look at what holds the server up.
+    /// The deadline passed: give the call more time, or look at what holds the server up. `ran()`
+    /// tells what is known.
     Deadline,
-    /// The call was given up by this program; or an item was sent to a stream that takes no more.
+    /// The call was given up by this program; or an item was sent to a stream that takes no more: look
+    /// for who cancelled it, or call [`Stream::finish`](crate::Stream::finish) to learn how it ended.
     Cancelled,
-    /// The connection ended before the answer came.
+    /// The connection ended before the answer came: go by `ran()`. After `No` call again; after
+    /// `Unknown` look whether it happened, or make the action `read` or `idempotent`, which is sent
+    /// again by itself.
     ConnectionLost,
-    /// The handler panicked: the server's log says where. It ran.
+    /// The handler panicked: look into the server's log, which says where. It ran.
     Panicked,
-    /// The handler's value is longer than the limit. It ran.
+    /// The handler's value is longer than the limit: ask for less, stream it, or raise the limit. It
+    /// ran.
     OutputTooLarge,
-    /// The handler's value could not be encoded. It ran.
+    /// The handler's value could not be encoded: change its type or its `Serialize` as the text says.
+    /// It ran.
     OutputUnencodable,
-    /// The answer could not be decoded: the two builds disagree. It ran.
+    /// The answer could not be decoded: rebuild both from the same crate, or raise the action's
+    /// `decode_budget` if the text names it. It ran.
     OutputUndecodable,
     /// Too much waits to be sent already: wait for some of it. It did not run.
     Busy,
-    /// The client has been closed. It did not run.
+    /// The client has been closed: make another one. It did not run.
     Closed,
     /// It was made where nothing may block, in a hook or a waker, and would have waited for itself:
     /// use `start`, `send` or a thread.
     WouldDeadlock,
-    /// The call came too late or twice on its slot.
+    /// The call came too late or twice on its slot, which a proxy that repeats bytes may do: remove
+    /// it, or report a fault of the client. `ran()` tells whether it ran.
     Stale,
-    /// The action streams, or does not, in one of the two builds. It did not run.
+    /// The action streams, or does not, in one of the two builds: rebuild both from the same crate. It
+    /// did not run.
     WrongPattern,
     /// The handler deferred its answer and then dropped its responder: look at who had it. It ran.
     Unanswered,
@@ -83,7 +93,8 @@ pub enum ProblemKind {
     /// for its own deadline: give that server more workers, or the handlers fewer calls to each other.
     /// It did not run.
     Cycle,
-    /// A reason that this version does not know, with its number.
+    /// A reason that this version does not know, with its number: rebuild this side with the other
+    /// one's version, and go by `ran()` until then.
     Other(u16),
 }
 

@@ -12,13 +12,13 @@ use std::{fmt, io, sync::Arc};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// The server has an action of that name already.
+    /// The server has an action of that name already: remove one of the two, or rename it.
     #[error("`{name}` is registered already; remove one of the two, or give it another name")]
     Duplicate {
         /// The name.
         name: &'static str,
     },
-    /// Two names share their number on the wire.
+    /// Two names share their number on the wire: rename one of them.
     #[error("`{name}` and `{other}` have the same number on the wire; rename one of them")]
     Collision {
         /// The name that was to be registered.
@@ -26,17 +26,17 @@ pub enum RegisterError {
         /// The name that has the number.
         other: &'static str,
     },
-    /// No action can have such a name.
+    /// No action can have such a name: write another one, as the text says.
     #[error(transparent)]
     Name(#[from] BadName),
-    /// Names that begin with `isock.` are the library's own.
+    /// Names that begin with `isock.` are the library's own: rename the action.
     #[error("`{name}` begins with `isock.`, which is kept for built-in actions; rename it")]
     Reserved {
         /// The name.
         name: &'static str,
     },
     /// A type of the action cannot travel: postcard cannot carry it, or, found in debug builds,
-    /// it is not read as it is written.
+    /// it is not read as it is written. Change it as the text says.
     #[error("`{name}` cannot be registered because of its {part}: {why}")]
     Uncarried {
         /// The name.
@@ -46,7 +46,7 @@ pub enum RegisterError {
         /// Where in the type, because of what, and what to do.
         why: Box<RoundtripError>,
     },
-    /// The server has stopped.
+    /// The server has stopped: register before it does, or start another one.
     #[error("`{name}` was not registered: the server has stopped")]
     Stopped {
         /// The name.
@@ -58,16 +58,16 @@ pub enum RegisterError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadName {
-    /// It has no letters.
+    /// It has no letters: give it some.
     #[error("the name of an action is empty; give it one")]
     Empty,
-    /// It is longer than 128 bytes.
+    /// It is longer than 128 bytes: shorten it.
     #[error("the name of an action has {len} bytes, and may have 128; shorten it")]
     TooLong {
         /// How long it is, in bytes.
         len: usize,
     },
-    /// It has a space or a letter that does not show.
+    /// It has a space or a letter that does not show: write `.`, `-` or `_` instead.
     #[error(
         "{name:?} cannot be the name of an action because of {letter:?}; \
          write `.`, `-` or `_` instead"
@@ -78,7 +78,8 @@ pub enum BadName {
         /// The letter.
         letter: char,
     },
-    /// This program has made 65,536 names at run time already, and keeps all of them.
+    /// This program has made 65,536 names at run time already, and keeps all of them: put what differs
+    /// into the input.
     #[error("65,536 names have been made at run time already; put what differs into the input")]
     TooMany,
 }
@@ -87,10 +88,10 @@ pub enum BadName {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// An address cannot be read.
+    /// An address cannot be read: write it as the text says.
     #[error(transparent)]
     Address(#[from] BadAddress),
-    /// An address cannot be listened at.
+    /// An address cannot be listened at: use another one, or see to its rights.
     #[error("cannot listen at {address}: {source}; use another address, or see to its rights")]
     Bind {
         /// The address.
@@ -98,10 +99,10 @@ pub enum ServeError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There is no address to listen at.
+    /// There is no address to listen at: use `bind`, or `Server::in_memory`.
     #[error("no address to listen at; use `bind(…)`, or `Server::in_memory()`")]
     NoAddress,
-    /// Another server listens at an address.
+    /// Another server listens at an address: stop it, or use another address.
     #[error(
         "cannot listen at {address}: a server is there already; stop it, or use another address"
     )]
@@ -109,16 +110,17 @@ pub enum ServeError {
         /// The address.
         address: Address,
     },
-    /// A limit is out of its range.
+    /// A limit is out of its range: set it as the text says.
     #[error(transparent)]
     Limit(#[from] BadLimit),
-    /// An action could not be registered.
+    /// An action could not be registered: change it as the text says.
     #[error(transparent)]
     Register(#[from] RegisterError),
-    /// Actions of a required set have no handler.
+    /// Actions of a required set have no handler: add `.on::<…>(…)` for each.
     #[error("no handler for {}; add `.on::<…>(…)` for each", list(.0))]
     Missing(Vec<&'static str>),
-    /// The operating system refused what a server needs.
+    /// The operating system refused what a server needs: raise its limits of threads and files, or see
+    /// what it says.
     #[error("cannot start the server: {0}")]
     System(#[source] io::Error),
 }
@@ -137,16 +139,16 @@ impl ServeError {
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// An address cannot be read.
+    /// An address cannot be read: write it as the text says.
     #[error(transparent)]
     Address(#[from] BadAddress),
-    /// An action cannot be served to the server.
+    /// An action cannot be served to the server: change it as the text says.
     #[error(transparent)]
     Register(#[from] RegisterError),
-    /// A limit is out of its range.
+    /// A limit is out of its range: set it as the text says.
     #[error(transparent)]
     Limit(#[from] BadLimit),
-    /// No server answers.
+    /// No server answers: start one there, or check the address.
     #[error(
         "no server at {address} after {attempts} {}: {source}{}",
         plural(*.attempts),
@@ -160,7 +162,8 @@ pub enum ConnectError {
         /// What the last one said.
         source: Arc<io::Error>,
     },
-    /// Something answers that does not speak this version of the protocol.
+    /// Something answers that does not speak this version of the protocol: check the port, or rebuild
+    /// the older side.
     #[error("{address}: {why}")]
     WrongPeer {
         /// The address.
@@ -168,10 +171,10 @@ pub enum ConnectError {
         /// What it speaks, and what to do.
         why: String,
     },
-    /// There is no address to connect to.
+    /// There is no address to connect to: name one at least.
     #[error("no address to connect to; name one at least")]
     NoAddress,
-    /// The client has been closed.
+    /// The client has been closed: make another one.
     #[error("this client has been closed; make another one")]
     Closed,
 }
@@ -188,10 +191,10 @@ fn advice(source: &io::Error) -> &'static str {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ExpectError {
-    /// The server does not have these actions.
+    /// The server does not have these actions: register them there.
     #[error("the server has no {}; register them there", list(.0))]
     Missing(Vec<&'static str>),
-    /// The server could not be asked.
+    /// The server could not be asked: look at the problem, which says why.
     #[error(transparent)]
     Problem(#[from] Problem),
 }

@@ -60,8 +60,19 @@
 //!
 //! # Time
 //!
-//! A call ends by its deadline: 30 s, [`ClientBuilder::timeout`](crate::ClientBuilder::timeout), or
-//! [`Request::timeout`](crate::Request::timeout). What the handler calls in turn, on its own
+//! A call ends by its deadline, at the latest 100 ms after it: whatever the server, the network or the
+//! name server does. The first of these that is set says when that is:
+//!
+//! | where | what |
+//! |---|---|
+//! | the call | [`Request::timeout`](crate::Request::timeout) |
+//! | the action | `#[action(timeout = "5s")]` |
+//! | the client | [`ClientBuilder::timeout`](crate::ClientBuilder::timeout) |
+//! | else | 30 s |
+//!
+//! A stream has that long to begin; after that an item or credit must come within
+//! [`Limits::stream_idle`](crate::Limits::stream_idle), or [`Request::idle`](crate::Request::idle).
+//! What the handler calls in turn, on its own
 //! thread, ends by then as well. The handler sees what is left, and hears when nobody waits any
 //! more:
 //!
@@ -104,6 +115,17 @@
 //! the refusal says [when to come back](crate::Problem::retry_after). Without that every call would
 //! begin just before its caller gives up. So a short deadline makes a call fail sooner, and a long
 //! one lets it wait.
+//!
+//! # Several servers
+//!
+//! `Client::connect(["a:1", "b:1"])` connects to all of them and shares the calls: each goes to one of
+//! two that are drawn, to that with fewer calls under way, and each further attempt to another one
+//! than the last. A server that cannot be reached, or whose connection ended, is left alone for 50 ms,
+//! doubling to 5 s, while another one serves; no call waits for it meanwhile. What has an order or
+//! belongs to a connection is not shared: a stream stays where it was opened, sends stay on one
+//! connection for as long as it lasts, and a client that serves actions or has hooks uses one
+//! connection at a time. [`ClientBuilder::balance`](crate::ClientBuilder::balance) switches it off for
+//! servers that keep something for a connection.
 //!
 //! # What isock cannot know
 //!

@@ -358,6 +358,11 @@ impl Link {
         self.lock().closed.is_some()
     }
 
+    /// Whether a call of the other side still waits for its answer here.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.lock().hosting.as_ref().is_some_and(|hosting| !hosting.running.is_empty())
+    }
+
     /// Sends a call, or queues it as the protocol wants. Returns soon in any case.
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever

@@ -6,11 +6,7 @@
 //! time, and ends after ten seconds without work. It sleeps until there is something to do: a client
 //! at rest wakes nobody.
 
-use super::{
-    backoff,
-    channel::{Channel, NoLink},
-    raw::RawCall,
-};
+use super::{backoff, channel::Channel, connector::NoLink, raw::RawCall};
 use crate::net::{self, Bell, Link, Purpose, Watched};
 use std::{
     fmt,
@@ -149,7 +145,7 @@ impl Background {
                 Work::Dial(deadline) => self.make_connection(deadline),
                 Work::Detached(calls) => self.poll_detached(calls),
                 Work::Attend(until) => self.keep(&mut keeping, until),
-                Work::Read(until) => self.read(Some(until), None),
+                Work::Read(until) => self.read(Some(until), Vec::new()),
             }
             idle_since = Instant::now();
         }
@@ -192,7 +188,7 @@ impl Background {
 
     fn make_connection(&self, deadline: Instant) {
         let result = match self.channel.upgrade() {
-            Some(channel) => channel.link(deadline).map(drop),
+            Some(channel) => channel.reach(deadline),
             None => Err(NoLink::Closed),
         };
         let mut state = self.lock();
@@ -215,9 +211,10 @@ impl Background {
         let Some(channel) = self.channel.upgrade() else { return };
         let link = channel.near();
         if link.is_some() || channel.is_closed() {
+            let attended = channel.left().into_iter().chain(link).collect();
             drop(channel);
             *keeping = Keeping::default();
-            return self.read(until, link);
+            return self.read(until, attended);
         }
         let now = Instant::now();
         if keeping.next.is_none_or(|next| next <= now) {
@@ -234,12 +231,13 @@ impl Background {
 
     /// Reads for the futures, and for the other side if it may call. A server that is going answers
     /// on the old connection while a new one is in use: both are watched.
-    fn read(&self, until: Option<Instant>, attended: Option<Arc<Link>>) {
+    fn read(&self, until: Option<Instant>, attended: Vec<Arc<Link>>) {
         let links = self.lock().links();
         let known = |link: &Arc<Link>| links.iter().any(|known| Arc::ptr_eq(known, link));
-        let called = attended.filter(|link| !known(link));
+        let called = attended.into_iter().filter(|link| !link.is_closed() && !known(link));
+        let called: Vec<_> = called.collect();
         let watched = |purpose| move |link| Watched { link, purpose };
-        let called = called.map(watched(Purpose::Calls));
+        let called = called.into_iter().map(watched(Purpose::Calls));
         let futures = links.into_iter().map(watched(Purpose::Futures));
         net::watch(&self.bell, &futures.chain(called).collect::<Vec<_>>(), until);
     }

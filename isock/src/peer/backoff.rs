@@ -21,9 +21,14 @@ pub(super) fn pause_by(made: u32, chance: f64) -> Duration {
 /// The pause before a connection is made again that nobody waits for: from 50 ms, doubling, to 5 s,
 /// and as random in its upper half.
 pub(super) fn reconnect(failures: u32) -> Duration {
+    reconnect_by(failures, fraction())
+}
+
+/// The same with the chance from 0 up to 1 given.
+pub(super) fn reconnect_by(failures: u32, chance: f64) -> Duration {
     let doubled = RECONNECT_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
     let most = doubled.min(RECONNECT_MOST);
-    most / 2 + (most / 2).mul_f64(fraction())
+    most / 2 + (most / 2).mul_f64(chance)
 }
 
 fn ceiling(made: u32) -> Duration {

@@ -1,18 +1,25 @@
 //! What the clones of a client share: the way to the server and the connection of the moment.
 //! On a server, the way to one of its clients.
 
-use super::{background::Background, retry::Bucket, Session};
+use super::{
+    background::Background,
+    connector::{Connector, NoLink},
+    retry::Bucket,
+    several::{Seat, Several},
+    Session,
+};
 use crate::{
     address::Address,
-    error::ConnectError,
     limits::Limits,
     net::{self, Command, Dialled, Far, Host, Line, Link, Remote},
-    proto::{Closed, Config},
-    wire::{CloseCode, ConnectionToken, InstanceId, PeerKind, VERSION},
+    wire::ConnectionToken,
 };
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+    },
     time::{Duration, Instant},
 };
 
@@ -31,11 +38,17 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     pub(crate) attempts: u32,
     pub(crate) limits: Limits,
+    pub(crate) balance: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { timeout: Duration::from_secs(30), attempts: 3, limits: Limits::default() }
+        Options {
+            timeout: Duration::from_secs(30),
+            attempts: 3,
+            limits: Limits::default(),
+            balance: true,
+        }
     }
 }
 
@@ -46,10 +59,11 @@ pub(crate) struct Channel {
     /// The first address, for people.
     address: Address,
     pub(crate) options: Options,
-    /// Who serves what the other side calls.
-    host: Option<Arc<dyn Host>>,
-    /// Fresh for each client object; made with the first connection.
-    instance: Mutex<Option<InstanceId>>,
+    connector: Arc<Connector>,
+    /// The connections of a client of several servers.
+    several: Option<Arc<Several>>,
+    /// It uses one of them at a time after all.
+    one_at_a_time: AtomicBool,
     state: Mutex<State>,
     /// A connection has been made, or could not be.
     dialled: Condvar,
@@ -64,20 +78,34 @@ struct State {
     link: Option<Arc<Link>>,
     /// The connection that shakes hands just now.
     opening: Option<Arc<Link>>,
+    /// Connections that were moved on from: the other side may still wait for answers on them.
+    left: Vec<Weak<Link>>,
     dialling: bool,
     closed: bool,
 }
 
-/// Why there is no connection.
-#[derive(Clone, Debug)]
-pub(crate) enum NoLink {
-    /// Trying again may help.
-    Unreachable(Arc<io::Error>),
-    /// It was the only connection that there can be.
-    Gone,
-    /// Trying again does not help.
-    WrongPeer(String),
-    Closed,
+/// Which of several connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// The one with less to do, of two by chance; another one than that of the last attempt, if there
+    /// is any.
+    LeastBusy,
+    /// The same for as long as it lasts: for what has an order, or asks who is there.
+    Same,
+}
+
+/// A connection for one attempt.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) line: Line,
+    /// Whose it is, if there are several.
+    pub(super) seat: Option<Arc<Seat>>,
+}
+
+impl Route {
+    fn only(line: Line) -> Route {
+        Route { line, seat: None }
+    }
 }
 
 /// Resets the flag on every way out.
@@ -117,12 +145,20 @@ impl Channel {
         host: Option<Arc<dyn Host>>,
         background: Arc<Background>,
     ) -> Channel {
+        let connector = Arc::new(Connector::new(options.limits.clone(), host));
+        let several = match &target {
+            Target::Addresses(addresses) if options.balance && addresses.len() > 1 => {
+                Some(Several::new(addresses, Arc::clone(&connector)))
+            }
+            _ => None,
+        };
         Channel {
             address: target.address(),
             target,
             options,
-            host,
-            instance: Mutex::new(None),
+            connector,
+            several,
+            one_at_a_time: AtomicBool::new(false),
             state: Mutex::default(),
             dialled: Condvar::new(),
             session: Session::default(),
@@ -135,34 +171,75 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection of the moment, if there is one that takes calls.
-    pub(super) fn current(&self) -> Option<Line> {
-        match &self.target {
-            Target::Connection(far, _) => (!far.is_gone()).then(|| Line::Far(Arc::clone(far))),
-            _ => self.lock().link.as_ref().filter(|link| link.is_usable()).cloned().map(Line::Near),
+    /// A connection that takes calls, if there is one. `unless` has just failed.
+    pub(super) fn current(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
+        match (&self.target, self.balanced()) {
+            (Target::Connection(far, _), _) => {
+                (!far.is_gone()).then(|| Route::only(Line::Far(Arc::clone(far))))
+            }
+            (_, Some(several)) => several.current(pick, unless),
+            _ => self.near().map(Line::Near).map(Route::only),
         }
     }
 
-    /// The connection of the moment of a client.
+    /// The one connection of the moment of a client.
     pub(super) fn near(&self) -> Option<Arc<Link>> {
         self.lock().link.clone().filter(|link| link.is_usable())
     }
 
-    /// The name of the connection of the moment.
-    pub(super) fn token(&self) -> Option<ConnectionToken> {
-        self.current()?.token()
+    /// Connections that were moved on from, and that calls of the other side are still served on.
+    pub(super) fn left(&self) -> Vec<Arc<Link>> {
+        let state = self.lock();
+        let left: Vec<_> = state.left.iter().filter_map(Weak::upgrade).collect();
+        drop(state);
+        left.into_iter().filter(|link| link.is_serving()).collect()
     }
 
-    /// The connection of the moment, made first if need be.
-    pub(super) fn line(&self, deadline: Instant) -> Result<Line, NoLink> {
-        match &self.target {
-            Target::Connection(..) => self.current().ok_or(NoLink::Gone),
-            _ => self.link(deadline).map(Line::Near),
+    /// A call of the other side has been answered: a connection that was moved on from goes with
+    /// the last one.
+    pub(crate) fn answered(&self, link: Arc<Link>) {
+        let left = !link.is_usable();
+        drop(link);
+        if left {
+            self.background.look_again();
         }
     }
 
-    /// The same on a client. Of several callers one dials.
-    pub(crate) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
+    /// The servers to choose from, if it does.
+    fn balanced(&self) -> Option<&Arc<Several>> {
+        self.several.as_ref().filter(|_| !self.one_at_a_time.load(Ordering::Acquire))
+    }
+
+    /// The name of the connection of the moment.
+    pub(super) fn token(&self) -> Option<ConnectionToken> {
+        match self.balanced() {
+            Some(several) => several.home()?.token(),
+            None => self.current(Pick::Same, None)?.line.token(),
+        }
+    }
+
+    /// A connection that takes calls, made first if need be.
+    pub(super) fn route(
+        &self,
+        pick: Pick,
+        unless: Option<&Arc<Seat>>,
+        deadline: Instant,
+    ) -> Result<Route, NoLink> {
+        match (&self.target, self.balanced()) {
+            (Target::Connection(..), _) => self.current(pick, unless).ok_or(NoLink::Gone),
+            (_, Some(several)) => several.route(pick, unless, deadline),
+            _ => self.link(deadline).map(Line::Near).map(Route::only),
+        }
+    }
+
+    /// Makes a connection if there is none.
+    pub(crate) fn reach(&self, deadline: Instant) -> Result<(), NoLink> {
+        self.route(Pick::Same, None, deadline).map(drop)
+    }
+
+    /// The one connection of the moment of a client, made first if need be. Of several callers one
+    /// dials.
+    pub(super) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -175,7 +252,7 @@ impl Channel {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(unreachable(io::ErrorKind::TimedOut.into()));
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
             }
             state =
                 self.dialled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -183,6 +260,8 @@ impl Channel {
         state.dialling = true;
         // The old connection may be dropped here: not under the lock, it says its last words.
         let old = state.link.take();
+        state.left.retain(|link| link.strong_count() > 0);
+        state.left.extend(old.as_ref().map(Arc::downgrade));
         drop(state);
         drop(old);
         let _dialling = Dialling(self);
@@ -204,53 +283,33 @@ impl Channel {
     fn dial(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
         match &self.target {
             Target::Connection(..) => Err(NoLink::Gone),
-            Target::Memory(server) => self.shake_hands(pipe_to(server)?, deadline),
+            Target::Memory(server) => {
+                self.connector.greet(pipe_to(server)?, deadline, |link| self.opening(link))
+            }
             Target::Addresses(addresses) => {
-                let mut failed = unreachable(io::ErrorKind::AddrNotAvailable.into());
-                for address in addresses {
-                    match self.dial_one(address, deadline) {
+                let mut failed = Vec::new();
+                for (at, address) in addresses.iter().enumerate() {
+                    let until = net::share(Instant::now(), deadline, addresses.len() - at);
+                    match self.connector.dial(address, until, |link| self.opening(link)) {
                         Ok(link) => return Ok(link),
-                        Err(error) => failed = error,
+                        Err(error) => failed.push((address, error)),
                     }
                 }
-                Err(failed)
+                Err(NoLink::of_all(failed.into_iter()))
             }
         }
     }
 
-    fn dial_one(&self, address: &Address, deadline: Instant) -> Result<Arc<Link>, NoLink> {
-        let dialled = net::dial(address, deadline).map_err(unreachable)?;
-        self.shake_hands(dialled, deadline)
-    }
-
-    fn shake_hands(&self, dialled: Dialled, deadline: Instant) -> Result<Arc<Link>, NoLink> {
-        let config = Config::new(self.options.limits.clone(), self.instance()?);
-        let link = Link::new(dialled.stream, dialled.address, config, self.host.clone());
+    /// A connection shakes hands: who closes the client ends that too.
+    fn opening(&self, link: &Arc<Link>) -> Result<(), NoLink> {
         let mut state = self.lock();
         if state.closed {
             return Err(NoLink::Closed);
         }
-        let before = state.opening.replace(Arc::clone(&link));
+        let before = state.opening.replace(Arc::clone(link));
         drop(state);
         drop(before);
-        // After the link can be seen: who adds the first action meanwhile tells it, or is seen here.
-        if self.host.as_ref().is_some_and(|host| host.attends()) {
-            link.say_attended();
-        }
-        let patience = Instant::now() + self.options.limits.handshake;
-        match link.handshake(deadline.min(patience)) {
-            Ok(()) => Ok(link),
-            Err(None) => Err(silent()),
-            Err(Some(closed)) => Err(not_welcome(closed)),
-        }
-    }
-
-    fn instance(&self) -> Result<InstanceId, NoLink> {
-        let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
-        match *instance {
-            Some(id) => Ok(id),
-            None => Ok(*instance.insert(net::random_id().map_err(unreachable)?)),
-        }
+        Ok(())
     }
 
     /// Whether it leads from a server to its client.
@@ -281,8 +340,13 @@ impl Channel {
 
     /// Keeps a connection, and reads it whether anybody waits or not.
     pub(crate) fn attend(&self) {
+        let single = !self.one_at_a_time.swap(true, Ordering::AcqRel);
+        let home = self.several.as_ref().filter(|_| single).and_then(|several| several.retire());
         self.background.attend();
-        let state = self.lock();
+        let mut state = self.lock();
+        if state.link.is_none() && !state.closed {
+            state.link = home;
+        }
         let links = [state.link.clone(), state.opening.clone()];
         drop(state);
         links.into_iter().flatten().for_each(|link| link.say_attended());
@@ -294,6 +358,9 @@ impl Channel {
         let links = [state.link.take(), state.opening.take()];
         drop(state);
         links.into_iter().flatten().for_each(|link| link.close());
+        if let Some(several) = &self.several {
+            several.close();
+        }
         // Those who wait for a connection that another caller makes.
         self.dialled.notify_all();
     }
@@ -316,66 +383,17 @@ impl Target {
 
 impl Drop for Channel {
     fn drop(&mut self) {
+        if let Some(several) = &self.several {
+            several.close();
+        }
         self.background.look_again();
     }
 }
 
-fn unreachable(error: io::Error) -> NoLink {
-    NoLink::Unreachable(Arc::new(error))
-}
-
-fn silent() -> NoLink {
-    let text = "connected, but no isock preface came; is it an isock server?";
-    unreachable(io::Error::new(io::ErrorKind::TimedOut, text))
-}
-
 fn pipe_to(server: &Remote) -> Result<Dialled, NoLink> {
     let (server_end, dialled) = net::memory_pair();
-    server.send(Command::Accept(server_end)).map_err(|_| {
-        unreachable(io::Error::new(io::ErrorKind::ConnectionRefused, "the server has stopped"))
-    })?;
+    server
+        .send(Command::Accept(server_end))
+        .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "the server has stopped"))?;
     Ok(dialled)
-}
-
-/// How a handshake failed, for people.
-fn not_welcome(closed: Closed) -> NoLink {
-    NoLink::WrongPeer(match closed {
-        Closed::NotIsock(PeerKind::Tls) => {
-            "the server speaks TLS, this client does not; check the port".to_owned()
-        }
-        Closed::NotIsock(PeerKind::Http) => {
-            "the server speaks HTTP, not isock; check the port".to_owned()
-        }
-        Closed::NotIsock(PeerKind::Other) => {
-            "what answers is no isock server; check the port".to_owned()
-        }
-        Closed::Versions { min, max } => format!(
-            "the server speaks the protocol versions {min} to {max}, this client speaks \
-             {VERSION}; rebuild the older one"
-        ),
-        Closed::ByUs(close) if close.code == CloseCode::HANDSHAKE_TIMEOUT => return silent(),
-        Closed::ByUs(close) => format!("the server's preface is wrong: {}", close.text),
-        Closed::Eof => {
-            return unreachable(io::Error::new(
-                io::ErrorKind::ConnectionReset,
-                "connected, but the server closed without an isock preface",
-            ))
-        }
-        Closed::ByPeer(close) => {
-            return unreachable(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                format!("the server closed the connection: {}", close.text),
-            ))
-        }
-    })
-}
-
-impl NoLink {
-    pub(crate) fn into_connect_error(self, address: String, attempts: u32) -> ConnectError {
-        match self {
-            NoLink::Unreachable(source) => ConnectError::Unreachable { address, attempts, source },
-            NoLink::WrongPeer(why) => ConnectError::WrongPeer { address, why },
-            NoLink::Closed | NoLink::Gone => ConnectError::Closed,
-        }
-    }
 }

@@ -6,12 +6,15 @@
 use super::{
     background::Timer,
     backoff,
-    channel::{Channel, NoLink},
+    channel::{Channel, Pick, Route},
+    connector::NoLink,
     retry::{Attempts, Failed},
+    several::{Busy, Seat},
     stream::RawStream,
 };
 use crate::{
     action::{ActionKind, Decoding, Directions, Shapes},
+    address::Address,
     error::{Problem, ProblemKind},
     net::{self, Ended, Flight, Flow, Line, Pinged, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
@@ -63,6 +66,9 @@ pub(super) struct RawCall {
     /// What earlier attempts may have done.
     ran: Ran,
     state: State,
+    /// The server of the last attempt, if there are several, and that it is at work.
+    seat: Option<Arc<Seat>>,
+    busy: Option<Busy>,
     /// Wakes a future at its deadline or after a pause.
     timer: Option<Timer>,
 }
@@ -81,7 +87,8 @@ impl RawCall {
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
         let attempts = Attempts::new(order.attempts, order.deadline);
-        RawCall { channel, order, attempts, ran: Ran::No, state, timer: None }
+        let (seat, busy, timer) = (None, None, None);
+        RawCall { channel, order, attempts, ran: Ran::No, state, seat, busy, timer }
     }
 
     /// Another call on the same channel, to learn about this one.
@@ -102,8 +109,8 @@ impl RawCall {
     /// Sends the call if there is a connection; else whoever waits first makes one.
     pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
         self.check_time(now)?;
-        match self.channel.current() {
-            Some(line) => self.send(now, line),
+        match self.current(Pick::LeastBusy) {
+            Some(route) => self.send(now, route),
             None => Ok(()),
         }
     }
@@ -112,8 +119,7 @@ impl RawCall {
     /// if there is none.
     pub(super) fn send_only(mut self) -> Result<(), Problem> {
         loop {
-            let Some(line) = self.find_line()? else { continue };
-            self.attempts.begin();
+            let Some(line) = self.find_line(Pick::Same)? else { continue };
             let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
@@ -134,8 +140,7 @@ impl RawCall {
             return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
         }
         loop {
-            let Some(line) = self.find_line()? else { continue };
-            self.attempts.begin();
+            let Some(line) = self.find_line(Pick::Same)? else { continue };
             match line.ping(self.order.deadline) {
                 Ok(Pinged::After(took)) => return Ok(took),
                 Ok(Pinged::Late) => return Err(self.late()),
@@ -155,8 +160,7 @@ impl RawCall {
     ) -> Result<RawStream, Problem> {
         let flow = Flow::of_call();
         loop {
-            let Some(line) = self.find_line()? else { continue };
-            self.attempts.begin();
+            let Some(line) = self.find_line(Pick::LeastBusy)? else { continue };
             let mut head = self.head(Instant::now());
             head.items = directions.uploads;
             if directions.items {
@@ -173,24 +177,37 @@ impl RawCall {
         }
     }
 
-    /// The connection for an attempt of one that is not waited for afterwards; `None` if it could
-    /// not be had and there is to be another look.
-    fn find_line(&mut self) -> Result<Option<Line>, Problem> {
+    /// Begins an attempt of one that is not waited for afterwards; `None` if a connection could not
+    /// be had and there is to be another look.
+    fn find_line(&mut self, pick: Pick) -> Result<Option<Line>, Problem> {
         self.check_time(Instant::now())?;
-        if let Some(line) = self.channel.current() {
-            return Ok(Some(line));
+        if let Some(route) = self.current(pick) {
+            return Ok(Some(self.take(route)));
         }
         if net::about_to_block().is_err() {
             return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
         }
-        match self.channel.line(self.order.deadline) {
-            Ok(line) => Ok(Some(line)),
+        match self.channel.route(pick, self.seat.as_ref(), self.order.deadline) {
+            Ok(route) => Ok(Some(self.take(route))),
             Err(error) => {
                 self.not_linked(error)?;
                 self.pause();
                 Ok(None)
             }
         }
+    }
+
+    /// A connection that is there already.
+    fn current(&self, pick: Pick) -> Option<Route> {
+        self.channel.current(pick, self.seat.as_ref())
+    }
+
+    /// An attempt begins.
+    fn take(&mut self, Route { line, seat }: Route) -> Line {
+        self.attempts.begin();
+        self.busy = seat.as_ref().map(Busy::at);
+        self.seat = seat;
+        line
     }
 
     /// A call whose time is over does not start.
@@ -236,8 +253,9 @@ impl RawCall {
                 State::Waiting(_) => {
                     self.pause();
                     self.check_time(Instant::now())?;
-                    match self.channel.line(self.order.deadline) {
-                        Ok(line) => self.send(Instant::now(), line)?,
+                    let (seat, deadline) = (self.seat.as_ref(), self.order.deadline);
+                    match self.channel.route(Pick::LeastBusy, seat, deadline) {
+                        Ok(route) => self.send(Instant::now(), route)?,
                         Err(error) => self.not_linked(error)?,
                     }
                 }
@@ -284,8 +302,8 @@ impl RawCall {
                 self.wake_at(at, cx, Weak::new());
                 return Err(Stop::Pending);
             }
-            State::Waiting(_) => match self.channel.current() {
-                Some(line) => self.send(Instant::now(), line)?,
+            State::Waiting(_) => match self.current(Pick::LeastBusy) {
+                Some(route) => self.send(Instant::now(), route)?,
                 None => {
                     self.state = State::Dialling;
                     self.wake_at(self.order.deadline, cx, Weak::new());
@@ -293,15 +311,18 @@ impl RawCall {
                     return Err(Stop::Pending);
                 }
             },
-            State::Dialling => match (self.channel.current(), self.channel.background.dialled()) {
-                (Some(line), _) => self.send(Instant::now(), line)?,
-                (None, Some(error)) => self.not_linked(error)?,
-                (None, None) => {
-                    self.wake_at(self.order.deadline, cx, Weak::new());
-                    self.channel.background.dial(self.order.deadline, cx.waker());
-                    return Err(Stop::Pending);
+            State::Dialling => {
+                let dialled = self.channel.background.dialled();
+                match (self.current(Pick::LeastBusy), dialled) {
+                    (Some(route), _) => self.send(Instant::now(), route)?,
+                    (None, Some(error)) => self.not_linked(error)?,
+                    (None, None) => {
+                        self.wake_at(self.order.deadline, cx, Weak::new());
+                        self.channel.background.dial(self.order.deadline, cx.waker());
+                        return Err(Stop::Pending);
+                    }
                 }
-            },
+            }
             State::Sent(flight) => {
                 if flight.wake_with(cx.waker()) {
                     let link = flight.to_read();
@@ -344,8 +365,8 @@ impl RawCall {
     }
 
     /// One attempt.
-    fn send(&mut self, now: Instant, line: Line) -> Result<(), Problem> {
-        self.attempts.begin();
+    fn send(&mut self, now: Instant, route: Route) -> Result<(), Problem> {
+        let line = self.take(route);
         let call = NewCall { head: self.head(now), body: self.order.body.clone() };
         match line.start(now, call) {
             Ok(flight) => {
@@ -368,6 +389,7 @@ impl RawCall {
 
     /// The connection did not take it.
     fn not_taken(&mut self, refused: Refused) -> Result<(), Problem> {
+        self.busy = None;
         match refused {
             Refused::Busy => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
             Refused::Unattended => {
@@ -397,15 +419,18 @@ impl RawCall {
                 Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
             }
             NoLink::WrongPeer(why) => Err(self.problem(ProblemKind::WrongPeer, Ran::No, why)),
-            NoLink::Unreachable(source) => self.again(Failed::Lost { pause: true }, |call| {
-                let text = source.to_string();
-                call.problem(ProblemKind::NotConnected, Ran::No, text).caused_by(source)
-            }),
+            NoLink::Unreachable(source) | NoLink::Silent(source) => {
+                self.again(Failed::Lost { pause: true }, |call| {
+                    let text = source.to_string();
+                    call.problem(ProblemKind::NotConnected, Ran::No, text).caused_by(source)
+                })
+            }
         }
     }
 
     /// An attempt has ended: with a reply, or with another attempt to come (`None`).
     fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
+        self.busy = None;
         let flight = match std::mem::replace(&mut self.state, State::Ended) {
             State::Sent(flight) => Some(flight),
             _ => None,
@@ -489,6 +514,7 @@ impl RawCall {
 
     /// Gives the attempt under way up.
     pub(super) fn cancel(&mut self) -> Ran {
+        self.busy = None;
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Sent(flight) => flight.cancel(),
             _ => Ran::No,
@@ -504,11 +530,16 @@ impl RawCall {
         self.finish(Problem::new(kind, ran, detail))
     }
 
+    /// Where the last attempt went.
+    fn address(&self) -> &Address {
+        self.seat.as_ref().map_or(self.channel.address(), |seat| &seat.address)
+    }
+
     fn finish(&self, problem: Problem) -> Problem {
         let made = self.attempts.made().max(1);
         problem
             .action(self.order.action.clone())
-            .at(Some(self.channel.address().clone()), made)
+            .at(Some(self.address().clone()), made)
             .at_least(self.ran)
             .of_client(self.channel.is_to_client())
     }

@@ -38,13 +38,16 @@ impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
-        let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
+        let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
+        let attempts = channel.options.attempts;
         let idle = channel.options.limits.stream_idle;
         let metadata = Metadata::default();
         Request { channel, input, metadata, timeout, idle, attempts, action: PhantomData }
     }
 
-    /// How long the call may take, all its attempts together; the client's timeout unless set.
+    /// How long the call may take, all its attempts together. Unless set it is the action's own
+    /// `#[action(timeout = "…")]`, and without one the client's
+    /// [`timeout`](crate::ClientBuilder::timeout).
     ///
     /// A call that a handler makes ends by the deadline of the handler's own caller too, whichever
     /// comes first. That goes by thread: on other threads say `.timeout(cx.remaining())`.

@@ -12,7 +12,7 @@ use crate::{
     proto::{Answer, ServedKey},
     wire::{Encoder, Ran, Refusal, RefusalCode},
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Where the answer of a call would go.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(crate) enum Way<'w> {
     /// Over the connection of an event loop that its caller has.
     Far(ServedKey),
     /// Over a client's own connection.
-    Near(&'w Weak<Link>, ServedKey),
+    Near(&'w Arc<Link>, ServedKey),
     /// Nowhere: it is a send.
     Nowhere,
 }
@@ -28,7 +28,7 @@ pub(crate) enum Way<'w> {
 /// The same for as long as the answer takes.
 enum Route {
     Far(Arc<Far>, ServedKey),
-    Near(Weak<Link>, ServedKey),
+    Near(Arc<Link>, ServedKey),
     Nowhere,
 }
 
@@ -39,7 +39,7 @@ impl Route {
                 Some(far) => Route::Far(far, key),
                 None => Route::Nowhere,
             },
-            Way::Near(link, key) => Route::Near(Weak::clone(link), key),
+            Way::Near(link, key) => Route::Near(Arc::clone(link), key),
             Way::Nowhere => Route::Nowhere,
         }
     }
@@ -55,8 +55,11 @@ impl Route {
                 there
             }
             Route::Near(link, key) => {
-                let link = link.upgrade().filter(|link| !link.is_closed());
-                link.map(|link| link.answer(*key, answer)).is_some()
+                let there = !link.is_closed();
+                if there {
+                    link.answer(*key, answer);
+                }
+                there
             }
             Route::Nowhere => true,
         }
