@@ -10,6 +10,7 @@ use super::{
     flow::{Flow, Flows},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
+    process::Process,
     stream::{is_retry, CallerStream, WRITE_PATIENCE},
     watch::Purpose,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Link {
     over: AtomicBool,
     looking: Looking,
     rhythm: Rhythm,
+    /// Whose connection it is. A child of it touches neither the socket nor a lock.
+    owner: Process,
 }
 
 #[derive(Debug)]
@@ -290,6 +293,7 @@ impl Link {
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
+            owner: Process::this(),
         }
     }
 
@@ -396,6 +400,9 @@ impl Link {
 
     /// Does what a stream's user has asked for: at once, or with what follows in a burst.
     pub(super) fn settle(self: &Arc<Self>, flow: &Arc<Flow>) {
+        if !self.owner.is_this() {
+            return;
+        }
         let mut state = self.lock();
         state.unsettled.push(Arc::clone(flow));
         state.corked += 1;
@@ -411,6 +418,9 @@ impl Link {
 
     /// Gives a stream of this side up, and says whether its handler can have run.
     pub(super) fn cancel_stream(&self, key: CallKey) -> Ran {
+        if !self.owner.is_this() {
+            return Ran::Unknown;
+        }
         let mut state = self.lock();
         if state.flows.remove(key.into()).is_none() {
             return Ran::Unknown;
@@ -466,6 +476,9 @@ impl Link {
 
     /// Sends what stayed behind; says whether there was anything.
     pub(crate) fn uncork(&self) -> bool {
+        if !self.owner.is_this() {
+            return false;
+        }
         let mut state = self.lock();
         let corked = state.corked > 0;
         if corked {
@@ -488,8 +501,11 @@ impl Link {
         self.lock()
     }
 
-    /// Waits until the call has ended; `None` if the deadline comes first.
+    /// Waits until the call has ended; `None` if the deadline comes first, or in a child of the process.
     pub(crate) fn wait(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Ended> {
+        if !self.owner.is_this() {
+            return None;
+        }
         let mut role = None;
         loop {
             if let Some(ended) = pending.take() {
@@ -526,6 +542,9 @@ impl Link {
     /// Understands what lies there already: an answer that has come in time is no late one because
     /// nobody read it.
     pub(crate) fn glance(&self) {
+        if !self.owner.is_this() {
+            return;
+        }
         if let Some(_role) = self.take_role() {
             self.pump(CallerStream::read_now);
         }
@@ -772,6 +791,9 @@ impl Link {
 
     /// Answers a call of the other side.
     pub(crate) fn answer(&self, key: ServedKey, answer: Answer) {
+        if !self.owner.is_this() {
+            return;
+        }
         let mut state = self.lock();
         if let Some(hosting) = &mut state.hosting {
             hosting.running.retain(|(known, _)| *known != key);
@@ -807,6 +829,9 @@ impl Link {
 
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, key: CallKey) -> Ran {
+        if !self.owner.is_this() {
+            return Ran::Unknown;
+        }
         let mut state = self.lock();
         if !state.pending.remove(key) {
             return Ran::Unknown;
@@ -838,6 +863,10 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if !self.owner.is_this() {
+            // The connection is the parent's, and so are those whom its end concerns.
+            return;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);

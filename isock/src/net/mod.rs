@@ -26,6 +26,7 @@ mod origin;
 mod pending;
 mod ping;
 mod pipe;
+mod process;
 mod remote;
 mod stream;
 #[cfg(unix)]
@@ -48,6 +49,7 @@ pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use ping::Pinged;
+pub(crate) use process::Process;
 pub(crate) use remote::{Command, Remote};
 pub(crate) use watch::{watch, Purpose, Watched};
 

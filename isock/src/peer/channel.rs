@@ -6,7 +6,7 @@ use crate::{
     address::Address,
     error::ConnectError,
     limits::Limits,
-    net::{self, Command, Dialled, Far, Host, Line, Link, Remote},
+    net::{self, Command, Dialled, Far, Host, Line, Link, Process, Remote},
     proto::{Closed, Config},
     wire::{CloseCode, ConnectionToken, InstanceId, PeerKind, VERSION},
 };
@@ -53,6 +53,8 @@ pub(crate) struct Channel {
     state: Mutex<State>,
     /// A connection has been made, or could not be.
     dialled: Condvar,
+    /// Whose it is: a process does not use what its parent has made.
+    owner: Process,
     session: Session,
     /// What its calls may spend on further attempts.
     pub(super) bucket: Bucket,
@@ -75,6 +77,8 @@ pub(crate) enum NoLink {
     Unreachable(Arc<io::Error>),
     /// It was the only connection that there can be.
     Gone,
+    /// It belongs to the process that has forked this one.
+    Forked,
     /// Trying again does not help.
     WrongPeer(String),
     Closed,
@@ -125,6 +129,7 @@ impl Channel {
             instance: Mutex::new(None),
             state: Mutex::default(),
             dialled: Condvar::new(),
+            owner: Process::this(),
             session: Session::default(),
             bucket: Bucket::default(),
             background,
@@ -135,9 +140,15 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this is a child of the process that it belongs to.
+    pub(super) fn is_forked(&self) -> bool {
+        !self.owner.is_this()
+    }
+
     /// The connection of the moment, if there is one that takes calls.
     pub(super) fn current(&self) -> Option<Line> {
         match &self.target {
+            _ if self.is_forked() => None,
             Target::Connection(far, _) => (!far.is_gone()).then(|| Line::Far(Arc::clone(far))),
             _ => self.lock().link.as_ref().filter(|link| link.is_usable()).cloned().map(Line::Near),
         }
@@ -145,6 +156,9 @@ impl Channel {
 
     /// The connection of the moment of a client.
     pub(super) fn near(&self) -> Option<Arc<Link>> {
+        if self.is_forked() {
+            return None;
+        }
         self.lock().link.clone().filter(|link| link.is_usable())
     }
 
@@ -156,6 +170,7 @@ impl Channel {
     /// The connection of the moment, made first if need be.
     pub(super) fn line(&self, deadline: Instant) -> Result<Line, NoLink> {
         match &self.target {
+            _ if self.is_forked() => Err(NoLink::Forked),
             Target::Connection(..) => self.current().ok_or(NoLink::Gone),
             _ => self.link(deadline).map(Line::Near),
         }
@@ -163,6 +178,9 @@ impl Channel {
 
     /// The same on a client. Of several callers one dials.
     pub(crate) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
+        if self.is_forked() {
+            return Err(NoLink::Forked);
+        }
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -281,6 +299,9 @@ impl Channel {
 
     /// Keeps a connection, and reads it whether anybody waits or not.
     pub(crate) fn attend(&self) {
+        if self.is_forked() {
+            return;
+        }
         self.background.attend();
         let state = self.lock();
         let links = [state.link.clone(), state.opening.clone()];
@@ -289,6 +310,9 @@ impl Channel {
     }
 
     pub(crate) fn close(&self) {
+        if self.is_forked() {
+            return;
+        }
         let mut state = self.lock();
         state.closed = true;
         let links = [state.link.take(), state.opening.take()];
@@ -299,7 +323,7 @@ impl Channel {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        !self.is_forked() && self.lock().closed
     }
 }
 
@@ -316,7 +340,9 @@ impl Target {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.background.look_again();
+        if !self.is_forked() {
+            self.background.look_again();
+        }
     }
 }
 
@@ -375,7 +401,7 @@ impl NoLink {
         match self {
             NoLink::Unreachable(source) => ConnectError::Unreachable { address, attempts, source },
             NoLink::WrongPeer(why) => ConnectError::WrongPeer { address, why },
-            NoLink::Closed | NoLink::Gone => ConnectError::Closed,
+            NoLink::Closed | NoLink::Gone | NoLink::Forked => ConnectError::Closed,
         }
     }
 }

@@ -25,6 +25,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What a child of the client's process is told.
+const FORKED: &str = "the client belongs to the process that forked this one; make another here";
+
 /// What is to be called.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -273,6 +276,7 @@ impl RawCall {
             State::Ended => {
                 panic!("a call was polled after it had ended");
             }
+            _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
             _ if self.order.deadline <= now && !self.has_ended_after_all() => {
                 return Err(Stop::Problem(self.late()));
             }
@@ -388,6 +392,7 @@ impl RawCall {
         self.attempts.begin();
         match error {
             NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
+            NoLink::Forked => Err(self.problem(ProblemKind::NotConnected, Ran::No, FORKED)),
             NoLink::Gone => {
                 let text = "the connection has ended, and only the other side can make another one";
                 Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
@@ -467,14 +472,23 @@ impl RawCall {
         }
     }
 
-    /// The deadline has passed.
+    /// The deadline has passed, or nobody is there who could keep it.
     fn late(&mut self) -> Problem {
         let ran = self.cancel();
+        if let Some(problem) = self.forked(ran) {
+            return problem;
+        }
         let detail = match self.order.inherited {
             true => "the caller of the handler that made it waits no longer",
             false => "",
         };
         self.problem(ProblemKind::Deadline, ran, detail)
+    }
+
+    /// What is wrong with a call that a child of its client's process has inherited.
+    pub(super) fn forked(&self, ran: Ran) -> Option<Problem> {
+        let forked = self.channel.is_forked();
+        forked.then(|| self.problem(ProblemKind::NotConnected, ran, FORKED))
     }
 
     /// Lets the call go on without anybody who waits for it.
