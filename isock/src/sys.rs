@@ -29,6 +29,9 @@ pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: c_int = 0;
 
+/// Makes a read a look at what lies in a socket, which stays there, without waiting.
+pub(crate) const LOOK: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+
 /// Locks an open file or folder against others who do the same, until it is closed.
 ///
 /// # Errors

@@ -135,21 +135,21 @@ pub(crate) fn few_slots() -> Limits {
 pub(crate) fn whatever_is_cancelled_slots_bound_what_runs(arena: &Arena) {
     const OPENED: usize = 100_000;
     let slots = INITIAL_SLOTS;
-    let of = |slot, seq| {
-        let cancel = raw::frame_of_call(FrameKind::CANCEL, Flags::INITIATOR, (slot, seq), &[]);
-        [raw::call::<Inside>(slot, seq, &[1]), cancel].concat()
-    };
-    let round = |seq| (0..slots).flat_map(|slot| of(slot, seq)).collect::<Vec<u8>>();
+    let call = |slot, seq| raw::call::<Inside>(slot, seq, &[1]);
+    let cancel =
+        |slot, seq| raw::frame_of_call(FrameKind::CANCEL, Flags::INITIATOR, (slot, seq), &[]);
+    let all = |frame: &dyn Fn(u16) -> Vec<u8>| (0..slots).flat_map(frame).collect::<Vec<u8>>();
 
     // Handlers that do not hear of it go on, and keep their slots: there is none for another call.
     let mut raw = arena.peer();
-    raw.send(&round(1));
+    raw.send(&all(&|slot| call(slot, 1)));
     arena.gate.wait_for(usize::from(slots));
+    raw.send(&all(&|slot| cancel(slot, 1)));
     is_read(&mut raw);
-    raw.send(&of(0, 2));
+    raw.send(&call(0, 2));
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_SLOT));
     let mut raw = arena.peer();
-    raw.send(&of(slots, 1));
+    raw.send(&call(slots, 1));
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_SLOT));
     assert_eq!(arena.runs.take(), usize::from(slots));
     arena.gate.open();
@@ -161,7 +161,7 @@ pub(crate) fn whatever_is_cancelled_slots_bound_what_runs(arena: &Arena) {
         if opened >= OPENED {
             break;
         }
-        raw.send(&round(seq));
+        raw.send(&all(&|slot| [call(slot, seq), cancel(slot, seq)].concat()));
         for _ in 0..slots {
             let kind = raw.answer().header.kind;
             assert!([FrameKind::REPLY, FrameKind::REFUSAL].contains(&kind), "{kind:?}");

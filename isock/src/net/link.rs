@@ -11,7 +11,7 @@ use super::{
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
     process::Process,
-    stream::{is_retry, CallerStream, WRITE_PATIENCE},
+    stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
     watch::Purpose,
 };
 use crate::{
@@ -506,16 +506,23 @@ impl Link {
         if !self.owner.is_this() {
             return None;
         }
-        let mut role = None;
+        let (mut role, mut late) = (None, None);
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
             }
-            if deadline <= Instant::now() {
-                drop(role);
+            let now = Instant::now();
+            if deadline <= now {
+                drop(role.take());
                 self.uncork();
                 self.glance();
-                return pending.take();
+                if !pending.is_ended() && !self.may_have_come(now, *late.get_or_insert(now)) {
+                    return None;
+                }
+                if pending.wait_as(Waiter::Thread(thread::current())) {
+                    thread::park_timeout(FULL);
+                }
+                continue;
             }
             role = match role.or_else(|| self.take_role()) {
                 Some(role) => {
@@ -548,6 +555,18 @@ impl Link {
         if let Some(_role) = self.take_role() {
             self.pump(CallerStream::read_now);
         }
+    }
+
+    /// Whether an answer may be on its way from the socket to its call: somebody else reads, and
+    /// bytes lie there, or may just have been taken. Asked by those who have been `late` since then,
+    /// after a [`glance`](Link::glance): where all threads were stopped, one of them looks at its
+    /// clock before another one has read what came meanwhile.
+    pub(crate) fn may_have_come(&self, now: Instant, late: Instant) -> bool {
+        if !self.owner.is_this() || self.lock().reader == Reader::Nobody {
+            return false;
+        }
+        let since = now.saturating_duration_since(late);
+        since < 2 * FULL || (since < PATIENCE && self.stream.has_more())
     }
 
     /// Reads for all until this call has ended. Only with the role.

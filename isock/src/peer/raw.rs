@@ -25,6 +25,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a future that is late waits for who reads, before it looks again.
+const AGAIN: Duration = Duration::from_millis(2);
+
 /// What a child of the client's process is told.
 const FORKED: &str = "the client belongs to the process that forked this one; make another here";
 
@@ -65,6 +68,8 @@ pub(super) struct RawCall {
     state: State,
     /// Wakes a future at its deadline or after a pause.
     timer: Option<Timer>,
+    /// Since when it is seen to be past its deadline.
+    late: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -81,7 +86,7 @@ impl RawCall {
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
         let attempts = Attempts::new(order.attempts, order.deadline);
-        RawCall { channel, order, attempts, ran: Ran::No, state, timer: None }
+        RawCall { channel, order, attempts, ran: Ran::No, state, timer: None, late: None }
     }
 
     /// Another call on the same channel, to learn about this one.
@@ -278,7 +283,15 @@ impl RawCall {
             }
             _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
             _ if self.order.deadline <= now && !self.has_ended_after_all() => {
-                return Err(Stop::Problem(self.late()));
+                let late = *self.late.get_or_insert(now);
+                match &self.state {
+                    State::Sent(flight) if flight.may_have_come(now, late) => {
+                        let link = flight.to_read();
+                        self.wake_at(now + AGAIN, cx, link);
+                        return Err(Stop::Pending);
+                    }
+                    _ => return Err(Stop::Problem(self.late())),
+                }
             }
             State::Waiting(Some(at)) if *at > now => {
                 let at = *at;
