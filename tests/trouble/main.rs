@@ -84,13 +84,18 @@ fn brief(address: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls twice, once as a future, and says what came.
+/// Calls four times, twice as a future, and says what came.
 fn patient(address: &str) -> Result<(), Box<dyn Error>> {
     let client = Client::builder().timeout(ms(2000)).attempts(1).connect(address)?;
     let said = thread::scope(|scope| {
-        let blocking = scope.spawn(|| client.run::<Peek>(1));
-        let future = scope.spawn(|| block_on(client.start::<Peek>(2)));
-        [blocking, future].map(|call| match call.join() {
+        let client = &client;
+        let calls = [1, 2, 3, 4].map(|n| {
+            scope.spawn(move || match n % 2 {
+                0 => block_on(client.start::<Peek>(n)),
+                _ => client.run::<Peek>(n),
+            })
+        });
+        calls.map(|call| match call.join() {
             Ok(Ok(number)) => number.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a panic".to_owned(),
