@@ -27,6 +27,10 @@ use std::{
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A server that is bound to its addresses and not serving yet.
+///
+/// A handler that panics ends its call alone, and its caller is told. One that overflows its stack
+/// ends the process, and so does a panic where the program is built with `panic = "abort"`: the calls
+/// of all clients end then, with [`Ran::Unknown`](crate::Ran::Unknown) if they had been read.
 #[must_use = "a bound server answers nobody until `run` or `spawn`"]
 pub struct Server {
     event_loop: EventLoop<Dispatch>,
