@@ -59,14 +59,20 @@ impl Wire {
     fn breaks(&self) -> Result<(), Box<dyn Error>> {
         match self {
             Wire::Network => nft("add rule inet wire out oif lo drop"),
-            Wire::Relay(relay) => Ok(relay.stands_still(true)),
+            Wire::Relay(relay) => {
+                relay.stands_still(true);
+                Ok(())
+            }
         }
     }
 
     fn heals(&self) -> Result<(), Box<dyn Error>> {
         match self {
             Wire::Network => nft("flush chain inet wire out"),
-            Wire::Relay(relay) => Ok(relay.stands_still(false)),
+            Wire::Relay(relay) => {
+                relay.stands_still(false);
+                Ok(())
+            }
         }
     }
 }
