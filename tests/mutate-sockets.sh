@@ -110,6 +110,7 @@ items without credit¦26¦isock/src/net/flow.rs¦if state.left.allows_one() && s
 items wait without end¦26¦isock/src/peer/stream.rs¦super::request::after(self.idle)¦super::request::after(self.idle * 100)
 streams of a client past the limit¦27¦isock/src/server/service.rs¦call.streams > self.settings.streams¦call.streams > 10 * self.settings.streams
 item of any length¦27¦isock/src/peer/raw.rs¦self.channel.options.limits.message - ITEM_LEN¦2 * self.channel.options.limits.message
+item of any length¦27¦isock/src/net/flow.rs¦if state.key.is_some() && cost > state.limit {¦if false {
 outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left => Ran::Unknown,¦if *end < left => Ran::Unknown,
 calls wait without a bound¦59¦isock/src/serving/workers.rs¦if state.queue.len() >= QUEUE {¦if state.queue.len() >= QUEUE * 100 {
 load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
