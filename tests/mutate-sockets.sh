@@ -114,7 +114,6 @@ item of any length¦27¦isock/src/net/flow.rs¦if state.key.is_some() && cost > 
 outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left => Ran::Unknown,¦if *end < left => Ran::Unknown,
 calls wait without a bound¦59¦isock/src/serving/workers.rs¦if state.queue.len() >= QUEUE {¦if state.queue.len() >= QUEUE * 100 {
 load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
-outcome of a reset¦68¦isock/src/net/link.rs¦                Err(_) => state.write_failed = true,¦                Err(_) => { state.write_failed = true; state.proto.written(now, 1); }
 late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && self.stream.has_more())¦since > std::time::Duration::MAX
 clock before the sockets¦69¦isock/src/net/event_loop.rs¦        let now = self.looked;¦        let now = Instant::now();
 clock before the sockets¦69¦isock/src/net/event_loop.rs¦        match self.poll.poll(events, timeout) {¦        self.fire_timers();\n match self.poll.poll(events, timeout) {

@@ -41,7 +41,7 @@ pub(crate) fn run(address: &str) -> Result<(), Box<dyn Error>> {
         io::stdin().read_line(&mut String::new())?;
         match fork()? {
             Forked::Child => {
-                let seen = child(&client, &streaming, address, started, polled, stream);
+                let seen = child(&client, streaming, address, started, polled, stream);
                 drop((client.clone(), own));
                 std::process::exit(match seen {
                     Ok(()) => 0,
@@ -70,7 +70,7 @@ pub(crate) fn run(address: &str) -> Result<(), Box<dyn Error>> {
 /// works.
 fn child(
     client: &Client,
-    streaming: &Client,
+    streaming: Client,
     address: &str,
     started: Call<Peek>,
     polled: Call<Peek>,
@@ -86,7 +86,8 @@ fn child(
     refused(streaming.open::<Tick>(()).map(drop).map_err(CallError::Call), Ran::No)?;
     let end = stream.by_ref().find_map(Result::err).ok_or("the stream goes on")?;
     refused(Err::<(), _>(end), Ran::Unknown)?;
-    drop(stream);
+    // The last ones who have that connection: it is let go of, and not closed.
+    drop((stream, streaming));
     client.close();
     if began.elapsed() > SOON {
         return Err(format!("errors took {:?}", began.elapsed()).into());
