@@ -121,6 +121,32 @@ signals end reading¦66¦isock/src/net/stream.rs¦matches!(error.kind(), Interru
 departed end the loop¦67¦isock/src/net/conn.rs¦Err(_) => return false,¦Err(error) => panic!("{error}"),
 row lost¦¦tests/sockets.rs¦    row(57, handlers::ten_thousand_panics),¦
 row skipped¦¦tests/sockets.rs¦for transport in TRANSPORTS {¦for transport in &TRANSPORTS[..1] {
+repeated call runs¦13¦isock/src/proto/served.rs¦(false, true) if key.seq == slot.seq => Arrival::Attached,¦(false, true) if key.seq == slot.seq => Arrival::New,
+ended call runs again¦14,15¦isock/src/proto/served.rs¦            (false, _) => Arrival::Stale,¦            (false, false) => {\n slot.running = true;\n self.running += 1;\n Arrival::New\n }\n (false, true) => Arrival::Stale,
+slot beyond the grant¦15¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
+slot free with its cancel¦19¦isock/src/proto/served.rs¦&& !std::mem::replace(&mut slot.cancelled, true)¦&& { slot.running = false; !std::mem::replace(&mut slot.cancelled, true) }
+items without credit¦26¦isock/src/net/flow.rs¦if state.left.allows_one() && state.has_room(cost) {¦state.left.items += 1;\n if state.has_room(cost) {
+items wait without end¦26¦isock/src/peer/stream.rs¦super::request::after(self.idle)¦super::request::after(self.idle * 100)
+streams of a client past the limit¦27¦isock/src/server/service.rs¦call.streams > self.settings.streams¦call.streams > 10 * self.settings.streams
+item of any length¦27¦isock/src/peer/raw.rs¦self.channel.options.limits.message - ITEM_LEN¦2 * self.channel.options.limits.message
+item of any length¦27¦isock/src/net/flow.rs¦if state.key.is_some() && cost > state.limit {¦if false {
+outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left => Ran::Unknown,¦if *end < left => Ran::Unknown,
+calls wait without a bound¦59¦isock/src/serving/workers.rs¦if state.queue.len() >= QUEUE {¦if state.queue.len() >= QUEUE * 100 {
+load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
+late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && self.stream.has_more())¦since > std::time::Duration::MAX
+clock before the sockets¦69¦isock/src/net/event_loop.rs¦        let now = self.looked;¦        let now = Instant::now();
+clock before the sockets¦69¦isock/src/net/event_loop.rs¦        match self.poll.poll(events, timeout) {¦        self.fire_timers();\n match self.poll.poll(events, timeout) {
+clock of the wall¦69¦isock/src/peer/request.rs¦    let own = later(now, timeout);¦    static START: std::sync::OnceLock<(std::time::SystemTime, Instant)> = std::sync::OnceLock::new();\n let (wall, start) = *START.get_or_init(|| (std::time::SystemTime::now(), now));\n let own = later(std::time::SystemTime::now().duration_since(wall).map_or(now, |since| start + since), timeout);
+child calls¦70¦isock/src/sys.rs¦    FORKS.fetch_add(1, Ordering::Relaxed);¦
+child closes¦70¦isock/src/net/link.rs¦            // The connection is the parent's, and so are those whom its end concerns.\n            return;¦
+child waits¦70¦isock/src/net/link.rs¦            return None;¦
+silence for ever¦71¦isock/src/proto/silence.rs¦let asks = ¦let asks = false && 
+once is twice¦71¦isock/src/peer/raw.rs¦let repeatable = self.order.kind != ActionKind::Once;¦let repeatable = true;
+outcome without a connection¦72¦isock/src/peer/raw.rs¦call.problem(ProblemKind::NotConnected, Ran::No, text)¦call.problem(ProblemKind::NotConnected, Ran::Unknown, text)
+dialling without end¦72¦isock/src/net/dial.rs¦TcpStream::connect_timeout(&socket, patience)¦{ let _ = patience; TcpStream::connect(socket) }
+path of the living¦73¦isock/src/net/unix.rs¦        Ok(()) => return Err(ErrorKind::AddrInUse.into()),¦        Ok(()) => return Ok(()),
+path through a link¦73¦isock/src/net/unix.rs¦        () if there.is_symlink() => "a symbolic link is there, which is never followed",¦        () if there.is_symlink() => return Ok(()),
+path for everybody¦73¦isock/src/net/unix.rs¦Permissions::from_mode(0o600)¦Permissions::from_mode(0o666)
 TABLE
 }
 

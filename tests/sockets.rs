@@ -9,6 +9,8 @@
 mod arena;
 #[path = "sockets/calls_back.rs"]
 mod calls_back;
+#[path = "sockets/consumers.rs"]
+mod consumers;
 #[path = "sockets/control.rs"]
 mod control;
 #[path = "sockets/endings.rs"]
@@ -17,14 +19,20 @@ mod endings;
 mod frames;
 #[path = "sockets/handlers.rs"]
 mod handlers;
+#[path = "sockets/networks.rs"]
+mod networks;
 #[path = "sockets/payloads/mod.rs"]
 mod payloads;
 #[path = "sockets/prefaces.rs"]
 mod prefaces;
+#[path = "sockets/processes.rs"]
+mod processes;
 #[path = "sockets/responders.rs"]
 mod responders;
 #[path = "sockets/silence.rs"]
 mod silence;
+#[path = "sockets/slots.rs"]
+mod slots;
 #[path = "sockets/streams.rs"]
 mod streams;
 #[path = "sockets/system.rs"]
@@ -59,7 +67,7 @@ const fn row(number: u8, attack: fn(&Arena)) -> Row {
 
 /// What must be there: the rows of the catalogue that a stream of bytes without encryption can
 /// show. A row that is skipped, or lost from the table, fails.
-const CATALOGUE: &[RangeInclusive<u8>] = &[1..=11, 16..=18, 20..=25, 29..=30, 47..=57, 60..=67];
+const CATALOGUE: &[RangeInclusive<u8>] = &[1..=11, 13..=27, 29..=30, 47..=73];
 
 const ROWS: &[Row] = &[
     row(1, prefaces::what_is_no_preface_is_closed_at_its_first_wrong_byte),
@@ -73,9 +81,17 @@ const ROWS: &[Row] = &[
     row(9, frames::frames_in_single_bytes_work_with_linear_effort),
     row(10, frames::an_unknown_kind_is_skipped_if_it_may_be),
     row(11, frames::an_unknown_action_costs_its_call_only),
+    row(13, slots::a_call_that_runs_is_never_run_twice),
+    row(14, slots::a_call_that_has_ended_is_stale_and_not_run_again),
+    row(15, slots::what_is_out_of_turn_costs_its_call_and_what_was_not_granted_closes),
     row(16, streams::answers_to_nothing_close_the_client),
     row(17, streams::credit_that_makes_no_sense_closes),
     row(18, streams::items_beyond_their_credit_close),
+    Row {
+        limits: slots::few_slots,
+        workers: 64,
+        ..row(19, slots::whatever_is_cancelled_slots_bound_what_runs)
+    },
     Row { workers: 200, ..row(20, streams::streams_past_the_limit_are_refused) },
     row(21, control::a_flood_of_pings_is_ended),
     row(22, control::a_flood_of_settings_is_ended),
@@ -85,6 +101,11 @@ const ROWS: &[Row] = &[
         ..row(24, control::bad_calls_by_a_peer_that_never_reads)
     },
     Row { limits: control::unread, ..row(25, control::replies_that_nobody_reads_are_bounded) },
+    Row {
+        limits: consumers::hasty,
+        ..row(26, consumers::a_slow_consumer_has_its_pace_and_costs_a_window)
+    },
+    row(27, consumers::what_is_too_much_costs_its_call_only),
     row(29, endings::thousands_come_and_go),
     row(30, endings::whoever_has_said_all_still_gets_the_reply),
     row(47, payloads::endless_lengths),
@@ -98,6 +119,8 @@ const ROWS: &[Row] = &[
     row(55, payloads::values_outside_their_type),
     row(56, payloads::odd_values_are_kept_bit_by_bit),
     row(57, handlers::ten_thousand_panics),
+    row(58, processes::a_handler_that_ends_its_process_ends_its_calls),
+    row(59, processes::with_every_handler_stuck_pings_are_answered_and_calls_refused),
     row(60, handlers::a_reply_of_a_gibibyte_stops_at_the_limit),
     row(61, responders::what_is_dropped_or_comes_too_late_is_an_error),
     row(62, calls_back::a_blocking_call_in_a_hook_is_refused_at_once),
@@ -106,6 +129,12 @@ const ROWS: &[Row] = &[
     row(65, system::without_descriptors_the_server_waits_for_some),
     row(66, system::a_thousand_signals_a_second_fail_no_call),
     row(67, endings::writing_to_the_departed_is_an_error),
+    row(68, networks::a_reset_at_any_byte_is_told_as_it_was),
+    row(69, processes::who_was_stopped_reads_before_it_looks_at_its_clock),
+    row(70, processes::the_child_of_a_fork_never_uses_its_parents_connection),
+    row(71, networks::a_network_that_breaks_and_heals_costs_calls_and_doubles_none),
+    row(72, networks::without_ports_or_room_a_call_has_not_run),
+    row(73, processes::a_server_that_is_killed_leaves_a_place_that_can_be_taken),
 ];
 
 #[test]

@@ -206,7 +206,7 @@ pub use peer::{
     EncodedError, NamedCall, NamedInput, NamedRequest, NamedResult, Peer, Request, Session, Stream,
     StreamItem,
 };
-pub use server::{Server, ServerBuilder, ServerHandle, Stopper};
+pub use server::{Load, Server, ServerBuilder, ServerHandle, Stopper};
 pub use wire::Ran;
 
 /// What the derive's output names. No part of the public API: it changes without notice.

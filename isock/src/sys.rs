@@ -14,7 +14,10 @@ use std::{
         unix::net::UnixStream,
     },
     ptr,
-    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering},
+        Once,
+    },
     time::Duration,
 };
 
@@ -30,6 +33,9 @@ pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: c_int = 0;
 
+/// Makes a read a look at what lies in a socket, which stays there, without waiting.
+pub(crate) const LOOK: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+
 /// Locks an open file or folder against others who do the same, until it is closed.
 ///
 /// # Errors
@@ -41,6 +47,33 @@ pub(crate) fn try_lock(file: &File) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// How many forks lie between this process and the one in which it was first asked.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Sees to it that forks are counted from now on.
+pub(crate) fn count_forks() {
+    static COUNTS: Once = Once::new();
+    COUNTS.call_once(|| {
+        // SAFETY: the handler is a function of this program, which the system forgets should it be
+        // unloaded. It runs in the child, where it does nothing but to change an atomic number:
+        // that takes no lock and no memory, whatever the parent's other threads held.
+        //
+        // Without memory for that the system refuses, and then forks go unnoticed.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    });
+}
+
+extern "C" fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Differs between a process and those that it has forked since [`count_forks`].
+// Relaxed will do: the child begins with one thread, which has run the handler itself.
+#[inline]
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// What a thread waits for at a descriptor.

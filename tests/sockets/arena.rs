@@ -2,8 +2,9 @@
 
 use crate::{
     calls_back::{self, Ear, Pushed, Tried},
-    control, handlers, payloads,
+    consumers, control, handlers, payloads,
     responders::{self, Deferred},
+    slots::{self, Crowd},
     streams,
 };
 use isock::{wire::spare, Address, Client, Limits, Responder, Server, ServerHandle};
@@ -100,6 +101,8 @@ pub(crate) struct Arena {
     _opens: OpensAtTheEnd,
     pub(crate) server: ServerHandle,
     pub(crate) runs: Runs,
+    /// The handlers of `Inside`.
+    pub(crate) crowd: Crowd,
     /// Holds the handler of `Peek`.
     pub(crate) gate: Gate,
     /// Lines that the operator got.
@@ -118,7 +121,9 @@ pub(crate) const WORKERS: usize = 8;
 impl Arena {
     pub(crate) fn new(transport: &'static Transport, limits: Limits, workers: usize) -> Arena {
         let (runs, gate, logged) = (Runs::default(), Gate::new(), Arc::<AtomicUsize>::default());
-        let (hooked, pushed, deferred) = (Ear::default(), Ear::default(), Ear::default());
+        let (hooked, pushed, crowd) = (Ear::default(), Ear::default(), Crowd::default());
+        let deferred = Ear::default();
+        let slots = limits.in_flight;
         let (held, lines) = (runs.clone(), Arc::clone(&logged));
         let server = Server::builder()
             .limits(limits)
@@ -133,19 +138,30 @@ impl Arena {
             });
         let server = handlers::serve(payloads::serve(server, &runs), &runs, &gate);
         let server = streams::serve(control::serve(server), &runs, &gate);
+        let server = slots::serve(consumers::serve(server), &runs, &gate, &crowd);
         let server = calls_back::serve(server, &runs, &hooked, &pushed);
         let server = responders::serve(server, &runs, &deferred);
         let server = server.bind((transport.listen)()).and_then(Server::spawn).expect("a server");
         let _opens = gate.opened_at_the_end();
-        let arena =
-            Arena { transport, server, runs, gate, logged, hooked, deferred, pushed, _opens };
-        arena.warm_up();
+        let arena = Arena {
+            transport,
+            server,
+            runs,
+            crowd,
+            gate,
+            logged,
+            hooked,
+            deferred,
+            pushed,
+            _opens,
+        };
+        arena.warm_up(slots);
         arena
     }
 
     /// Has the server take what it keeps: its buffer for the longest frame, and tables that grow
     /// with the calls in flight.
-    fn warm_up(&self) {
+    fn warm_up(&self, slots: u16) {
         let client = self.client();
         for text in ["x".repeat(200_000), "x".repeat(600_000)] {
             client.run::<Echo>(&text).expect("an echo");
@@ -153,8 +169,8 @@ impl Arena {
         let mut raw = self.peer();
         for seq in 1..=10 {
             let call = |slot| raw::call::<Echo>(slot, seq, &raw::text("x"));
-            raw.send(&(0..512).flat_map(call).collect::<Vec<u8>>());
-            (0..512).for_each(|_| drop(raw.answer()));
+            raw.send(&(0..slots).flat_map(call).collect::<Vec<u8>>());
+            (0..slots).for_each(|_| drop(raw.answer()));
         }
     }
 

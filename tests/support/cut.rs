@@ -1,10 +1,11 @@
 //! A wire that breaks: at a byte that a test chooses, in either direction.
 
-use isock::IntoAddresses;
-use socket2::SockRef;
+use isock::{Address, IntoAddresses};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    fs,
+    io::{self, Read, Write},
+    net::Shutdown,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc,
@@ -20,7 +21,8 @@ pub struct Break {
     pub from: End,
     /// This many bytes get through.
     pub after: usize,
-    /// With a reset, and not as if both had closed.
+    /// With a reset, and not as if both had closed. Over Unix sockets only who is not listened to any
+    /// more sees one.
     pub reset: bool,
 }
 
@@ -33,10 +35,10 @@ pub enum End {
     Server,
 }
 
-/// Stands between clients and a TCP server.
+/// Stands between clients and a server.
 #[derive(Debug)]
 pub struct Cut {
-    address: SocketAddr,
+    address: Address,
     passed: [Arc<AtomicUsize>; 2],
     done: Arc<AtomicBool>,
 }
@@ -47,10 +49,16 @@ impl Cut {
     /// # Panics
     /// If it is no TCP address, or the system has no port.
     pub fn before(server: impl IntoAddresses, at: Option<Break>) -> Cut {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
+        Cut::between("127.0.0.1:0", server, at)
+    }
+
+    /// The same with the place where clients find it.
+    ///
+    /// # Panics
+    /// If either is no address of a socket, or the place is taken.
+    pub fn between(listen: &str, server: impl IntoAddresses, at: Option<Break>) -> Cut {
+        let (listener, address) = listening(listen).expect("a free place");
         let server = server.into_addresses().expect("an address").remove(0);
-        let server = server.socket().expect("a TCP address");
         let cut = Cut { address, passed: Default::default(), done: Arc::default() };
         let (passed, done) = (cut.passed.clone(), Arc::clone(&cut.done));
         thread::spawn(move || {
@@ -59,16 +67,17 @@ impl Cut {
                 if done.load(Ordering::SeqCst) {
                     break;
                 }
-                let Ok(server) = TcpStream::connect(server) else { continue };
-                join(&client, &server, at.take(), &passed);
+                let Ok(server) = connected(&server) else { continue };
+                // One of the two may have gone already.
+                let _ = join(&client, &server, at.take(), &passed);
             }
         });
         cut
     }
 
     /// Where clients find it.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> Address {
+        self.address.clone()
     }
 
     /// How many bytes this end has sent so far.
@@ -81,20 +90,57 @@ impl Drop for Cut {
     fn drop(&mut self) {
         self.done.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        let _ = connected(&self.address);
+        if let Some(path) = self.address.path() {
+            // Nobody else uses it.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
-fn join(client: &TcpStream, server: &TcpStream, at: Option<Break>, passed: &[Arc<AtomicUsize>; 2]) {
+fn place(address: &Address) -> io::Result<(Domain, SockAddr)> {
+    match (address.socket(), address.path()) {
+        (Some(socket), _) => Ok((Domain::for_address(socket), socket.into())),
+        (None, Some(path)) => Ok((Domain::UNIX, SockAddr::unix(path)?)),
+        (None, None) => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+fn listening(at: &str) -> io::Result<(Socket, Address)> {
+    let wanted = at.into_addresses().map_err(io::Error::other)?.remove(0);
+    let (domain, place) = place(&wanted)?;
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.bind(&place)?;
+    socket.listen(128)?;
+    let address = socket.local_addr()?.as_socket().map_or(wanted, Address::from);
+    Ok((socket, address))
+}
+
+fn connected(address: &Address) -> io::Result<Socket> {
+    let (domain, place) = place(address)?;
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.connect(&place)?;
+    Ok(socket)
+}
+
+fn join(
+    client: &Socket,
+    server: &Socket,
+    at: Option<Break>,
+    passed: &[Arc<AtomicUsize>; 2],
+) -> io::Result<()> {
     for (from, to, end) in [(client, server, End::Client), (server, client, End::Server)] {
-        from.set_nodelay(true).expect("a socket");
-        let (from, to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
+        if from.domain()? != Domain::UNIX {
+            from.set_tcp_nodelay(true)?;
+        }
+        let (from, to) = (from.try_clone()?, to.try_clone()?);
         let (at, passed) = (at.filter(|at| at.from == end), Arc::clone(&passed[end as usize]));
         thread::spawn(move || hand_on(from, to, at, &passed));
     }
+    Ok(())
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream, at: Option<Break>, passed: &AtomicUsize) {
+fn hand_on(mut from: Socket, mut to: Socket, at: Option<Break>, passed: &AtomicUsize) {
     let mut bytes = [0; 4096];
     let mut left = at.map_or(usize::MAX, |at| at.after);
     while left > 0 {
@@ -106,13 +152,13 @@ fn hand_on(mut from: TcpStream, mut to: TcpStream, at: Option<Break>, passed: &A
             break;
         }
     }
-    if at.is_some_and(|at| at.reset) {
-        for end in [&from, &to] {
-            let _ = SockRef::from(end).set_linger(Some(Duration::ZERO));
-        }
-    }
-    // The other direction ends with this one, whoever holds a copy of the sockets.
+    // The other direction ends with this one, whoever holds a copy of the sockets. One that is to be
+    // reset must not be ended in order before: that happens when the last copy goes.
+    let reset = at.is_some_and(|at| at.reset);
     for end in [&from, &to] {
-        let _ = end.shutdown(std::net::Shutdown::Both);
+        if reset {
+            let _ = end.set_linger(Some(Duration::ZERO));
+        }
+        let _ = end.shutdown(if reset { Shutdown::Read } else { Shutdown::Both });
     }
 }

@@ -24,7 +24,8 @@ use std::{fmt, ops::Deref, sync::Arc, time::Instant};
 /// one to each of several servers, which is made again when it has ended. Every call ends by its deadline, 30 s unless set, and
 /// says whether its handler ran.
 ///
-/// `run` and `wait` block the thread: inside async code use `start(…).await`.
+/// `run` and `wait` block the thread: inside async code use `start(…).await`. A child of `fork` needs
+/// a client of its own; its parent's is an error there.
 #[derive(Clone)]
 pub struct Client {
     peer: Peer,

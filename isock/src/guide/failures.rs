@@ -127,6 +127,27 @@
 //! connection at a time. [`ClientBuilder::balance`](crate::ClientBuilder::balance) switches it off for
 //! servers that keep something for a connection.
 //!
+//! # Handlers that take everything with them
+//!
+//! A panic ends its call and nothing else. Not so where the program is built with `panic = "abort"`,
+//! and a handler that overflows its stack ends the process in any case: Rust has no way back from
+//! there. The server says nothing more, as if it had been killed. Its clients see that at once; calls
+//! that it had read are `Unknown`, others are sent to the server that is started in its place. What
+//! comes in is decoded within bounds of depth and memory, so it takes a recursion of your own to get
+//! there. Have something restart the program.
+//!
+//! A handler that blocks for ever holds a thread for ever. When all are held, pings are still
+//! answered, new calls wait and are then refused as
+//! [`Overloaded`](crate::ProblemKind::Overloaded), and [`ServerHandle::load`](crate::ServerHandle::load)
+//! shows it.
+//!
+//! # Forks
+//!
+//! A client belongs to the process that has made it. In a child of `fork` every call of it fails at
+//! once, with [`NotConnected`](crate::ProblemKind::NotConnected), and one that was under way is
+//! `Unknown` there; the parent's connection goes on. Make another client in the child. A server has no
+//! threads in a child either, and its handle does nothing there.
+//!
 //! # What isock cannot know
 //!
 //! A returned `Ok` means that the handler ran for this call: once, if its kind is `once`. After

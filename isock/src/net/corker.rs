@@ -5,7 +5,7 @@
 //! process, that looks every millisecond while calls are being started, sleeps when none are, and
 //! ends after a second of that. The memory of long messages goes with it.
 
-use super::link::Link;
+use super::{link::Link, process::Process};
 use crate::wire::spare;
 use std::{
     sync::{
@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(1);
 static ATTENDED: AtomicBool = AtomicBool::new(false);
 
 static CORKER: Corker = Corker {
-    state: Mutex::new(State { running: false, watched: Vec::new() }),
+    state: Mutex::new(State { runs_in: None, watched: Vec::new() }),
     changed: Condvar::new(),
 };
 
@@ -37,7 +37,8 @@ struct Corker {
 }
 
 struct State {
-    running: bool,
+    /// Where the thread runs: not in a child of that process.
+    runs_in: Option<Process>,
     watched: Vec<Watched>,
 }
 
@@ -63,17 +64,23 @@ pub(super) fn watch(link: &Arc<Link>) {
 pub(super) fn attend() {
     if spare::is_held() && !ATTENDED.swap(true, Ordering::SeqCst) {
         let mut state = CORKER.lock();
-        if !state.running && !CORKER.spawn(&mut state) {
+        if !state.is_running() && !CORKER.spawn(&mut state) {
             spare::release();
         }
+    }
+}
+
+impl State {
+    fn is_running(&self) -> bool {
+        self.runs_in.is_some_and(Process::is_this)
     }
 }
 
 impl Corker {
     fn spawn(&'static self, state: &mut State) -> bool {
         let thread = thread::Builder::new().name("isock-cork".into());
-        state.running = thread.spawn(|| self.work()).is_ok();
-        state.running
+        state.runs_in = thread.spawn(|| self.work()).is_ok().then(Process::this);
+        state.runs_in.is_some()
     }
 
     fn watch(&'static self, link: &Arc<Link>) {
@@ -82,7 +89,7 @@ impl Corker {
         }
         let mut state = self.lock();
         state.watched.push(Watched { link: Arc::downgrade(link), quiet: 0 });
-        if state.running {
+        if state.is_running() {
             drop(state);
             return self.changed.notify_all();
         }
@@ -117,8 +124,8 @@ impl Corker {
             .changed
             .wait_timeout_while(state, IDLE, idle)
             .unwrap_or_else(PoisonError::into_inner);
-        state.running = !state.watched.is_empty();
-        state.running
+        state.runs_in = (!state.watched.is_empty()).then(Process::this);
+        state.runs_in.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

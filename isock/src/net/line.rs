@@ -148,6 +148,14 @@ impl Flight {
         }
     }
 
+    /// Whether its answer may just be on its way from the socket, for who has been late since then.
+    pub(crate) fn may_have_come(&self, now: Instant, late: Instant) -> bool {
+        match self {
+            Flight::Near(link, _) => link.may_have_come(now, late),
+            Flight::Far(..) => false,
+        }
+    }
+
     /// Gives the call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self) -> Ran {
         match self {

@@ -10,7 +10,8 @@ use super::{
     flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
-    stream::{is_retry, CallerStream, WRITE_PATIENCE},
+    process::Process,
+    stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
     watch::Purpose,
 };
 use crate::{
@@ -62,6 +63,8 @@ pub(crate) struct Link {
     over: AtomicBool,
     looking: Looking,
     rhythm: Rhythm,
+    /// Whose connection it is. A child of it touches neither the socket nor a lock.
+    owner: Process,
 }
 
 #[derive(Debug)]
@@ -290,6 +293,7 @@ impl Link {
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
+            owner: Process::this(),
         }
     }
 
@@ -401,6 +405,9 @@ impl Link {
 
     /// Does what a stream's user has asked for: at once, or with what follows in a burst.
     pub(super) fn settle(self: &Arc<Self>, flow: &Arc<Flow>) {
+        if !self.owner.is_this() {
+            return;
+        }
         let mut state = self.lock();
         state.unsettled.push(Arc::clone(flow));
         state.corked += 1;
@@ -416,6 +423,9 @@ impl Link {
 
     /// Gives a stream of this side up, and says whether its handler can have run.
     pub(super) fn cancel_stream(&self, key: CallKey) -> Ran {
+        if !self.owner.is_this() {
+            return Ran::Unknown;
+        }
         let mut state = self.lock();
         if state.flows.remove(key.into()).is_none() {
             return Ran::Unknown;
@@ -471,6 +481,9 @@ impl Link {
 
     /// Sends what stayed behind; says whether there was anything.
     pub(crate) fn uncork(&self) -> bool {
+        if !self.owner.is_this() {
+            return false;
+        }
         let mut state = self.lock();
         let corked = state.corked > 0;
         if corked {
@@ -493,18 +506,28 @@ impl Link {
         self.lock()
     }
 
-    /// Waits until the call has ended; `None` if the deadline comes first.
+    /// Waits until the call has ended; `None` if the deadline comes first, or in a child of the process.
     pub(crate) fn wait(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Ended> {
-        let mut role = None;
+        if !self.owner.is_this() {
+            return None;
+        }
+        let (mut role, mut late) = (None, None);
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
             }
-            if deadline <= Instant::now() {
-                drop(role);
+            let now = Instant::now();
+            if deadline <= now {
+                drop(role.take());
                 self.uncork();
                 self.glance();
-                return pending.take();
+                if !pending.is_ended() && !self.may_have_come(now, *late.get_or_insert(now)) {
+                    return None;
+                }
+                if pending.wait_as(Waiter::Thread(thread::current())) {
+                    thread::park_timeout(FULL);
+                }
+                continue;
             }
             role = match role.or_else(|| self.take_role()) {
                 Some(role) => {
@@ -531,9 +554,24 @@ impl Link {
     /// Understands what lies there already: an answer that has come in time is no late one because
     /// nobody read it.
     pub(crate) fn glance(&self) {
+        if !self.owner.is_this() {
+            return;
+        }
         if let Some(_role) = self.take_role() {
             self.pump(CallerStream::read_now);
         }
+    }
+
+    /// Whether an answer may be on its way from the socket to its call: somebody else reads, and
+    /// bytes lie there, or may just have been taken. Asked by those who have been `late` since then,
+    /// after a [`glance`](Link::glance): where all threads were stopped, one of them looks at its
+    /// clock before another one has read what came meanwhile.
+    pub(crate) fn may_have_come(&self, now: Instant, late: Instant) -> bool {
+        if !self.owner.is_this() || self.lock().reader == Reader::Nobody {
+            return false;
+        }
+        let since = now.saturating_duration_since(late);
+        since < 2 * FULL || (since < PATIENCE && self.stream.has_more())
     }
 
     /// Reads for all until this call has ended. Only with the role.
@@ -777,6 +815,9 @@ impl Link {
 
     /// Answers a call of the other side.
     pub(crate) fn answer(&self, key: ServedKey, answer: Answer) {
+        if !self.owner.is_this() {
+            return;
+        }
         let mut state = self.lock();
         if let Some(hosting) = &mut state.hosting {
             hosting.running.retain(|(known, _)| *known != key);
@@ -812,6 +853,9 @@ impl Link {
 
     /// Gives a call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self, key: CallKey) -> Ran {
+        if !self.owner.is_this() {
+            return Ran::Unknown;
+        }
         let mut state = self.lock();
         if !state.pending.remove(key) {
             return Ran::Unknown;
@@ -843,6 +887,10 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if !self.owner.is_this() {
+            // The connection is the parent's, and so are those whom its end concerns.
+            return;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.proto.close(CloseCode::DONE);
         self.say_last(&mut state);

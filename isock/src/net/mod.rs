@@ -27,6 +27,7 @@ mod origin;
 mod pending;
 mod ping;
 mod pipe;
+mod process;
 mod remote;
 #[cfg(unix)]
 mod sigterm;
@@ -52,6 +53,7 @@ pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use ping::Pinged;
+pub(crate) use process::Process;
 pub(crate) use remote::{Command, Remote, Running};
 #[cfg(unix)]
 pub(crate) use sigterm::{on_sigterm, Listening, Termination};

@@ -4,11 +4,12 @@
 use super::bell::Bell;
 use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
-use crate::sys::{receive_now, NO_SIGNAL};
+use crate::sys::{receive_now, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     io::{self, IoSlice, Read},
+    mem::MaybeUninit,
     net::{Shutdown, TcpStream},
     time::Duration,
 };
@@ -203,6 +204,17 @@ impl CallerStream {
         }
     }
 
+    /// Whether something lies in the socket to be read. A pipe's other end is in this process, which
+    /// nobody stops without it.
+    pub(super) fn has_more(&self) -> bool {
+        match self {
+            CallerStream::Tcp(stream) => has_more(stream.into()),
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => has_more(stream.into()),
+            CallerStream::Pipe(_) => false,
+        }
+    }
+
     /// Writes what fits without waiting. Only while nobody else reads or writes.
     pub(super) fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
@@ -251,6 +263,17 @@ impl CallerStream {
             CallerStream::Pipe(pipe) => pipe.close(),
         }
     }
+}
+
+#[cfg(unix)]
+fn has_more(socket: SockRef<'_>) -> bool {
+    socket.recv_with_flags(&mut [MaybeUninit::uninit()], LOOK).is_ok_and(|bytes| bytes > 0)
+}
+
+/// Other systems cannot look without waiting.
+#[cfg(not(unix))]
+fn has_more(_: SockRef<'_>) -> bool {
+    false
 }
 
 /// Has the system find out that the other machine has gone, also where nobody says that it always

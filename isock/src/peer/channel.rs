@@ -11,7 +11,7 @@ use super::{
 use crate::{
     address::Address,
     limits::Limits,
-    net::{self, Command, Dialled, Far, Host, Line, Link, Remote},
+    net::{self, Command, Dialled, Far, Host, Line, Link, Process, Remote},
     wire::ConnectionToken,
 };
 use std::{
@@ -67,6 +67,8 @@ pub(crate) struct Channel {
     state: Mutex<State>,
     /// A connection has been made, or could not be.
     dialled: Condvar,
+    /// Whose it is: a process does not use what its parent has made.
+    owner: Process,
     session: Session,
     /// What its calls may spend on further attempts.
     pub(super) bucket: Bucket,
@@ -161,6 +163,7 @@ impl Channel {
             one_at_a_time: AtomicBool::new(false),
             state: Mutex::default(),
             dialled: Condvar::new(),
+            owner: Process::this(),
             session: Session::default(),
             bucket: Bucket::default(),
             background,
@@ -171,9 +174,15 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this is a child of the process that it belongs to.
+    pub(super) fn is_forked(&self) -> bool {
+        !self.owner.is_this()
+    }
+
     /// A connection that takes calls, if there is one. `unless` has just failed.
     pub(super) fn current(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
         match (&self.target, self.balanced()) {
+            _ if self.is_forked() => None,
             (Target::Connection(far, _), _) => {
                 (!far.is_gone()).then(|| Route::only(Line::Far(Arc::clone(far))))
             }
@@ -184,6 +193,9 @@ impl Channel {
 
     /// The one connection of the moment of a client.
     pub(super) fn near(&self) -> Option<Arc<Link>> {
+        if self.is_forked() {
+            return None;
+        }
         self.lock().link.clone().filter(|link| link.is_usable())
     }
 
@@ -213,6 +225,7 @@ impl Channel {
     /// The name of the connection of the moment.
     pub(super) fn token(&self) -> Option<ConnectionToken> {
         match self.balanced() {
+            _ if self.is_forked() => None,
             Some(several) => several.home()?.token(),
             None => self.current(Pick::Same, None)?.line.token(),
         }
@@ -226,6 +239,7 @@ impl Channel {
         deadline: Instant,
     ) -> Result<Route, NoLink> {
         match (&self.target, self.balanced()) {
+            _ if self.is_forked() => Err(NoLink::Forked),
             (Target::Connection(..), _) => self.current(pick, unless).ok_or(NoLink::Gone),
             (_, Some(several)) => several.route(pick, unless, deadline),
             _ => self.link(deadline).map(Line::Near).map(Route::only),
@@ -240,6 +254,9 @@ impl Channel {
     /// The one connection of the moment of a client, made first if need be. Of several callers one
     /// dials.
     pub(super) fn link(&self, deadline: Instant) -> Result<Arc<Link>, NoLink> {
+        if self.is_forked() {
+            return Err(NoLink::Forked);
+        }
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -340,6 +357,9 @@ impl Channel {
 
     /// Keeps a connection, and reads it whether anybody waits or not.
     pub(crate) fn attend(&self) {
+        if self.is_forked() {
+            return;
+        }
         let single = !self.one_at_a_time.swap(true, Ordering::AcqRel);
         let home = self.several.as_ref().filter(|_| single).and_then(|several| several.retire());
         self.background.attend();
@@ -353,6 +373,9 @@ impl Channel {
     }
 
     pub(crate) fn close(&self) {
+        if self.is_forked() {
+            return;
+        }
         let mut state = self.lock();
         state.closed = true;
         let links = [state.link.take(), state.opening.take()];
@@ -366,7 +389,7 @@ impl Channel {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        !self.is_forked() && self.lock().closed
     }
 }
 
@@ -383,6 +406,9 @@ impl Target {
 
 impl Drop for Channel {
     fn drop(&mut self) {
+        if self.is_forked() {
+            return;
+        }
         if let Some(several) = &self.several {
             several.close();
         }

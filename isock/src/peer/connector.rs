@@ -36,6 +36,8 @@ pub(crate) enum NoLink {
     Silent(Arc<io::Error>),
     /// It was the only connection that there can be.
     Gone,
+    /// It belongs to the process that has forked this one.
+    Forked,
     /// Trying again does not help.
     WrongPeer(String),
     Closed,
@@ -105,7 +107,7 @@ impl NoLink {
                 ConnectError::Unreachable { address, attempts, source }
             }
             NoLink::WrongPeer(why) => ConnectError::WrongPeer { address, why },
-            NoLink::Closed | NoLink::Gone => ConnectError::Closed,
+            NoLink::Closed | NoLink::Gone | NoLink::Forked => ConnectError::Closed,
         }
     }
 
@@ -130,7 +132,7 @@ impl NoLink {
             }
             NoLink::Silent(error) => NoLink::Silent(Arc::new(io::Error::new(error.kind(), words))),
             NoLink::WrongPeer(_) => NoLink::WrongPeer(words),
-            NoLink::Gone | NoLink::Closed => kind,
+            NoLink::Gone | NoLink::Forked | NoLink::Closed => kind,
         }
     }
 
@@ -138,7 +140,7 @@ impl NoLink {
         match self {
             NoLink::Unreachable(error) | NoLink::Silent(error) => error.to_string(),
             NoLink::WrongPeer(why) => why.clone(),
-            NoLink::Gone | NoLink::Closed => "closed".to_owned(),
+            NoLink::Gone | NoLink::Forked | NoLink::Closed => "closed".to_owned(),
         }
     }
 
@@ -147,7 +149,7 @@ impl NoLink {
             NoLink::Unreachable(_) => 0,
             NoLink::Silent(_) => 1,
             NoLink::WrongPeer(_) => 2,
-            NoLink::Gone | NoLink::Closed => 3,
+            NoLink::Gone | NoLink::Forked | NoLink::Closed => 3,
         }
     }
 }

@@ -28,6 +28,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a future that is late waits for who reads, before it looks again.
+const AGAIN: Duration = Duration::from_millis(2);
+
+/// What a child of the client's process is told.
+const FORKED: &str = "the client belongs to the process that forked this one; make another here";
+
 /// What is to be called.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -71,6 +77,8 @@ pub(super) struct RawCall {
     busy: Option<Busy>,
     /// Wakes a future at its deadline or after a pause.
     timer: Option<Timer>,
+    /// Since when it is seen to be past its deadline.
+    late: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -87,8 +95,8 @@ impl RawCall {
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
         let attempts = Attempts::new(order.attempts, order.deadline);
-        let (seat, busy, timer) = (None, None, None);
-        RawCall { channel, order, attempts, ran: Ran::No, state, seat, busy, timer }
+        let (seat, busy, timer, late) = (None, None, None, None);
+        RawCall { channel, order, attempts, ran: Ran::No, state, seat, busy, timer, late }
     }
 
     /// Another call on the same channel, to learn about this one.
@@ -294,8 +302,17 @@ impl RawCall {
             State::Ended => {
                 panic!("a call was polled after it had ended");
             }
+            _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
             _ if self.order.deadline <= now && !self.has_ended_after_all() => {
-                return Err(Stop::Problem(self.late()));
+                let late = *self.late.get_or_insert(now);
+                match &self.state {
+                    State::Sent(flight) if flight.may_have_come(now, late) => {
+                        let link = flight.to_read();
+                        self.wake_at(now + AGAIN, cx, link);
+                        return Err(Stop::Pending);
+                    }
+                    _ => return Err(Stop::Problem(self.late())),
+                }
             }
             State::Waiting(Some(at)) if *at > now => {
                 let at = *at;
@@ -414,6 +431,7 @@ impl RawCall {
         self.attempts.begin();
         match error {
             NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
+            NoLink::Forked => Err(self.problem(ProblemKind::NotConnected, Ran::No, FORKED)),
             NoLink::Gone => {
                 let text = "the connection has ended, and only the other side can make another one";
                 Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
@@ -496,14 +514,23 @@ impl RawCall {
         }
     }
 
-    /// The deadline has passed.
+    /// The deadline has passed, or nobody is there who could keep it.
     fn late(&mut self) -> Problem {
         let ran = self.cancel();
+        if let Some(problem) = self.forked(ran) {
+            return problem;
+        }
         let detail = match self.order.inherited {
             true => "the caller of the handler that made it waits no longer",
             false => "",
         };
         self.problem(ProblemKind::Deadline, ran, detail)
+    }
+
+    /// What is wrong with a call that a child of its client's process has inherited.
+    pub(super) fn forked(&self, ran: Ran) -> Option<Problem> {
+        let forked = self.channel.is_forked();
+        forked.then(|| self.problem(ProblemKind::NotConnected, ran, FORKED))
     }
 
     /// Lets the call go on without anybody who waits for it.

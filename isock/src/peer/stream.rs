@@ -239,7 +239,7 @@ impl RawStream {
     fn pending<T>(&mut self, now: Instant, cx: &Context<'_>) -> Poll<Option<T>> {
         let rested = || *self.rested.get_or_insert_with(|| self.items.rested());
         let at = self.opening.unwrap_or_else(rested);
-        if at <= now {
+        if at <= now || self.call.forked(Ran::Unknown).is_some() {
             self.late();
             return Poll::Ready(None);
         }
@@ -262,7 +262,8 @@ impl RawStream {
             Some(_) => "",
             None => "the handler neither sent nor took an item in time; `.idle(…)` gives it more",
         };
-        self.end = Some(Err(self.call.problem(ProblemKind::Deadline, ran, detail)));
+        let late = || self.call.problem(ProblemKind::Deadline, ran, detail);
+        self.end = Some(Err(self.call.forked(ran).unwrap_or_else(late)));
     }
 
     /// A mismatch in words; the other side is asked for its types.
@@ -391,6 +392,9 @@ where
         A::Pattern: TakesItems,
     {
         let raw = &self.raw;
+        if let Some(problem) = raw.call.forked(Ran::Unknown) {
+            return Err(problem.into());
+        }
         let limit = raw.call.max_item();
         let sent = Encoder::lend(limit, |encoder| {
             item.encode(encoder).map_err(Unsent::Unsendable)?;

@@ -10,7 +10,7 @@ use crate::{
     client::{Client, ClientBuilder},
     error::{ConnectError, RegisterError, ServeError},
     limits::Limits,
-    net::{bind, random_id, serve, Account, Command, EventLoop, Remote, Running},
+    net::{bind, random_id, serve, Account, Command, EventLoop, Process, Remote, Running},
     peer::{Connections, Home, Target},
     proto::Config,
     router::Router,
@@ -29,6 +29,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const DROPPED: Duration = Duration::from_secs(1);
 
 /// A server that is bound to its addresses and not serving yet.
+///
+/// A handler that panics ends its call alone, and its caller is told. One that overflows its stack
+/// ends the process, and so does a panic where the program is built with `panic = "abort"`: the calls
+/// of all clients end then, with [`Ran::Unknown`](crate::Ran::Unknown) if they had been read.
 #[must_use = "a bound server answers nobody until `run` or `spawn`"]
 pub struct Server {
     event_loop: EventLoop<Dispatch>,
@@ -80,6 +84,23 @@ pub struct Stopper {
     log: Log,
 }
 
+/// What the threads of a server that run handlers have to do at the moment. Calls that are quick
+/// enough to run where they are read are not among it.
+///
+/// A server whose `busy` stays at `workers` while `waiting` grows has handlers that block for longer
+/// than its callers can wait: they are turned away with
+/// [`ProblemKind::Overloaded`](crate::ProblemKind::Overloaded) once too many calls wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Threads that there may be, as [`ServerBuilder::workers`] says.
+    pub workers: usize,
+    /// Threads that run a handler.
+    pub busy: usize,
+    /// Calls that wait for a thread.
+    pub waiting: usize,
+}
+
 /// A server that runs on a thread of its own.
 ///
 /// Dropping the handle ends the server and waits for that, which takes no longer than its handlers
@@ -90,7 +111,10 @@ pub struct Stopper {
 pub struct ServerHandle {
     stopper: Stopper,
     account: Account,
+    workers: Workers,
     thread: Option<JoinHandle<()>>,
+    /// Its thread is there, and not in a child of the process.
+    owner: Process,
 }
 
 impl Server {
@@ -196,9 +220,11 @@ impl Server {
     /// If the system has no thread left.
     pub fn spawn(self) -> Result<ServerHandle, ServeError> {
         let (stopper, account) = (self.stopper(), self.account.clone());
+        let workers = self.workers.clone();
         let thread = thread::Builder::new().name("isock-server".into());
         let thread = thread.spawn(move || self.run()).map_err(ServeError::System)?;
-        Ok(ServerHandle { stopper, account, thread: Some(thread) })
+        let owner = Process::this();
+        Ok(ServerHandle { stopper, account, workers, thread: Some(thread), owner })
     }
 }
 
@@ -304,6 +330,20 @@ impl ServerHandle {
         self.account.held()
     }
 
+    /// What its threads have to do at the moment: for a monitor to watch.
+    ///
+    /// ```
+    /// # use isock::Server;
+    /// let server = Server::in_memory().workers(4).spawn()?;
+    /// let load = server.load();
+    /// assert_eq!((load.workers, load.busy, load.waiting), (4, 0, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load(&self) -> Load {
+        let (busy, waiting) = self.workers.load();
+        Load { workers: self.workers.most(), busy, waiting }
+    }
+
     /// Adds an action while the server runs; connections that exist can call it at once.
     ///
     /// # Errors
@@ -383,7 +423,7 @@ impl ServerHandle {
     }
 
     fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|_| self.owner.is_this()) {
             // A handler that drops its own server's handle must not wait for itself.
             if thread.thread().id() != thread::current().id() {
                 // A panic of the loop has been reported by the panic hook already.
@@ -395,7 +435,7 @@ impl ServerHandle {
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.thread.is_some() && self.owner.is_this() {
             self.stopper.end(DROPPED, Running::Cancel);
             self.join();
         }

@@ -5,4 +5,4 @@ mod handle;
 mod service;
 
 pub use builder::ServerBuilder;
-pub use handle::{Server, ServerHandle, Stopper};
+pub use handle::{Load, Server, ServerHandle, Stopper};

@@ -150,6 +150,17 @@ impl Workers {
         waiting.into_iter().for_each(|job| job.give_up());
     }
 
+    /// Threads that there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.0.most
+    }
+
+    /// How much there is to do: threads that run a job, and jobs that wait for one.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        (state.threads - state.idle, state.queue.len())
+    }
+
     /// Lets the threads end once nothing waits.
     pub(crate) fn close(&self) {
         self.0.lock().closed = true;
