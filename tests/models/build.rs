@@ -15,6 +15,7 @@ const ENGINE: &[&str] = &[
     "limits.rs",
     "sync",
     "net/account.rs",
+    "net/bell.rs",
     "net/blocking.rs",
     "net/cancel.rs",
     "net/corker.rs",
@@ -26,6 +27,7 @@ const ENGINE: &[&str] = &[
     "net/pending.rs",
     "net/ping.rs",
     "net/remote.rs",
+    "net/watch.rs",
 ];
 
 /// What cannot be said in general: where it stands, what it is, and what it becomes.
@@ -138,6 +140,8 @@ fn with_statics(text: &str) -> String {
 }
 
 fn without_tests(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    // Where they are in the file itself, they are at its end.
+    let text = text.split("\nmod tests {").next().unwrap_or_default();
+    let text = text.rsplit_once("\n#[cfg(").filter(|(_, rest)| rest.ends_with(")]") && !rest.contains('\n')).map_or(text, |(code, _)| code);
     text.replace("#[cfg(test)]\nmod tests;\n", "").replace("#[cfg(test)]\nmod golden;\n", "")
 }

@@ -5,4 +5,5 @@
 include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 
 mod flow;
+mod link;
 mod pair;

@@ -1,9 +1,6 @@
 //! Time that passes when a model says so, and waits that end by it.
 
-use loom::{
-    sync::MutexGuard,
-    thread::{self, Thread},
-};
+use loom::{sync::MutexGuard, thread};
 use std::{
     cell::RefCell,
     ops::{Add, AddAssign, Sub},
@@ -19,18 +16,14 @@ thread_local! {
 struct Clock {
     now: Duration,
     last: u64,
-    sleepers: Vec<(u64, Duration, Sleeper)>,
-}
-
-#[derive(Clone)]
-enum Sleeper {
-    Parked(Thread),
-    Waiting(Arc<loom::sync::Condvar>),
+    sleepers: Vec<(u64, Duration, Arc<loom::sync::Condvar>)>,
+    /// Threads that are asked for and cannot be had.
+    refused: usize,
 }
 
 impl Clock {
     const fn new() -> Clock {
-        Clock { now: Duration::ZERO, last: 0, sleepers: Vec::new() }
+        Clock { now: Duration::ZERO, last: 0, sleepers: Vec::new(), refused: 0 }
     }
 }
 
@@ -51,10 +44,7 @@ pub fn pass(time: Duration) {
             return;
         }
         for sleeper in due {
-            match sleeper {
-                Sleeper::Parked(thread) => thread.unpark(),
-                Sleeper::Waiting(condvar) => condvar.notify_all(),
-            }
+            sleeper.notify_all();
         }
         thread::yield_now();
     }
@@ -67,11 +57,11 @@ struct Asleep {
 }
 
 impl Asleep {
-    fn new(patience: Duration, sleeper: Sleeper) -> Asleep {
+    fn new(patience: Duration, sleeper: &Arc<loom::sync::Condvar>) -> Asleep {
         CLOCK.with_borrow_mut(|clock| {
             clock.last += 1;
             let end = clock.now.saturating_add(patience);
-            clock.sleepers.push((clock.last, end, sleeper));
+            clock.sleepers.push((clock.last, end, Arc::clone(sleeper)));
             Asleep { number: clock.last, end }
         })
     }
@@ -89,20 +79,17 @@ impl Drop for Asleep {
     }
 }
 
-/// See [`std::thread::park_timeout`].
-pub fn park_timeout(patience: Duration) {
-    let asleep = Asleep::new(patience, Sleeper::Parked(thread::current()));
-    if !asleep.is_over() {
-        thread::park();
-    }
+/// The next threads that are asked for cannot be had: so many.
+pub fn refuse_threads(count: usize) {
+    CLOCK.with_borrow_mut(|clock| clock.refused = count);
 }
 
-/// See [`std::thread::sleep`].
-pub fn sleep(patience: Duration) {
-    let asleep = Asleep::new(patience, Sleeper::Parked(thread::current()));
-    while !asleep.is_over() {
-        thread::park();
-    }
+pub(crate) fn is_refused() -> bool {
+    CLOCK.with_borrow_mut(|clock| {
+        let refused = clock.refused > 0;
+        clock.refused -= usize::from(refused);
+        refused
+    })
 }
 
 /// See [`std::sync::Condvar`].
@@ -144,7 +131,7 @@ impl Condvar {
         guard: MutexGuard<'m, T>,
         patience: Duration,
     ) -> LockResult<(MutexGuard<'m, T>, WaitTimeoutResult)> {
-        let asleep = Asleep::new(patience, Sleeper::Waiting(Arc::clone(&self.0)));
+        let asleep = Asleep::new(patience, &self.0);
         if asleep.is_over() {
             return Ok((guard, WaitTimeoutResult(true)));
         }
@@ -162,7 +149,7 @@ impl Condvar {
         patience: Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'m, T>, WaitTimeoutResult)> {
-        let asleep = Asleep::new(patience, Sleeper::Waiting(Arc::clone(&self.0)));
+        let asleep = Asleep::new(patience, &self.0);
         while condition(&mut guard) {
             if asleep.is_over() {
                 return Ok((guard, WaitTimeoutResult(true)));

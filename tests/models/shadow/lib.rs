@@ -3,9 +3,13 @@
 //! Everything else is the real one. Time stands still until a model lets it [pass](time::pass), so a
 //! wait that only its deadline ends is found as one that never ends.
 
-pub mod mio;
 mod clock;
 pub mod local;
+pub mod mio;
+pub mod ready;
+pub mod threads;
+
+pub use clock::refuse_threads;
 
 /// `std` with other threads, locks and clocks.
 pub mod std {
@@ -29,10 +33,33 @@ pub mod std {
     }
 
     /// As far as the library uses it.
-    pub mod thread {
-        pub use crate::clock::{park_timeout, sleep};
-        pub use loom::thread::*;
+    pub mod os {
+        /// Descriptors.
+        pub mod fd {
+            use crate::ready::Ready;
+
+            /// One that is open.
+            #[derive(Clone, Copy, Debug)]
+            pub struct BorrowedFd<'f>(pub(crate) &'f Ready);
+
+            /// What has one.
+            pub trait AsFd {
+                /// It.
+                fn as_fd(&self) -> BorrowedFd<'_>;
+            }
+        }
+
+        /// Sockets of one system.
+        pub mod unix {
+            /// A pair of them.
+            pub mod net {
+                pub use crate::ready::UnixStream;
+            }
+        }
     }
+
+    pub use crate::threads as thread;
+
 
     /// As far as the library uses it.
     pub mod time {
