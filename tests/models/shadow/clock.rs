@@ -19,11 +19,13 @@ struct Clock {
     sleepers: Vec<(u64, Duration, Arc<loom::sync::Condvar>)>,
     /// Threads that are asked for and cannot be had.
     refused: usize,
+    /// Threads that the library has begun and that have not ended.
+    running: usize,
 }
 
 impl Clock {
     const fn new() -> Clock {
-        Clock { now: Duration::ZERO, last: 0, sleepers: Vec::new(), refused: 0 }
+        Clock { now: Duration::ZERO, last: 0, sleepers: Vec::new(), refused: 0, running: 0 }
     }
 }
 
@@ -47,6 +49,35 @@ pub fn pass(time: Duration) {
             sleeper.notify_all();
         }
         thread::yield_now();
+    }
+}
+
+/// Lets time pass until this is so.
+pub fn until(step: Duration, is_so: impl Fn() -> bool) {
+    while !is_so() {
+        pass(step);
+        thread::yield_now();
+    }
+}
+
+/// Lets time pass until the library's own threads have ended.
+pub fn until_at_rest() {
+    until(Duration::from_secs(1), || CLOCK.with_borrow(|clock| clock.running == 0));
+}
+
+/// A thread of the library, while it runs.
+pub(crate) struct Running(());
+
+impl Running {
+    pub(crate) fn new() -> Running {
+        CLOCK.with_borrow_mut(|clock| clock.running += 1);
+        Running(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        CLOCK.with_borrow_mut(|clock| clock.running -= 1);
     }
 }
 

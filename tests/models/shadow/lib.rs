@@ -63,7 +63,7 @@ pub mod std {
 
     /// As far as the library uses it.
     pub mod time {
-        pub use crate::clock::{pass, Instant};
+        pub use crate::clock::{pass, until, until_at_rest, Instant};
         pub use ::std::time::Duration;
     }
 }

@@ -105,6 +105,10 @@ impl Builder {
         if crate::clock::is_refused() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.0.spawn(run)
+        let running = crate::clock::Running::new();
+        self.0.spawn(move || {
+            let _running = running;
+            run()
+        })
     }
 }

@@ -20,7 +20,7 @@ use isock_models::{
 };
 
 /// How long a read or a write waits.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_millis(10);
 
 /// The stream of blocking callers.
