@@ -4,6 +4,10 @@
 
 include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 
+mod calls;
 mod flow;
+mod handover;
 mod link;
 mod pair;
+mod spare;
+mod workers;

@@ -27,7 +27,43 @@ faults() {
 net/flow.rs|let signal = state.signal();~            drop(state);~            self.wait(&signal, deadline)?;|drop(state);~            let signal = self.flow.lock().signal();~            self.wait(&signal, deadline)?;|a receiver looks, lets go, and only then says that it waits
 net/flow.rs|let signal = state.signal();~            drop(state);~            let until|drop(state);~            let signal = self.flow.lock().signal();~            let until|the same for a sender
 net/flow.rs|let signal = state.signal();~            drop(state);~            // The driver|drop(state);~            let signal = self.flow.lock().signal();~            // The driver|the same for who drains
-net/flow.rs|let mut state = self.lock();~        let state = &mut *state;~        state.told = false;|self.lock().told = false;~        let mut state = self.lock();~        let state = &mut *state;|the driver says that it has looked before it looks (harmless: it is told once more)
+net/flow.rs|state.complete = true;~        state.fire(woken);|state.complete = true;|the end of the items wakes nobody
+net/flow.rs|state.left = Balance { bytes: left.bytes - waiting.0, items };~        state.fire(woken);|state.left = Balance { bytes: left.bytes - waiting.0, items };|credit wakes nobody
+net/flow.rs|state.left = Balance { bytes: left.bytes - waiting.0, items };|state.left = left;|items that wait are not taken off new credit
+net/flow.rs|state.last_sent = state.last;~                state.count();~                state.fire(woken);|state.last_sent = state.last;~                state.count();|who drains is not told that all has left
+net/flow.rs|state.told = false;~        let Some(key)|let Some(key)|the driver never says that it has looked
+net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|state.held = 0;~        state.count();|a stream that is stopped wakes nobody
+net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
+net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
+net/link.rs|let next = state.next_reader();|let next = None::<Thread>;|whoever leaves hands the role to nobody
+net/link.rs|state.nominee = None;~        if state.reader != Reader::Nobody|state.nominee = None;~        if Instant::now() >= deadline \|\| state.reader != Reader::Nobody|who was to read next and whose time is over does not hand the role on
+net/link.rs|while !pending.is_ended() && self.pump_or_wait() < deadline {}|while self.pump_or_wait() < deadline && !pending.is_ended() {}|a reader reads before it looks for its own answer
+net/link.rs|if state.reader == Reader::Nobody {~            return None;~        }~        let id|let id|who parks does not look whether anybody reads
+net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
+net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
+net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
+net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
+net/bell.rs|while !std::mem::take(&mut state.rung) {|state.rung = false;~        while !std::mem::take(&mut state.rung) {|a ring before the wait is forgotten
+net/bell.rs|state.polling = true;~        drop(state);|drop(state);~        self.lock().polling = true;|a ring between the look and the poll is not written
+net/handover.rs|take_if(\|parked\| parked.beat == beat)?;|take()?;|who was held up takes whatever is parked
+net/handover.rs|self.beat.store(beat + 1, Ordering::Release);~                    match urgent|match urgent|the beat stays odd when the loop is taken
+net/handover.rs|Some(parked) if parked.by == me => parked.beat,|Some(parked) => parked.beat,|a handler speaks for that of another thread
+net/handover.rs|let urgent = urgent == Some(beat);|let urgent = urgent.is_some();|the wait of one handler counts for the next
+net/handover.rs|(watch.urgent, watch.woken) = (Some(beat), true);~        drop(watch);~        self.changed.notify_all();|(watch.urgent, watch.woken) = (Some(beat), true);~        drop(watch);|a handler that is about to block wakes no watcher
+net/handover.rs|self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)|false|a handler that begins does not wake the watcher
+net/handover.rs|let begun = self.beat.load(Ordering::SeqCst) != last;|let begun = false;|the watcher does not look once more before it sleeps
+net/handover.rs|self.answer_late(done);|drop(done);|the answer of a handler that was held up is dropped
+net/blocking.rs|what.give_away();|let _ = what;|who is about to block gives nothing away
+net/cancel.rs|if self.is_told() {|if false {|who asks too late is not told
+net/cancel.rs|let mut waiting = self.lock();~        // Whoever tells sets the flag before it takes the hooks: one of the two sees the other.~        if self.is_told() {|let told = self.is_told();~        let mut waiting = self.lock();~        if told {|who asks looks before it has the lock
+net/expiry.rs|state.running = false;~                return None;|return None;|the thread of the deadlines ends and is said to run
+serving/workers.rs|self.0.work.notify_one();|state.threads += 0;|a job wakes no worker
+serving/workers.rs|if waited.timed_out() && !state.queue.has_next() {|if waited.timed_out() {|an idle worker ends although a job has come
+serving/workers.rs|} else if state.threads > 0 {|} else if state.threads < usize::MAX {|a job waits for a thread that cannot be had
+serving/fair.rs|false if had_its_share => self.turns.push_back(key),|false if had_its_share => {}|what waits behind a share gets no turn
+sync/place.rs|let waits = state.value.is_none();~        if waits {|let waits = state.value.is_none();~        if !waits {|nobody is noted who waits
+wire/spare.rs|pool.bytes = 0;~    HELD.store(false, Ordering::Relaxed);~    drop(pool);|pool.bytes = 0;~    drop(pool);~    HELD.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
+net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
 TABLE
 }
 
@@ -41,9 +77,8 @@ try() { # file, what stands there, what it becomes, what that does
         verdict=STALE
     elif test_models; then
         verdict=SURVIVED
-    elif grep -q '^test result: FAILED\|deadlock\|panicked' "$work/log"; then
-        verdict=$(grep -oE "^---- [a-z_:]+|^test [a-z_:]+ \.\.\. FAILED" "$work/log" | head -n 1 | awk '{print $2}')
-        verdict="noticed by ${verdict:-a model that ended the program}"
+    elif grep -aq 'panicked at' "$work/log"; then
+        verdict="noticed by $(grep -aoE "^thread '[a-z_:]+'" "$work/log" | head -n 1 | cut -d "'" -f 2)"
     else
         verdict='DOES NOT COMPILE'
         cp "$work/log" "$work/compile-log"
@@ -53,9 +88,11 @@ try() { # file, what stands there, what it becomes, what that does
     cp "$work/saved" "$file"
 }
 
+# A bar in the code is written `\|`.
 while IFS='|' read -r file from to what; do
+    from=${from//$'\x01'/'|'} to=${to//$'\x01'/'|'}
     case "$file|$what" in *"${1:-}"*) try "$file" "$from" "$to" "$what" ;; esac
-done < <(faults)
+done < <(faults | sed 's/\\|/\x01/g')
 
 echo "$((total - survived)) of $total faults noticed"
 [ "$survived" -eq 0 ]

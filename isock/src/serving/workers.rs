@@ -43,7 +43,7 @@ impl Workers {
         Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most }))
     }
 
-    /// Queues a job; gives it back if too many wait.
+    /// Queues a job; gives it back if too many wait, or if there is no thread for it.
     pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
         let mut state = self.0.lock();
         if state.queue.len() >= QUEUE {
@@ -56,8 +56,12 @@ impl Workers {
         let grow = state.idle < state.queue.len() && state.threads < self.0.most;
         if grow && self.spawn() {
             state.threads += 1;
-        } else {
+        } else if state.threads > 0 {
             self.0.work.notify_one();
+        } else if let Some((turn, job)) = state.queue.pop() {
+            // Nobody would come to it. No other one waits: each has been given back.
+            state.queue.done(turn);
+            return Err(job);
         }
         Ok(())
     }

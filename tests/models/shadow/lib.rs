@@ -3,6 +3,7 @@
 //! Everything else is the real one. Time stands still until a model lets it [pass](time::pass), so a
 //! wait that only its deadline ends is found as one that never ends.
 
+pub mod atomic;
 mod clock;
 pub mod local;
 pub mod mio;
@@ -19,7 +20,8 @@ pub mod std {
     pub mod sync {
         pub use crate::clock::{Condvar, WaitTimeoutResult};
         pub use ::std::sync::*;
-        pub use loom::sync::{atomic, Mutex, MutexGuard};
+        pub use crate::atomic;
+        pub use loom::sync::{Mutex, MutexGuard};
 
         /// A channel whose sender does not wait: the models never fill one.
         pub mod mpsc {
@@ -63,7 +65,7 @@ pub mod std {
 
     /// As far as the library uses it.
     pub mod time {
-        pub use crate::clock::{pass, until, until_at_rest, Instant};
+        pub use crate::clock::{let_pass, pass, until, until_at_rest, Instant};
         pub use ::std::time::Duration;
     }
 }

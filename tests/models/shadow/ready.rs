@@ -17,7 +17,7 @@ loom::lazy_static! {
 
 /// Something that can be waited for.
 #[derive(Clone)]
-pub struct Ready(Arc<loom::sync::atomic::AtomicBool>);
+pub struct Ready(Arc<crate::atomic::AtomicBool>);
 
 impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,20 +29,20 @@ impl Ready {
     /// One that is not ready.
     #[allow(clippy::new_without_default, reason = "it is an object of one run of a model")]
     pub fn new() -> Ready {
-        Ready(Arc::new(loom::sync::atomic::AtomicBool::new(false)))
+        Ready(Arc::new(crate::atomic::AtomicBool::new(false)))
     }
 
     /// Whether it is, from now on.
     pub fn set(&self, ready: bool) {
         let _guard = CHANGED.0.lock().unwrap();
-        self.0.store(ready, loom::sync::atomic::Ordering::SeqCst);
+        self.0.store(ready, crate::atomic::Ordering::SeqCst);
         if ready {
             CHANGED.1.notify_all();
         }
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(loom::sync::atomic::Ordering::SeqCst)
+        self.0.load(crate::atomic::Ordering::SeqCst)
     }
 }
 

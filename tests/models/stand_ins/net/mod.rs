@@ -9,6 +9,7 @@ pub(crate) mod event_loop;
 pub(crate) mod expiry;
 pub(crate) mod far;
 pub(crate) mod flow;
+pub(crate) mod handover;
 pub(crate) mod inherited;
 pub(crate) mod link;
 pub(crate) mod pending;
