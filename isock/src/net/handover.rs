@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
-    thread,
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
 struct Shared<S: Service> {
     /// The loop, while a handler runs on its thread.
     parked: Mutex<Option<Parked<S>>>,
-    /// Odd while a handler runs; another number for each.
+    /// Odd while the loop is parked; another number for each handler.
     beat: AtomicU64,
     /// A watcher exists. Without one, handlers run on workers.
     watched: AtomicBool,
@@ -60,27 +60,31 @@ struct Shared<S: Service> {
 struct Parked<S: Service> {
     event_loop: Box<EventLoop<S>>,
     pace: Arc<dyn Pace>,
+    /// Whose handler runs. A thread that was held up may come back, or be about to block once more,
+    /// while another one has parked the loop: it must not take that for its own.
+    by: ThreadId,
+    beat: u64,
 }
 
 #[derive(Default)]
 struct Watch {
     done: bool,
     woken: bool,
-    /// A handler is about to block: its loop is to be taken now.
-    urgent: bool,
+    /// The handler of this beat is about to block: its loop is to be taken now.
+    urgent: Option<u64>,
 }
 
 /// What the watcher is to do after a rest.
 enum Rested {
     Done,
-    Looking { urgent: bool },
+    Looking { urgent: Option<u64> },
 }
 
 impl Watch {
     fn rested(&mut self) -> Rested {
         match self.done {
             true => Rested::Done,
-            false => Rested::Looking { urgent: std::mem::take(&mut self.urgent) },
+            false => Rested::Looking { urgent: self.urgent.take() },
         }
     }
 }
@@ -89,8 +93,14 @@ impl Watch {
 /// carries the answer.
 impl<S: Service> GiveAway for Shared<S> {
     fn give_away(&self) {
+        let me = thread::current().id();
+        let beat = match &*lock(&self.parked) {
+            Some(parked) if parked.by == me => parked.beat,
+            // It has been taken already.
+            _ => return,
+        };
         let mut watch = lock(&self.watch);
-        (watch.urgent, watch.woken) = (true, true);
+        (watch.urgent, watch.woken) = (Some(beat), true);
         drop(watch);
         self.changed.notify_all();
     }
@@ -127,9 +137,10 @@ impl<S: Service> Shared<S> {
     fn lead(shared: &Arc<Self>, mut event_loop: Box<EventLoop<S>>) {
         let _leading = Leading(shared);
         let _standing = Standing::holding(Arc::clone(shared) as Arc<dyn GiveAway>);
+        let me = thread::current().id();
         while !event_loop.is_done() {
             event_loop.gather();
-            match shared.run_jobs(event_loop) {
+            match shared.run_jobs(event_loop, me) {
                 Some(back) => event_loop = back,
                 None => return,
             }
@@ -140,17 +151,21 @@ impl<S: Service> Shared<S> {
     }
 
     /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken.
-    fn run_jobs(&self, mut event_loop: Box<EventLoop<S>>) -> Option<Box<EventLoop<S>>> {
+    fn run_jobs(
+        &self,
+        mut event_loop: Box<EventLoop<S>>,
+        me: ThreadId,
+    ) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
         let began = Instant::now();
         let mut now = began;
         loop {
             if self.watched.load(Ordering::Acquire) {
                 let pace = job.pace();
-                self.park(event_loop, pace);
+                let beat = self.park(event_loop, pace, me);
                 let (done, ended) = job.run(now);
                 now = ended;
-                match self.unpark() {
+                match self.unpark(beat) {
                     Some(back) => event_loop = back,
                     None => {
                         self.answer_late(done);
@@ -171,20 +186,25 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>) {
-        *lock(&self.parked) = Some(Parked { event_loop, pace });
+    fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>, by: ThreadId) -> u64 {
+        // Whoever has the loop changes it, and nobody else.
+        let beat = self.beat.load(Ordering::Relaxed) + 1;
+        *lock(&self.parked) = Some(Parked { event_loop, pace, by, beat });
         // First the beat, then the look at who sleeps; the watcher does it the other way round.
         // In one total order, at least one of the two sees the other.
-        self.beat.fetch_add(1, Ordering::SeqCst);
+        self.beat.store(beat, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }
+        beat
     }
 
-    fn unpark(&self) -> Option<Box<EventLoop<S>>> {
-        self.beat.fetch_add(1, Ordering::Release);
-        lock(&self.parked).take().map(|parked| parked.event_loop)
+    /// The loop that was parked at this beat, if it is still there.
+    fn unpark(&self, beat: u64) -> Option<Box<EventLoop<S>>> {
+        let parked = lock(&self.parked).take_if(|parked| parked.beat == beat)?;
+        self.beat.store(beat + 1, Ordering::Release);
+        Some(parked.event_loop)
     }
 
     fn answer_late(&self, done: Done) {
@@ -219,10 +239,13 @@ impl<S: Service> Shared<S> {
             let beat = self.beat.load(Ordering::Acquire);
             quiet = if beat == last { quiet + 1 } else { 0 };
             let running = beat % 2 == 1;
+            let urgent = urgent == Some(beat);
             if running && (urgent || beat == last) {
-                // Not before the loop is here: its thread may be taking it back just now.
-                if let Some(parked) = lock(&self.parked).take() {
+                // Not before the loop is here: its thread may have taken it back just now.
+                let parked = lock(&self.parked).take_if(|parked| parked.beat == beat);
+                if let Some(parked) = parked {
                     self.watched.store(false, Ordering::Release);
+                    self.beat.store(beat + 1, Ordering::Release);
                     match urgent {
                         true => parked.pace.blocks(),
                         false => parked.pace.held_up(),
@@ -240,7 +263,7 @@ impl<S: Service> Shared<S> {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
-            if !watch.done && !watch.urgent {
+            if !watch.done && watch.urgent.is_none() {
                 watch = wait(&self.changed, watch, TICK);
             }
             return watch.rested();

@@ -576,7 +576,8 @@ impl Link {
 
     /// Reads for all until this call has ended. Only with the role.
     fn read_until(&self, pending: &Pending, deadline: Instant) {
-        while self.pump_or_wait() < deadline && !pending.is_ended() {}
+        // It may have ended while the role was still another's: then nothing need come any more.
+        while !pending.is_ended() && self.pump_or_wait() < deadline {}
     }
 
     /// Says whether a watcher is to read, and whom to wake otherwise.

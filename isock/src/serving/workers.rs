@@ -95,7 +95,7 @@ impl Workers {
         has_its_share || (state.threads >= self.0.most && ours().count() >= state.threads)
     }
 
-    /// Queues a job; gives it back if too many wait.
+    /// Queues a job; gives it back if too many wait, or if there is no thread for it.
     pub(crate) fn run(&self, turn: Turn, job: Job) -> Result<(), Job> {
         self.run_within(None, turn, job).map_err(|full| full.job)
     }
@@ -123,11 +123,15 @@ impl Workers {
         let grow = state.idle < state.queue.len() && state.threads < self.0.most;
         if grow && self.spawn() {
             state.threads += 1;
-        } else {
+        } else if state.threads > 0 {
             if state.idle < state.queue.len() {
                 state.backlog.begin(Instant::now());
             }
             self.0.work.notify_one();
+        } else if let Some((turn, job)) = state.queue.pop() {
+            // Nobody would come to it. No other one waits: each has been given back.
+            state.queue.done(turn);
+            return Err(Full { job, wait });
         }
         Ok(())
     }

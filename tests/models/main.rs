@@ -1,0 +1,13 @@
+//! State that several threads change at once, in every order in which they can.
+#![allow(dead_code, unused_imports, reason = "each model uses a part of the library")]
+#![allow(unused_doc_comments, reason = "those of statics, which the models have in a macro")]
+
+include!(concat!(env!("OUT_DIR"), "/engine.rs"));
+
+mod calls;
+mod flow;
+mod handover;
+mod link;
+mod pair;
+mod spare;
+mod workers;

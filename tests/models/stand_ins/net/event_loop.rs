@@ -1,0 +1,133 @@
+//! The loop that holds the connections, as far as threads see it: calls that arrive one batch after
+//! the other, and answers.
+
+use super::remote::{Command, Remote};
+use crate::proto::{Answer, ServedKey};
+use isock_models::{
+    mio::Waker,
+    std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+        thread::{self, ThreadId},
+        time::Instant,
+    },
+};
+
+/// Names a connection; here the call that an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnId(pub(crate) u64);
+
+impl ConnId {
+    /// A number of its own.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// Whoever knows what calls mean.
+pub(crate) trait Service: Send + 'static {
+    type Job: Job;
+}
+
+/// A call with all that it needs to run on any thread.
+pub(crate) trait Job: Send {
+    fn run(self, now: Instant) -> (Done, Instant);
+    fn pace(&self) -> Arc<dyn Pace>;
+    /// Its answer from a worker.
+    fn elsewhere(self) -> Done;
+}
+
+/// Hears that an action is not quick.
+pub(crate) trait Pace: Send + Sync {
+    fn held_up(&self);
+    fn blocks(&self);
+}
+
+/// An answer, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) connection: ConnId,
+    pub(crate) key: ServedKey,
+    pub(crate) answer: Answer,
+}
+
+/// What a loop has done.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// Calls that have been answered.
+    pub(crate) answered: Vec<u64>,
+    /// Who has led it, one after the other.
+    pub(crate) leaders: Vec<ThreadId>,
+}
+
+pub(crate) struct EventLoop<S: Service> {
+    remote: Remote,
+    waker: Waker,
+    arriving: VecDeque<S::Job>,
+    jobs: VecDeque<S::Job>,
+    left: usize,
+    record: Arc<Mutex<Record>>,
+}
+
+impl<S: Service> EventLoop<S> {
+    /// One on which these calls arrive, each by itself.
+    pub(crate) fn with(arriving: Vec<S::Job>) -> EventLoop<S> {
+        let waker = Waker::default();
+        EventLoop {
+            remote: Remote::new(waker.clone()),
+            waker,
+            left: arriving.len(),
+            arriving: arriving.into(),
+            jobs: VecDeque::new(),
+            record: Arc::default(),
+        }
+    }
+
+    pub(crate) fn record(&self) -> Arc<Mutex<Record>> {
+        Arc::clone(&self.record)
+    }
+
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    pub(crate) fn gather(&mut self) {
+        let me = thread::current().id();
+        let mut record = self.record.lock().unwrap();
+        if record.leaders.last() != Some(&me) {
+            record.leaders.push(me);
+        }
+        drop(record);
+        match self.arriving.pop_front() {
+            Some(job) => self.jobs.push_back(job),
+            None => self.waker.poll(),
+        }
+        let mut commands = Vec::new();
+        self.remote.take(&mut commands);
+        for command in commands {
+            let Command::Answer { connection, key, answer, .. } = command else {
+                panic!("nobody asks for {command:?}");
+            };
+            self.finish(Done { connection, key, answer });
+        }
+    }
+
+    pub(crate) fn next_job(&mut self) -> Option<S::Job> {
+        self.jobs.pop_front()
+    }
+
+    pub(crate) fn run_elsewhere(&mut self, job: S::Job) {
+        self.finish(job.elsewhere());
+    }
+
+    pub(crate) fn finish(&mut self, done: Done) {
+        self.left -= 1;
+        self.record.lock().unwrap().answered.push(done.connection.0);
+    }
+
+    pub(crate) fn scatter(&mut self) {}
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.left == 0
+    }
+}

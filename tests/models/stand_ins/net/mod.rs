@@ -1,0 +1,20 @@
+//! The drivers of the library, between stand-ins for sockets and for the loop.
+
+pub(crate) mod account;
+pub(crate) mod bell;
+pub(crate) mod blocking;
+pub(crate) mod cancel;
+pub(crate) mod corker;
+pub(crate) mod event_loop;
+pub(crate) mod expiry;
+pub(crate) mod far;
+pub(crate) mod flow;
+pub(crate) mod handover;
+pub(crate) mod inherited;
+pub(crate) mod link;
+pub(crate) mod pending;
+pub(crate) mod ping;
+pub(crate) mod pipe;
+pub(crate) mod remote;
+pub(crate) mod stream;
+pub(crate) mod watch;

@@ -1,0 +1,4 @@
+//! What runs handlers.
+
+pub(crate) mod fair;
+pub(crate) mod workers;

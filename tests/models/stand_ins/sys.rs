@@ -1,0 +1,21 @@
+//! Waiting for descriptors.
+
+use isock_models::std::{io, os::fd::BorrowedFd, time::Duration};
+
+/// What a thread waits for at a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Something to read, or the end.
+    Read,
+    /// That, or room to write.
+    ReadOrWrite,
+}
+
+/// Waits until one of these is ready, but no longer than `patience`, and says which are.
+pub(crate) fn wait_for_any(
+    all: &[(BorrowedFd<'_>, Wish)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<bool>> {
+    let all: Vec<_> = all.iter().map(|(descriptor, _)| *descriptor).collect();
+    Ok(isock_models::ready::wait_for_any(&all, patience))
+}

@@ -1,0 +1,100 @@
+//! Threads that run handlers.
+
+use crate::serving::workers::Workers;
+use isock_models::{
+    model, refuse_threads,
+    std::{
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            Arc,
+        },
+        thread,
+        time::{pass, until_at_rest, Duration},
+    },
+};
+
+/// Longer than an idle worker waits.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Jobs that count how often they have run.
+struct Jobs {
+    workers: Workers,
+    runs: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    fn new(most: usize, share: usize) -> Jobs {
+        Jobs { workers: Workers::new(most, share), runs: Arc::default() }
+    }
+
+    fn run(&self, turn: u64) -> bool {
+        let runs = Arc::clone(&self.runs);
+        let job = Box::new(move || drop(runs.fetch_add(1, Ordering::SeqCst)));
+        self.workers.run(turn, job).is_ok()
+    }
+
+    /// All of them have run by the time at which nothing runs any more.
+    fn end(self, count: usize) {
+        self.workers.close();
+        until_at_rest();
+        assert_eq!(self.runs.load(Ordering::SeqCst), count);
+    }
+}
+
+/// Jobs come from two threads, to one worker or two.
+#[test]
+fn each_job_runs_once() {
+    for most in [1, 2] {
+        model(2, move || {
+            let jobs = Jobs::new(most, 2);
+            let workers = jobs.workers.clone();
+            let others = Jobs { workers, runs: Arc::clone(&jobs.runs) };
+            let sender = thread::spawn(move || assert!(others.run(1)));
+            assert!(jobs.run(2) && jobs.run(2));
+            sender.join().unwrap();
+            jobs.end(3);
+        });
+    }
+}
+
+/// Whose share is under way comes to what waits behind it.
+#[test]
+fn what_waits_behind_a_share_is_run() {
+    model(2, || {
+        let jobs = Jobs::new(2, 1);
+        assert!(jobs.run(1) && jobs.run(1) && jobs.run(2));
+        jobs.end(3);
+    });
+}
+
+/// A worker ends for want of work as a job comes: it runs it, or another one does.
+#[test]
+fn a_job_that_comes_as_a_worker_ends_is_run() {
+    model(2, || {
+        let jobs = Jobs::new(1, 1);
+        assert!(jobs.run(1));
+        let time = thread::spawn(|| pass(IDLE));
+        assert!(jobs.run(1));
+        time.join().unwrap();
+        jobs.end(2);
+    });
+}
+
+/// The first thread cannot be had: a job is given back, and not left behind.
+#[test]
+fn a_job_that_nobody_would_come_to_is_given_back() {
+    model(2, || {
+        refuse_threads(1);
+        let jobs = Jobs::new(2, 2);
+        assert!(!jobs.run(1));
+        assert!(jobs.run(1));
+        jobs.end(1);
+        // Where another one comes to it, nothing is given back.
+        let jobs = Jobs::new(2, 2);
+        assert!(jobs.run(1));
+        refuse_threads(1);
+        assert!(jobs.run(1));
+        refuse_threads(0);
+        jobs.end(2);
+    });
+}
