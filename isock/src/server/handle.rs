@@ -105,7 +105,7 @@ pub struct Load {
 ///
 /// Dropping the handle ends the server and waits for that, which takes no longer than its handlers
 /// and at most a second and a little more. Unlike [`stop`](ServerHandle::stop), it does not wait for
-/// calls to be finished: those that run are [cancelled](Context::cancelled), those that wait are
+/// calls to be finished: those that run are [cancelled](crate::CallInfo::cancelled), those that wait are
 /// refused and have not run. [`detach`](ServerHandle::detach) lets the server run.
 #[must_use = "dropping the handle stops the server; use `detach` to let it run"]
 pub struct ServerHandle {
@@ -403,7 +403,7 @@ impl ServerHandle {
     ///
     /// Clients learn which of their calls were accepted; the others have not run and go elsewhere,
     /// also those of clients that are just connecting. Once the bound has passed, what runs is
-    /// [cancelled](Context::cancelled), what still waits is refused and has not run, and every
+    /// [cancelled](crate::CallInfo::cancelled), what still waits is refused and has not run, and every
     /// connection is closed with the reason that the server stops. That takes at most 100 ms more.
     /// A handler that does not look goes on, on its own thread, until the program ends; its caller
     /// hears [`Ran::Unknown`](crate::Ran::Unknown).
