@@ -89,7 +89,7 @@ settings without end¦22¦isock/src/proto/frames.rs¦if self.settings_read > MAX
 empty items without end¦23¦isock/src/proto/stream_frames.rs¦0 if !is_last(header) => self.note_idle(now)?,¦0 if !is_last(header) => {}
 memory of the closed¦23¦isock/src/net/conn.rs¦                    self.input.clear();¦
 reading goes on¦24¦isock/src/net/conn.rs¦self.proto.wants_input() && (!fed¦(!fed
-answers without end¦25¦isock/src/net/far.rs¦before + answer.len() > self.hard¦before + answer.len() > usize::MAX / 2
+answers without end¦25¦isock/src/net/far.rs¦before == 0 || before + len <= self.hard¦len < usize::MAX
 answers without end¦25¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > usize::MAX / 2
 dropped responder says nothing¦61¦isock/src/serving/deferred.rs¦        self.route.answer(Answer::Refusal(refusal));¦        let _ = refusal;
 answer for nobody is well¦61¦isock/src/serving/deferred.rs¦let there = !far.is_gone();¦let there = true;
