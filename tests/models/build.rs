@@ -147,6 +147,9 @@ fn with_statics(text: &str) -> String {
 fn without_tests(text: &str) -> String {
     // Where they are in the file itself, they are at its end.
     let text = text.split("\nmod tests {").next().unwrap_or_default();
-    let text = text.rsplit_once("\n#[cfg(").filter(|(_, rest)| rest.ends_with(")]") && !rest.contains('\n')).map_or(text, |(code, _)| code);
+    let text = text
+        .rsplit_once("\n#[cfg(")
+        .filter(|(_, rest)| rest.ends_with(")]") && !rest.contains('\n'))
+        .map_or(text, |(code, _)| code);
     text.replace("#[cfg(test)]\nmod tests;\n", "").replace("#[cfg(test)]\nmod golden;\n", "")
 }

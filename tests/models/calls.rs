@@ -2,7 +2,7 @@
 
 use crate::{
     net::{
-        cancel::{run_hooks, Cancel},
+        cancel::{run_hooks, Cancel, Hook},
         event_loop::ConnId,
         far::Far,
         pending::Ended,
@@ -70,19 +70,39 @@ fn a_call_ends_although_the_loop_returns() {
     });
 }
 
-/// A handler asks to be told as its call is cancelled, and as its deadline passes: it is told once.
+/// What counts how often somebody is told.
+fn telling(told: &Arc<AtomicU32>) -> Hook {
+    let told = Arc::clone(told);
+    Box::new(move || {
+        told.fetch_add(1, Ordering::SeqCst);
+    })
+}
+
+/// A handler asks to be told as its call is cancelled.
 #[test]
 fn who_asks_to_be_told_is_told_once() {
+    model(3, || {
+        let told = Arc::<AtomicU32>::default();
+        let cancel = Arc::<Cancel>::default();
+        let tell = Arc::clone(&cancel);
+        let teller = thread::spawn(move || run_hooks(tell.tell()));
+        cancel.call(None, telling(&told));
+        teller.join().unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// The same as its deadline passes.
+#[test]
+fn who_is_told_by_the_caller_is_not_told_by_the_deadline() {
     model(2, || {
         let told = Arc::<AtomicU32>::default();
         let cancel = Arc::<Cancel>::default();
+        let tell = Arc::clone(&cancel);
+        let teller = thread::spawn(move || run_hooks(tell.tell()));
         let deadline = Instant::now() + Duration::from_secs(1);
-        let telling = Arc::clone(&cancel);
-        let teller = thread::spawn(move || run_hooks(telling.tell()));
         let time = thread::spawn(|| pass(Duration::from_secs(1)));
-        let tells = Arc::clone(&told);
-        let hook = Box::new(move || drop(tells.fetch_add(1, Ordering::SeqCst)));
-        cancel.call(Some(deadline), hook);
+        cancel.call(Some(deadline), telling(&told));
         teller.join().unwrap();
         time.join().unwrap();
         until_at_rest();
@@ -97,13 +117,13 @@ fn a_deadline_tells_although_its_thread_was_about_to_end() {
     model(2, || {
         let told = Arc::<AtomicU32>::default();
         let ask = || {
-            let (cancel, tells) = (Arc::<Cancel>::default(), Arc::clone(&told));
-            let hook = Box::new(move || drop(tells.fetch_add(1, Ordering::SeqCst)));
-            cancel.call(Some(Instant::now() + Duration::from_millis(1)), hook);
+            let cancel = Arc::<Cancel>::default();
+            cancel.call(Some(Instant::now() + Duration::from_millis(1)), telling(&told));
             cancel
         };
         let first = ask();
-        let time = thread::spawn(|| pass(Duration::from_secs(1)));
+        // It goes off, and then there is nothing to wait for.
+        let time = thread::spawn(|| (0..2).for_each(|_| pass(Duration::from_secs(1))));
         let second = ask();
         time.join().unwrap();
         until_at_rest();

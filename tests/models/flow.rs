@@ -124,7 +124,11 @@ impl Loop {
     fn send(&mut self, items: &[u8], last: bool) {
         let mut batch = ItemBatch::new();
         for item in items {
-            let Ok(()) = batch.push(|out| Ok::<_, std::convert::Infallible>(out.push(*item)));
+            let pushed: Result<(), std::convert::Infallible> = batch.push(|out| {
+                out.push(*item);
+                Ok(())
+            });
+            let Ok(()) = pushed;
         }
         self.away.proto.send_items(self.own, &mut batch, last).unwrap();
         let mut woken = Vec::new();
@@ -221,7 +225,10 @@ fn what_was_drained_is_with_the_protocol() {
         conduit.send(&[1], late).unwrap();
         conduit.send(&[2], late).unwrap();
         conduit.drain();
-        assert_eq!(conduit.send(&vec![0; LONGEST + 1], late), Err(Unsent::TooLarge { limit: LONGEST }));
+        assert_eq!(
+            conduit.send(&vec![0; LONGEST + 1], late),
+            Err(Unsent::TooLarge { limit: LONGEST })
+        );
         assert_eq!(looping.join().unwrap().seen, [1, 2]);
     });
 }
@@ -321,7 +328,10 @@ fn the_end_of_a_call_comes_after_its_items_and_once() {
             wake_all(std::mem::take(&mut woken));
             // The connection ends as well: the first end is the one that counts.
             for end in [Ended::Value(vec![8]), Ended::Lost(Ran::Unknown, Closed::Eof)] {
-                flows.remove(key.into()).into_iter().for_each(|flow| flow.end(end.clone(), &mut woken));
+                flows
+                    .remove(key.into())
+                    .into_iter()
+                    .for_each(|flow| flow.end(end.clone(), &mut woken));
             }
             flows.stop_all(&mut woken);
             wake_all(woken);

@@ -1,6 +1,7 @@
 //! The loop, its watcher, and handlers that hold it up.
 
 use crate::{
+    limits::Limits,
     net::{
         blocking::{about_to_block, hook, WouldDeadlock},
         event_loop::{ConnId, Done, EventLoop, Job, Pace, Record, Service},
@@ -8,7 +9,6 @@ use crate::{
         pending::{wake_all, Ended, Pending},
     },
     pair::{call, carry, pair},
-    limits::Limits,
     proto::{Answer, Event, ServedKey, SharedBody},
     wire::CallHead,
 };
@@ -144,10 +144,10 @@ fn key() -> ServedKey {
     called.unwrap()
 }
 
-/// Serves these calls, one batch each: every one runs once and is answered once, and no thread has
+/// Serves these calls, one batch each, while the watcher looks so many times by itself: every one runs once and is answered once, and no thread has
 /// the loop again that has lost it. Says what has become known of each.
-fn served(calls: &[Does]) -> Vec<Arc<Seen>> {
-    let_pass(TICK, LOOKS);
+fn served(looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
+    let_pass(TICK, looks);
     let pending = calls.iter().map(|_| Pending::default()).collect();
     let (key, other) = (key(), Arc::new(Other { pending }));
     let all: Vec<_> = calls.iter().map(|_| Arc::<Seen>::default()).collect();
@@ -176,7 +176,7 @@ fn served(calls: &[Does]) -> Vec<Arc<Seen>> {
 #[test]
 fn the_loop_has_one_leader_when_a_call_returns_as_it_is_taken() {
     model(2, || {
-        served(&[Does::Lasts, Does::Returns]);
+        served(LOOKS, &[Does::Lasts, Does::Returns]);
     });
 }
 
@@ -184,7 +184,7 @@ fn the_loop_has_one_leader_when_a_call_returns_as_it_is_taken() {
 #[test]
 fn a_call_that_waits_gives_the_loop_away_at_once() {
     model(1, || {
-        served(&[Does::Waits, Does::Returns]);
+        served(0, &[Does::Waits, Does::Returns]);
     });
 }
 
@@ -192,15 +192,15 @@ fn a_call_that_waits_gives_the_loop_away_at_once() {
 #[test]
 fn a_call_that_never_returns_by_itself_is_found_out() {
     model(1, || {
-        served(&[Does::WaitsUnseen, Does::Returns]);
+        served(LOOKS, &[Does::WaitsUnseen, Does::Returns]);
     });
 }
 
 /// Only a call that has said that it waits counts as one from then on.
 #[test]
 fn no_call_is_blamed_for_the_wait_of_another() {
-    model(1, || {
-        let all = served(&[Does::SaysItWaits, Does::Lasts]);
+    model(2, || {
+        let all = served(0, &[Does::SaysItWaits, Does::Lasts]);
         assert_eq!(all[1].blocks.load(Ordering::SeqCst), 0);
     });
 }
@@ -209,7 +209,7 @@ fn no_call_is_blamed_for_the_wait_of_another() {
 #[test]
 fn a_second_call_that_waits_gives_the_loop_away_while_the_first_still_waits() {
     model(1, || {
-        served(&[Does::Waits, Does::Waits, Does::Returns]);
+        served(0, &[Does::Waits, Does::Waits, Does::Returns]);
     });
 }
 
@@ -217,6 +217,6 @@ fn a_second_call_that_waits_gives_the_loop_away_while_the_first_still_waits() {
 #[test]
 fn a_second_call_that_never_returns_is_found_out_while_the_first_lasts() {
     model(1, || {
-        served(&[Does::WaitsUnseen, Does::WaitsUnseen, Does::Returns]);
+        served(LOOKS, &[Does::WaitsUnseen, Does::WaitsUnseen, Does::Returns]);
     });
 }

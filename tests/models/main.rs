@@ -9,5 +9,6 @@ mod flow;
 mod handover;
 mod link;
 mod pair;
+mod small;
 mod spare;
 mod workers;

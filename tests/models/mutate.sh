@@ -49,7 +49,6 @@ net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|st
 net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
 net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
 net/link.rs|let next = state.next_reader();|let next = None::<Thread>;|whoever leaves hands the role to nobody
-net/link.rs|let id = me.id();~        state.parked.push(Parked { thread: me, call });~        drop(state);~        // A wake-up that came since then makes this return at once.~        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));~        let mut state = self.lock();~        if state.nominee != Some(id) {~            state.parked.retain(\|parked\| parked.thread.id() != id);~            return None;~        }~        state.nominee = None;|let id = me.id();~        let mine = Arc::clone(&call);~        state.parked.push(Parked { thread: me, call });~        drop(state);~        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));~        let mut state = self.lock();~        if state.nominee != Some(id) {~            state.parked.retain(\|parked\| parked.thread.id() != id);~            return None;~        }~        state.nominee = None;~        if mine.is_ended() {~            return None;~        }|who is woken for the role and has its answer meanwhile does not hand the role on
 net/link.rs|while !pending.is_ended() && self.pump_or_wait() < deadline {}|while self.pump_or_wait() < deadline && !pending.is_ended() {}|a reader reads before it looks for its own answer
 net/link.rs|if state.reader == Reader::Nobody {~            return None;~        }~        let id|let id|who parks does not look whether anybody reads
 net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
@@ -75,6 +74,9 @@ serving/workers.rs|if waited.timed_out() && !state.queue.has_next() {|if waited.
 serving/workers.rs|} else if state.threads > 0 {|} else if state.threads < usize::MAX {|a job waits for a thread that cannot be had
 serving/fair.rs|false if had_its_share => self.turns.push_back(key),|false if had_its_share => {}|what waits behind a share gets no turn
 sync/place.rs|let waits = state.value.is_none();~        if waits {|let waits = state.value.is_none();~        if !waits {|nobody is noted who waits
+sync/turns.rs|!std::mem::replace(&mut state.busy, true)|state.busy = true;~        true|two come to do what waits
+sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing left is said to be busy still
+sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
 wire/spare.rs|pool.bytes = 0;~    HELD.store(false, Ordering::Relaxed);~    drop(pool);|pool.bytes = 0;~    drop(pool);~    HELD.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
 net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
 TABLE

@@ -4,10 +4,7 @@ use crate::serving::workers::Workers;
 use isock_models::{
     model, refuse_threads,
     std::{
-        sync::{
-            atomic::{AtomicUsize, Ordering},
-            Arc,
-        },
+        sync::{Arc, Condvar, Mutex},
         thread,
         time::{pass, until_at_rest, Duration},
     },
@@ -19,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Jobs that count how often they have run.
 struct Jobs {
     workers: Workers,
-    runs: Arc<AtomicUsize>,
+    runs: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Jobs {
@@ -29,15 +26,23 @@ impl Jobs {
 
     fn run(&self, turn: u64) -> bool {
         let runs = Arc::clone(&self.runs);
-        let job = Box::new(move || drop(runs.fetch_add(1, Ordering::SeqCst)));
+        let job = Box::new(move || {
+            *runs.0.lock().unwrap() += 1;
+            runs.1.notify_all();
+        });
         self.workers.run(turn, job).is_ok()
     }
 
-    /// All of them have run by the time at which nothing runs any more.
+    /// All of them run without any time passing, and none of them again.
     fn end(self, count: usize) {
+        let mut runs = self.runs.0.lock().unwrap();
+        while *runs < count {
+            runs = self.runs.1.wait(runs).unwrap();
+        }
+        drop(runs);
         self.workers.close();
         until_at_rest();
-        assert_eq!(self.runs.load(Ordering::SeqCst), count);
+        assert_eq!(*self.runs.0.lock().unwrap(), count);
     }
 }
 

@@ -1,9 +1,8 @@
 //! Small pieces of state that several threads change at once, each a model of its own.
 //!
-//! Knows locks and counters. Does not know calls, connections or threads. The tests include these
-//! files beside other locks (`tests/models.rs`), which try every order of what threads do.
+//! Knows locks and counters. Does not know calls, connections or threads. `tests/models` has these
+//! files beside other locks, and tries every order of what threads do.
 
-mod locks;
 mod place;
 mod progress;
 mod turns;

@@ -1,7 +1,6 @@
 //! A place where something is put once, and who waits for it.
 
-use super::locks::{Mutex, MutexGuard};
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A place for a `T`; who waits for it is a `W`.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Whether something that was handed over has been taken or given up: one of the two, once.
 
-use super::locks::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Begins as neither.
 #[derive(Debug)]

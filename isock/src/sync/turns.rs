@@ -1,8 +1,10 @@
 //! What is done one after the other, by whoever is there: nothing is left behind, and never two at
 //! once.
 
-use super::locks::{Mutex, MutexGuard};
-use std::{collections::VecDeque, sync::PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// What waits, in its order.
 #[derive(Debug)]

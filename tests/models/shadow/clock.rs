@@ -27,7 +27,14 @@ struct Clock {
 
 impl Clock {
     const fn new() -> Clock {
-        Clock { now: Duration::ZERO, last: 0, sleepers: Vec::new(), short: (Duration::ZERO, 0), refused: 0, running: 0 }
+        Clock {
+            now: Duration::ZERO,
+            last: 0,
+            sleepers: Vec::new(),
+            short: (Duration::ZERO, 0),
+            refused: 0,
+            running: 0,
+        }
     }
 }
 

@@ -18,9 +18,9 @@ pub mod std {
 
     /// As far as the library uses it.
     pub mod sync {
+        pub use crate::atomic;
         pub use crate::clock::{Condvar, WaitTimeoutResult};
         pub use ::std::sync::*;
-        pub use crate::atomic;
         pub use loom::sync::{Mutex, MutexGuard};
 
         /// A channel whose sender does not wait: the models never fill one.
@@ -61,7 +61,6 @@ pub mod std {
     }
 
     pub use crate::threads as thread;
-
 
     /// As far as the library uses it.
     pub mod time {

@@ -1,37 +1,22 @@
-//! State that several threads change at once, in every order in which they can: the library's own
-//! files beside the locks of `loom`.
+//! The small pieces of state that others stand on.
 
-#[path = "../isock/src/sync/place.rs"]
-mod place;
-#[path = "../isock/src/sync/progress.rs"]
-mod progress;
-#[path = "../isock/src/sync/turns.rs"]
-mod turns;
-
-/// What `isock/src/sync/locks.rs` takes from the standard library.
-mod locks {
-    pub(super) use loom::sync::{
-        atomic::{AtomicU8, Ordering},
-        Mutex, MutexGuard,
-    };
-}
-
-use loom::{
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        Arc,
+use crate::sync::{Place, Progress, Turns};
+use isock_models::{
+    model,
+    std::{
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            Arc,
+        },
+        thread::{self, Thread},
     },
-    thread::{self, Thread},
 };
-use place::Place;
-use progress::Progress;
-use turns::Turns;
 
 /// A call is handed to a loop while its caller gives it up: it is sent or dropped, never both, and
 /// never neither.
 #[test]
 fn a_call_that_is_given_up_is_sent_or_dropped() {
-    loom::model(|| {
+    model(4, || {
         let progress = Arc::new(Progress::new());
         let kept = Arc::clone(&progress);
         let taken = thread::spawn(move || kept.take());
@@ -45,7 +30,7 @@ fn a_call_that_is_given_up_is_sent_or_dropped() {
 /// Two threads send while those that were told to come do what waits.
 #[test]
 fn no_send_is_left_behind_and_no_two_run_at_once() {
-    loom::model(|| {
+    model(4, || {
         let lane = Arc::new((Turns::new(), AtomicUsize::new(0), AtomicUsize::new(0)));
         let send = |items: &'static [usize]| {
             let lane = Arc::clone(&lane);
@@ -75,7 +60,7 @@ fn run((turns, sum, running): &(Turns<usize>, AtomicUsize, AtomicUsize)) {
 /// A server without a thread for them drops the sends that wait; those that follow are run.
 #[test]
 fn sends_that_are_given_up_do_not_stop_those_that_follow() {
-    loom::model(|| {
+    model(4, || {
         let turns = Arc::new(Turns::new());
         let other = Arc::clone(&turns);
         assert!(turns.push(1));
@@ -90,7 +75,7 @@ fn sends_that_are_given_up_do_not_stop_those_that_follow() {
 /// An answer or an item comes while its receiver goes to sleep.
 #[test]
 fn no_wake_up_is_lost() {
-    loom::model(|| {
+    model(4, || {
         let place = Arc::new(Place::<u32, Thread>::new());
         let filled = Arc::clone(&place);
         let put = thread::spawn(move || filled.put(7).into_iter().for_each(|waits| waits.unpark()));
