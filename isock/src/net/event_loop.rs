@@ -378,12 +378,8 @@ impl<S: Service> EventLoop<S> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
         let stopping = self.stopping.map(|stopping| stopping.until);
-        let first = retries
-            .chain(timer)
-            .chain(stopping)
-            .chain(self.tidy)
-            .chain(self.bursts_at)
-            .min()?;
+        let first =
+            retries.chain(timer).chain(stopping).chain(self.tidy).chain(self.bursts_at).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
