@@ -86,6 +86,10 @@ pub(super) struct Calls {
     started: u64,
 }
 
+/// What a call takes up where its answer is waited for, in bytes: its handle, its place among those
+/// that wait, its timer. More than it takes here.
+const WAITER: usize = 512;
+
 /// What became of a call that this side gave up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Abandoned {
@@ -446,7 +450,7 @@ impl Calls {
 
 /// What a call takes up while it waits.
 fn cost(call: &NewCall) -> usize {
-    size_of::<OutCall>() + size_of::<CallKey>() + call.body.len()
+    size_of::<OutCall>() + size_of::<CallKey>() + WAITER + call.body.len()
 }
 
 /// The other side runs a call only once it has all of it: while a byte is still here, it cannot.

@@ -13,6 +13,10 @@ use std::{
 
 /// An idle worker ends after this long.
 const IDLE: Duration = Duration::from_secs(10);
+/// A job with more patience than this is refused only for a wait that has been foreseen for a part of
+/// the rest, and not for what a moment of a busy machine looks like.
+const HASTY: Duration = Duration::from_secs(2);
+const SEEN: u32 = 32;
 /// Jobs that wait at most; past that calls are refused.
 const QUEUE: usize = 64 * 1024;
 
@@ -110,7 +114,8 @@ impl Workers {
         job: Job,
     ) -> Result<(), Full> {
         let mut state = self.0.lock();
-        let wait = state.wait(turn, self.0.most);
+        let pause = patience.unwrap_or_default().saturating_sub(HASTY) / SEEN;
+        let wait = state.wait(turn, self.0.most, pause);
         let too_long = patience.is_some_and(|patience| wait > patience / 2);
         if too_long || state.queue.len() >= QUEUE || state.given_up {
             return Err(Full { job, wait });
@@ -173,13 +178,13 @@ impl Workers {
 }
 
 impl State {
-    /// How long a job would wait that comes now.
-    fn wait(&self, turn: Turn, most: usize) -> Duration {
+    /// How long a job would wait that comes now, as far as has been seen for longer than `pause`.
+    fn wait(&self, turn: Turn, most: usize, pause: Duration) -> Duration {
         if !self.backlog.is_waiting() {
             return Duration::ZERO;
         }
         let free = self.idle + most.saturating_sub(self.threads);
-        self.backlog.wait(Instant::now(), self.queue.ahead(turn, free), self.threads)
+        self.backlog.wait(Instant::now(), self.queue.ahead(turn, free), self.threads, pause)
     }
 }
 
