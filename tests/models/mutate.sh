@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Plants a fault in each piece of state that the models hold, one after the other, and expects a model to fail.
+# Plants a fault in each piece of state that the models hold, one after the other, and expects a model
+# of it to fail.
 #
 # Works on a copy of `isock/src`. Prints one line for each fault, with the first model that failed;
 # ends with a count, and fails if a fault is not noticed. With an argument: only faults whose line
@@ -37,14 +38,14 @@ fi
 # file | what stands there | what it becomes | what that does; `~` is the end of a line.
 faults() {
     cat <<'TABLE'
-net/flow.rs|let signal = state.signal();~            drop(state);~            self.wait(&signal, deadline)?;|drop(state);~            let signal = self.flow.lock().signal();~            self.wait(&signal, deadline)?;|a receiver looks, lets go, and only then says that it waits
-net/flow.rs|let signal = state.signal();~            drop(state);~            let until|drop(state);~            let signal = self.flow.lock().signal();~            let until|the same for a sender
-net/flow.rs|let signal = state.signal();~            drop(state);~            // The driver|drop(state);~            let signal = self.flow.lock().signal();~            // The driver|the same for who drains
+net/flow.rs|let signal = state.signal();~        self.urge(state);|self.urge(state);~        let signal = self.flow.lock().signal();|who waits lets go, and only then says that it waits
+net/flow.rs|let signal = state.signal();~        self.urge(state);|let signal = state.signal();~        drop(state);|who waits does not say so to a driver that would look later
+net/flow.rs|let state = &mut *state;~        state.told = Told::No;|let state = &mut *state;|the driver never says that it has looked
+net/flow.rs|state.listed &= look != Look::Again;|let _ = look;|a stream that the driver has looked at stays on its list
 net/flow.rs|state.complete = true;~        state.fire(woken);|state.complete = true;|the end of the items wakes nobody
 net/flow.rs|state.left = Balance { bytes: left.bytes - waiting.0, items };~        state.fire(woken);|state.left = Balance { bytes: left.bytes - waiting.0, items };|credit wakes nobody
 net/flow.rs|state.left = Balance { bytes: left.bytes - waiting.0, items };|state.left = left;|items that wait are not taken off new credit
 net/flow.rs|state.last_sent = state.last;~                state.count();~                state.fire(woken);|state.last_sent = state.last;~                state.count();|who drains is not told that all has left
-net/flow.rs|state.told = false;~        let Some(key)|let Some(key)|the driver never says that it has looked
 net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|state.held = 0;~        state.count();|a stream that is stopped wakes nobody
 net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
 net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
@@ -54,7 +55,7 @@ net/link.rs|if state.reader == Reader::Nobody {~            return None;~       
 net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
 net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
-net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
+net/corker.rs|state.runs_in = (!state.watched.is_empty()).then(Process::this);~        state.runs_in.is_some()|!state.watched.is_empty()|the thread ends and is said to run
 net/bell.rs|while !std::mem::take(&mut state.rung) {|state.rung = false;~        while !std::mem::take(&mut state.rung) {|a ring before the wait is forgotten
 net/bell.rs|state.polling = true;~        drop(state);|drop(state);~        self.lock().polling = true;|a ring between the look and the poll is not written
 net/handover.rs|take_if(\|parked\| parked.beat == beat)?;|take()?;|who was held up takes whatever is parked
