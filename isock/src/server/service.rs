@@ -321,6 +321,10 @@ impl Work for Queued {
         }
     }
 
+    fn is_late(&self, now: Instant) -> bool {
+        self.0.task.patience(now) == Some(Duration::ZERO)
+    }
+
     fn give_up(self: Box<Self>) {
         let far = self.0.task.peer().far();
         let Done { key, answer, .. } = net::Job::give_up(self.0);

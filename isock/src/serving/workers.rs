@@ -31,6 +31,11 @@ pub(crate) trait Work: Send {
     /// Runs it.
     fn run(self: Box<Self>);
 
+    /// Whether it comes too late: it ends at once, and says nothing about how fast the queue moves.
+    fn is_late(&self, _now: Instant) -> bool {
+        false
+    }
+
     /// It will not run, whatever is waited for.
     fn give_up(self: Box<Self>) {}
 }
@@ -210,9 +215,12 @@ impl Shared {
         }
         loop {
             if let Some(next) = state.queue.pop() {
+                let more = state.queue.len() > 0;
                 if state.backlog.is_waiting() {
-                    let more = state.queue.len() > 0;
-                    state.backlog.took(Instant::now(), more);
+                    let now = Instant::now();
+                    if !more || !next.1.is_late(now) {
+                        state.backlog.took(now, more);
+                    }
                 }
                 return Some(next);
             }
