@@ -99,6 +99,20 @@ fn progress_counts_to_its_end() {
 }
 
 #[test]
+fn several_servers_come_and_go_and_no_call_fails() {
+    let out = stdout(run(&example("several"), &[]));
+    assert_eq!(
+        out,
+        "at first: left and right\n\
+         left is drained: right\n\
+         left is back: left and right\n\
+         right has ended: left\n\
+         calls that failed meanwhile: 0\n\
+         left has ended: Some(NotConnected), ran No\n"
+    );
+}
+
+#[test]
 fn tokio_awaits_joins_and_spawns_calls() {
     let out = stdout(run(&example("tokio"), &[]));
     assert_eq!(out, "awaited: 9\njoined: 1 4 81\ntask: 16\ntask: 25\ntask: 36\n");
