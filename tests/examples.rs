@@ -66,8 +66,8 @@ fn mismatch_says_what_differs_and_goes_on() {
     let (_, words) = problem.split_once(": the two builds disagree").expect(&out);
     assert_eq!(
         words,
-        " about its types: input: Order.note: missing here, Option<String> there; \
-         input: Order.items[].qty: u32 here, String there (it did not run)"
+        " about its types; rebuild both from the same crate: \
+         input: Order.note: missing here, Option<String> there; input: Order.items[].qty: u32 here, String there (it did not run)"
     );
     assert_eq!(orders, "orders: 0");
 }
