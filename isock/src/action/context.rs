@@ -226,7 +226,7 @@ impl Stopped {
     ///
     /// ```
     /// # use isock::{Action, Server};
-    /// # use std::sync::mpsc;
+    /// # use std::{sync::mpsc, time::Duration};
     /// use isock::StoppedKind;
     ///
     /// /// Counts for as long as somebody listens.
@@ -249,7 +249,7 @@ impl Stopped {
     /// let mut count = client.open::<Count>(())?;
     /// assert_eq!(count.next().transpose()?, Some(0));
     /// drop(count);
-    /// # assert_eq!(told.recv()?, StoppedKind::Caller);
+    /// # assert_eq!(told.recv_timeout(Duration::from_secs(10))?, StoppedKind::Caller);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn kind(&self) -> StoppedKind {
