@@ -253,7 +253,7 @@ fn without_reflection_a_mismatch_still_fails_before_it_runs() {
     assert_eq!((problem.kind(), problem.ran()), (ProblemKind::Mismatch, Ran::No));
     assert_eq!(
         problem.to_string(),
-        "`Stock` at memory: the two builds disagree about its types: the server does not tell its \
-         types: its reflection is off (it did not run)"
+        "`Stock` at memory: the two builds disagree about its types; rebuild both from the same \
+         crate: the server does not tell its types: its reflection is off (it did not run)"
     );
 }

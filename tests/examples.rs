@@ -66,8 +66,8 @@ fn mismatch_says_what_differs_and_goes_on() {
     let (_, words) = problem.split_once(": the two builds disagree").expect(&out);
     assert_eq!(
         words,
-        " about its types: input: Order.note: missing here, Option<String> there; \
-         input: Order.items[].qty: u32 here, String there (it did not run)"
+        " about its types; rebuild both from the same crate: \
+         input: Order.note: missing here, Option<String> there; input: Order.items[].qty: u32 here, String there (it did not run)"
     );
     assert_eq!(orders, "orders: 0");
 }
@@ -96,6 +96,20 @@ fn progress_counts_to_its_end() {
     let out = stdout(run(&example("progress"), &[]));
     assert!(out.contains("job 1: done, 17984 primes\n"), "{out}");
     assert!(out.ends_with("17984 primes up to 200000, the largest is 199999\n"), "{out}");
+}
+
+#[test]
+fn several_servers_come_and_go_and_no_call_fails() {
+    let out = stdout(run(&example("several"), &[]));
+    assert_eq!(
+        out,
+        "at first: left and right\n\
+         left is drained: right\n\
+         left is back: left and right\n\
+         right has ended: left\n\
+         calls that failed meanwhile: 0\n\
+         left has ended: Some(NotConnected), ran No\n"
+    );
 }
 
 #[test]

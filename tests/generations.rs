@@ -90,8 +90,8 @@ const NEW_ERROR: &[&str] = &[
 fn sentence(action: &str, part: &str, differences: &[&str], at: &str) -> String {
     let told: Vec<_> = differences.iter().map(|told| format!("{part}: {told}")).collect();
     format!(
-        "Mismatch, ran No: `{action}` at {at}: the two builds disagree about its types: {} \
-         (it did not run)",
+        "Mismatch, ran No: `{action}` at {at}: the two builds disagree about its types; \
+         rebuild both from the same crate: {} (it did not run)",
         told.join("; ")
     )
 }

@@ -168,7 +168,7 @@ fn order() -> here::Order {
 fn words(found: &Problem) -> String {
     assert_eq!((found.kind(), found.ran()), (ProblemKind::Mismatch, Ran::No), "{found}");
     let text = found.to_string();
-    let (_, words) = text.split_once("the two builds disagree about its types: ").expect(&text);
+    let (_, words) = text.split_once("; rebuild both from the same crate: ").expect(&text);
     words.strip_suffix(" (it did not run)").expect(&text).to_owned()
 }
 

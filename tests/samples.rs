@@ -117,8 +117,8 @@ fn behind_a_sample_a_mismatch_is_noticed() {
     let (server, _) = serve();
     let found = detail::<here::Sampled>(&server.client(), (email(), "text".into()));
     let expected =
-        "`Sampled` at memory: the two builds disagree about its types: input: value.1: String \
-                    here, u64 there (it did not run)";
+        "`Sampled` at memory: the two builds disagree about its types; rebuild both from the \
+                    same crate: input: value.1: String here, u64 there (it did not run)";
     assert_eq!(found, expected);
 }
 

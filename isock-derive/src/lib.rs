@@ -85,7 +85,10 @@ use syn::{parse_macro_input, DeriveInput};
 /// | [`upload`](#stream-upload) | the type of the items that the caller sends on its way | no items |
 /// | [`name`](#name) | the name on the wire | the type's name |
 /// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
-/// | [`timeout`](#timeout) | how long a call may take | the client's timeout |
+/// | [`timeout`](#timeout) | how long a call may take | the client's timeout, 30 s |
+/// | [`max_input`](#max_input-max_output-decode_budget) | the longest encoded input, in bytes | the connection's `Limits::message` |
+/// | [`max_output`](#max_input-max_output-decode_budget) | the longest encoded output, in bytes | the connection's `Limits::message` |
+/// | [`decode_budget`](#max_input-max_output-decode_budget) | what decoding may take on the heap, in bytes | the connection's `Limits::decode_budget` |
 /// | [`example`](#example-example_output-samples) | a value of the input | none |
 /// | [`example_output`](#example-example_output-samples) | a value of the output | none |
 /// | [`samples`](#example-example_output-samples) | values of types that occur in it | none |

@@ -93,6 +93,29 @@ fn the_reason_of_a_disconnect_reaches_the_client() {
 }
 
 #[test]
+fn a_server_whose_client_goes_reads_of_a_client() {
+    let server = server();
+    let (began, begun) = std::sync::mpsc::channel();
+    let client = Client::builder()
+        .on::<Note>(move |_, cx| {
+            began.send(())?;
+            while !cx.cancelled() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        })
+        .connect(server.address())
+        .unwrap();
+    let call = server.connections().latest().unwrap().start::<Note>("are you there?");
+    begun.recv().unwrap();
+    client.close();
+    let error = call.wait().unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::ConnectionLost), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("the client") && !text.contains("server"), "{text}");
+}
+
+#[test]
 fn a_handle_that_outlives_its_connection_says_so() {
     let server = server();
     let clients = connected(&server, 1);

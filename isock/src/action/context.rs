@@ -221,6 +221,62 @@ impl<A: Action> fmt::Debug for UploadItems<'_, A> {
 #[error("{0}")]
 pub struct Stopped(Why);
 
+impl Stopped {
+    /// Why it does not go on, to match on.
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// # use std::{sync::mpsc, time::Duration};
+    /// use isock::StoppedKind;
+    ///
+    /// /// Counts for as long as somebody listens.
+    /// #[derive(Action)]
+    /// #[action(stream = u64)]
+    /// struct Count;
+    ///
+    /// # let (tell, told) = mpsc::channel();
+    /// let server = Server::in_memory()
+    ///     .on::<Count>(move |(), cx| match (0..).try_for_each(|n| cx.send(n)) {
+    ///         // Nobody listens any more, and that is all there is to it.
+    ///         Err(stopped) if stopped.kind() == StoppedKind::Caller => {
+    /// #           tell.send(stopped.kind())?;
+    ///             Ok(())
+    ///         }
+    ///         result => Ok(result?),
+    ///     })
+    ///     .spawn()?;
+    /// let client = server.client();
+    /// let mut count = client.open::<Count>(())?;
+    /// assert_eq!(count.next().transpose()?, Some(0));
+    /// drop(count);
+    /// # assert_eq!(told.recv_timeout(Duration::from_secs(10))?, StoppedKind::Caller);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kind(&self) -> StoppedKind {
+        match self.0 {
+            Why::Caller => StoppedKind::Caller,
+            Why::Late => StoppedKind::Late,
+            Why::Unsendable(_) => StoppedKind::Unsendable,
+            Why::Undecodable(_) => StoppedKind::Undecodable,
+        }
+    }
+}
+
+/// Why a stream does not go on; each says what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoppedKind {
+    /// The caller has stopped the stream or has gone: return, nobody wants more.
+    Caller,
+    /// The caller neither took nor sent an item for
+    /// [`Limits::stream_idle`](crate::Limits::stream_idle): return, or raise that limit.
+    Late,
+    /// The item is too long or cannot be encoded: send a smaller one, or change its type.
+    Unsendable,
+    /// What came is no item: rebuild both programs from the same crate.
+    Undecodable,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Why {
     #[error("the caller has stopped the stream or has gone")]
@@ -248,7 +304,6 @@ impl<A, M> fmt::Debug for Context<'_, A, M> {
 }
 
 /// Who calls, and for how long.
-#[derive(Debug)]
 pub struct CallInfo {
     pub(crate) registration: Registration,
     pub(crate) peer: Peer,
@@ -436,6 +491,18 @@ impl CallInfo {
     /// ```
     pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) {
         self.cancelled.call(self.deadline, Box::new(hook));
+    }
+}
+
+/// What is worth a line in a log; metadata may be a secret.
+impl fmt::Debug for CallInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallInfo")
+            .field("action", &self.action().name)
+            .field("peer", self.peer.address())
+            .field("remaining", &self.remaining())
+            .field("cancelled", &self.cancelled())
+            .finish_non_exhaustive()
     }
 }
 

@@ -28,7 +28,7 @@ pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
 pub use check::{CheckError, Mistake};
 pub(crate) use context::Decoding;
-pub use context::{CallInfo, Context, Stopped, UploadItems};
+pub use context::{CallInfo, Context, Stopped, StoppedKind, UploadItems};
 pub use describe::{ActionDescription, Description, PartDescription};
 pub use failure::Failure;
 pub use handle::Handle;

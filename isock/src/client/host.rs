@@ -168,7 +168,7 @@ impl Host for Handlers {
 
     fn ended(&self, why: &Closed) {
         if let Some(peer) = self.hooked() {
-            self.hooks.went(peer, words(why), &self.workers, &self.settings.log);
+            self.hooks.went(peer, words(why, "server"), &self.workers, &self.settings.log);
         }
     }
 }

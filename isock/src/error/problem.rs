@@ -222,26 +222,34 @@ impl ProblemKind {
             ProblemKind::WrongPeer => "no isock server of this version",
             ProblemKind::UnknownAction => "the server has no such action; register it there",
             ProblemKind::InputUndecodable => "the server could not decode the input",
-            ProblemKind::Mismatch => "the two builds disagree about its types",
-            ProblemKind::InputTooLarge => "the input is too large",
+            ProblemKind::Mismatch => {
+                "the two builds disagree about its types; rebuild both from the same crate"
+            }
+            ProblemKind::InputTooLarge => "the input is too large; send less, or raise the limit",
             ProblemKind::InputUnencodable => "the input cannot be encoded",
             ProblemKind::Overloaded => "the server is overloaded; try again later",
-            ProblemKind::Stopping => "the server is stopping",
+            ProblemKind::Stopping => "the server is stopping; call another one",
             ProblemKind::Deadline => "no answer by the deadline",
             ProblemKind::Cancelled => "cancelled",
             ProblemKind::ConnectionLost => "the connection ended before the answer",
             ProblemKind::Panicked => "the handler panicked; the server's log says where",
-            ProblemKind::OutputTooLarge => "the answer is too large",
+            ProblemKind::OutputTooLarge => {
+                "the answer is too large; ask for less, or raise the limit"
+            }
             ProblemKind::OutputUnencodable => "the answer cannot be encoded",
             ProblemKind::OutputUndecodable => "the answer could not be decoded",
             ProblemKind::Busy => "too much waits to be sent; wait for earlier calls first",
-            ProblemKind::Closed => "this client has been closed",
+            ProblemKind::Closed => "this client has been closed; make another one",
             ProblemKind::WouldDeadlock => {
                 "a hook or a waker may not block; use `start` or `send`, or another thread"
             }
             ProblemKind::Stale => "the call came too late or twice",
-            ProblemKind::WrongPattern => "the two builds disagree whether it streams",
-            ProblemKind::Unanswered => "the handler dropped its responder without an answer",
+            ProblemKind::WrongPattern => {
+                "the two builds disagree whether it streams; rebuild both from the same crate"
+            }
+            ProblemKind::Unanswered => {
+                "the handler dropped its responder without an answer; look at who had it"
+            }
             ProblemKind::Cycle => {
                 "a cycle of calls: all threads of the server that could run it wait for it"
             }

@@ -114,7 +114,8 @@
 //! that would wait for a worker for more than half of its time is `Overloaded`, it did not run, and
 //! the refusal says [when to come back](crate::Problem::retry_after). Without that every call would
 //! begin just before its caller gives up. So a short deadline makes a call fail sooner, and a long
-//! one lets it wait.
+//! one lets it wait. One connection has at most half of the
+//! [workers](crate::ServerBuilder::workers), so that one client cannot keep all others out.
 //!
 //! # Several servers
 //!

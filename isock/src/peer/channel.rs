@@ -329,6 +329,14 @@ impl Channel {
         Ok(())
     }
 
+    /// Who is at the other end, for people.
+    pub(super) fn other_end(&self) -> &'static str {
+        match self.is_to_client() {
+            true => "client",
+            false => "server",
+        }
+    }
+
     /// Whether it leads from a server to its client.
     pub(super) fn is_to_client(&self) -> bool {
         matches!(self.target, Target::Connection(..))

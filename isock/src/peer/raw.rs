@@ -152,9 +152,9 @@ impl RawCall {
             match line.ping(self.order.deadline) {
                 Ok(Pinged::After(took)) => return Ok(took),
                 Ok(Pinged::Late) => return Err(self.late()),
-                Ok(Pinged::Lost(closed)) => self.again(Failed::Lost { pause: false }, |call| {
-                    call.problem(ProblemKind::ConnectionLost, Ran::No, words(&closed))
-                })?,
+                Ok(Pinged::Lost(closed)) => {
+                    self.again(Failed::Lost { pause: false }, |call| call.lost(Ran::No, &closed))?
+                }
                 Err(refused) => self.not_taken(refused)?,
             }
         }
@@ -232,9 +232,7 @@ impl RawCall {
             Ended::Value(bytes) => Ok(RawReply::Value(bytes)),
             Ended::Error(bytes) => Ok(RawReply::Error(bytes)),
             Ended::Refused(refusal) => Err(self.finish(Problem::refused(refusal))),
-            Ended::Lost(ran, closed) => {
-                Err(self.problem(ProblemKind::ConnectionLost, ran, words(&closed)))
-            }
+            Ended::Lost(ran, closed) => Err(self.lost(ran, &closed)),
         }
     }
 
@@ -463,9 +461,8 @@ impl RawCall {
                 }
                 let address = flight.and_then(|flight| flight.address().cloned());
                 let problem = move |call: &RawCall| {
-                    let text = words(&closed);
                     let made = call.attempts.made();
-                    call.problem(ProblemKind::ConnectionLost, ran, text).at(address, made)
+                    call.lost(ran, &closed).at(address, made)
                 };
                 let repeatable = self.order.kind != ActionKind::Once;
                 if self.channel.is_closed() || (ran != Ran::No && !repeatable) {
@@ -557,6 +554,12 @@ impl RawCall {
         self.finish(Problem::new(kind, ran, detail))
     }
 
+    /// The connection ended first.
+    fn lost(&self, ran: Ran, closed: &Closed) -> Problem {
+        let text = words(closed, self.channel.other_end());
+        self.problem(ProblemKind::ConnectionLost, ran, text)
+    }
+
     /// Where the last attempt went.
     fn address(&self) -> &Address {
         self.seat.as_ref().map_or(self.channel.address(), |seat| &seat.address)
@@ -591,11 +594,11 @@ impl From<Problem> for Stop {
     }
 }
 
-/// How the connection ended, for people.
-pub(crate) fn words(closed: &Closed) -> String {
+/// How the connection to `whom` ended, for people.
+pub(crate) fn words(closed: &Closed, whom: &str) -> String {
     match closed {
-        Closed::Eof => "the server went away".to_owned(),
-        Closed::ByPeer(close) => format!("the server closed it: {}", close.text),
+        Closed::Eof => format!("the {whom} went away"),
+        Closed::ByPeer(close) => format!("the {whom} closed it: {}", close.text),
         Closed::ByUs(close) if close.code == CloseCode::DONE => "closed by this side".to_owned(),
         Closed::ByUs(close) => format!("closed by this side: {}", close.text),
         Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),

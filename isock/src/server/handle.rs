@@ -89,7 +89,9 @@ pub struct Stopper {
 ///
 /// A server whose `busy` stays at `workers` while `waiting` grows has handlers that block for longer
 /// than its callers can wait: they are turned away with
-/// [`ProblemKind::Overloaded`](crate::ProblemKind::Overloaded) once too many calls wait.
+/// [`ProblemKind::Overloaded`](crate::ProblemKind::Overloaded) once too many calls wait. One connection
+/// has at most half of the threads, so while a single client asks for too much, `waiting` grows and
+/// `busy` stays at half of `workers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
