@@ -9,7 +9,7 @@ use isock_tests::{
     raw::{Host, Raw},
     waiting::{in_time, ms, pass},
 };
-use std::{path::PathBuf, sync::mpsc, thread, time::Instant};
+use std::{cell::Cell, path::PathBuf, sync::mpsc, thread, time::Instant};
 
 const TIMEOUT: std::time::Duration = ms(200);
 const GRACE: std::time::Duration = ms(100);
@@ -84,30 +84,38 @@ fn expires(client: &Client, large: bool) -> (Option<ProblemKind>, Ran) {
 fn of_a_server_that_said_hello() {
     let folder = Folder::new("hello");
     for (at, state) in STATES.iter().enumerate() {
-        for host in [Host::tcp(), Host::unix(&folder.0.join(at.to_string()))] {
-            let address = host.address();
-            let (over, until) = mpsc::channel::<()>();
-            let then = state.then;
-            thread::spawn(move || {
-                let mut raw = host.accept();
-                then(&mut raw);
-                // Until the test is over, whichever way.
-                let _ = until.recv();
-            });
-            let client = Client::connect(&address).unwrap();
-            in_time(TIMEOUT + GRACE, || {
-                thread::scope(|scope| {
-                    for _ in 0..state.callers {
-                        scope.spawn(|| {
-                            let (kind, _) = expires(&client, state.large);
-                            assert_eq!(kind, Some(ProblemKind::Deadline), "{}", state.name);
-                        });
-                    }
-                });
-            });
-            drop(over);
-        }
+        let (path, hosts) = (folder.0.join(at.to_string()), Cell::new(0));
+        // Each run has a server and a client of its own: what one has left unread would fill the
+        // buffers of the next.
+        let unix = || {
+            hosts.set(hosts.get() + 1);
+            Host::unix(&path.with_extension(hosts.get().to_string()))
+        };
+        in_time(TIMEOUT + GRACE, || calls_expire(state, Host::tcp()));
+        in_time(TIMEOUT + GRACE, || calls_expire(state, unix()));
     }
+}
+
+fn calls_expire(state: &State, host: Host) {
+    let address = host.address();
+    let (over, until) = mpsc::channel::<()>();
+    let then = state.then;
+    thread::spawn(move || {
+        let mut raw = host.accept();
+        then(&mut raw);
+        // Until the test is over, whichever way.
+        let _ = until.recv();
+    });
+    let client = Client::connect(&address).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..state.callers {
+            scope.spawn(|| {
+                let (kind, _) = expires(&client, state.large);
+                assert_eq!(kind, Some(ProblemKind::Deadline), "{}", state.name);
+            });
+        }
+    });
+    drop(over);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn pings_per_second() -> Result<(), Any> {
     let server = server(Limits::default().pings_per_second(1))?;
     let pings = |count| raw::frame(FrameKind::PING, Flags::default(), &[1; 8]).repeat(count);
     let mut raw = peer(&server);
-    // One after the other: of those that come together only the last has a pong of its own.
+    // One by one: a pong that waits to leave answers the pings behind it too.
     for _ in 0..10 {
         raw.send(&pings(1));
         assert_eq!(raw.answer().header.kind, FrameKind::PONG);
@@ -118,7 +118,11 @@ fn ping_patience() -> Result<(), Any> {
     assert_eq!((asked.header.kind, silent.closed()), (FrameKind::PING, Ok(CloseCode::SILENT)));
     let took = began.elapsed();
     assert!((limit / 2..limit * 4).contains(&took), "{took:?}");
-    assert_served(&mut there, 0, 1);
+    // It may have been asked once more meanwhile.
+    there.send(&raw::call::<Echo>(0, 1, &raw::bytes(&[42])));
+    let kinds = std::iter::from_fn(|| Some(there.answer().header.kind));
+    let first = kinds.take(20).find(|kind| *kind != FrameKind::PING);
+    assert_eq!(first, Some(FrameKind::REPLY));
     Ok(())
 }
 

@@ -43,9 +43,10 @@ fn at(address: &Address, runs: &Runs) -> ServerHandle {
 /// what has run.
 fn calls_go_on(runs: &Runs, addresses: &[Address], attempts: u32, mut restart: impl FnMut()) {
     let (done, numbers) = (AtomicBool::new(false), AtomicU32::new(0));
+    let ended: Vec<_> = (0..CLIENTS).map(|_| AtomicU32::new(0)).collect();
     let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
     thread::scope(|scope| {
-        for _ in 0..CLIENTS {
+        for ended in &ended {
             let client = Client::builder().attempts(attempts).connect(&*addresses).unwrap();
             let (done, numbers) = (&done, &numbers);
             scope.spawn(move || {
@@ -55,13 +56,20 @@ fn calls_go_on(runs: &Runs, addresses: &[Address], attempts: u32, mut restart: i
                         done.store(true, Ordering::SeqCst);
                         panic!("call {number}: {error}");
                     }
+                    ended.fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
         for _ in 0..RESTARTS {
             let before = numbers.load(Ordering::SeqCst);
+            let counts = || ended.iter().map(|ended| ended.load(Ordering::SeqCst));
+            let earlier: Vec<_> = counts().collect();
+            // Two calls of each client: one of them has begun since the last restart, so that no call
+            // meets two of them.
+            let of_each = || earlier.iter().zip(counts()).all(|(earlier, now)| now >= *earlier + 2);
             let goes_on = within(ms(10_000), || {
-                done.load(Ordering::SeqCst) || numbers.load(Ordering::SeqCst) >= before + 500
+                let many = numbers.load(Ordering::SeqCst) >= before + 500;
+                done.load(Ordering::SeqCst) || (many && of_each())
             });
             assert!(goes_on, "calls stand still");
             if !done.load(Ordering::SeqCst) {

@@ -17,7 +17,8 @@ use std::{
 
 const CLIENTS: u32 = 50;
 const RESTARTS: usize = 6;
-/// The number whose run goes on until it is let go or cancelled.
+/// The number whose run goes on until it is let go, also when it is cancelled: an answer that it gave
+/// then might still be sent.
 const HELD: u32 = 0;
 
 /// The file to which processes write each run.

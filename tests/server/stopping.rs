@@ -266,6 +266,17 @@ fn a_future_in_flight_is_answered_before_the_server_ends() {
 
 #[test]
 fn a_long_answer_gets_through_although_its_caller_goes_on_talking() {
+    reads_an_answer_while_the_server_stops(8 << 10, Duration::from_micros(100));
+}
+
+/// It takes longer than last words have that nobody reads.
+#[test]
+fn a_long_answer_gets_through_although_its_caller_reads_slowly() {
+    reads_an_answer_while_the_server_stops(64 << 10, ms(60));
+}
+
+/// Reads so much at a time, pings and pauses, and wants all of a long answer.
+fn reads_an_answer_while_the_server_stops(piece: usize, pause: Duration) {
     const LEN: usize = 3 << 20;
     let (begun, began) = mpsc::channel();
     let server = spawn(Server::builder().on::<Blob>(move |_, _| {
@@ -279,13 +290,13 @@ fn a_long_answer_gets_through_although_its_caller_goes_on_talking() {
     let stopping = thread::spawn(move || server.stop());
     // What it says lies unread when the server has nothing left to do.
     let ping = raw::frame(FrameKind::PING, Flags::default(), &[0; 8]);
-    let (mut bytes, mut read) = (vec![0; 8 << 10], 0);
+    let (mut bytes, mut read) = (vec![0; piece], 0);
     // Reset or not: what had reached this side is read first.
     while let Ok(n @ 1..) = stream.read(&mut bytes) {
         read += n;
         // It may have gone by then.
         let _ = stream.write_all(&ping);
-        pass(Duration::from_micros(100));
+        pass(pause);
     }
     assert!(read > LEN, "{read}");
     stopping.join().unwrap();

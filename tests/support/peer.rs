@@ -68,7 +68,7 @@ fn serve(file: String) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Serves at this address until SIGTERM. Each run adds a line to the file; a run with number 0 goes
-/// on until its standard input says so, or until it is cancelled.
+/// on until its standard input says so, also when it is cancelled.
 fn serve_until_terminated(address: &str, file: &str) -> Result<(), Box<dyn std::error::Error>> {
     let file = Arc::new(OpenOptions::new().create(true).append(true).open(file)?);
     let gate = Gate::new();
@@ -77,11 +77,7 @@ fn serve_until_terminated(address: &str, file: &str) -> Result<(), Box<dyn std::
         Server::builder().log(say).on::<Hold>(move |number, cx| {
             (&*runs).write_all(format!("{number}\n").as_bytes())?;
             if number == 0 {
-                let cancelled = held.clone();
-                cx.on_cancel(move || {
-                    say("cancelled");
-                    cancelled.open();
-                });
+                cx.on_cancel(|| say("cancelled"));
                 say("holding");
                 held.pass();
                 if !cx.cancelled() {

@@ -21,7 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a closed connection is read on, so that the last words are not cut off by a reset.
+/// How long a closed connection is read on, so that the last words are not cut off by a reset. While a
+/// server stops, which waits for answers until its grace is over, so long after the last sign that
+/// they still leave.
 const LINGER: Duration = Duration::from_secs(1);
 /// How often a stopping server looks whether its last words have left, or its sends have run.
 const LOOK: Duration = Duration::from_millis(5);
@@ -76,6 +78,8 @@ struct Linger {
     /// The other side has been told that nothing follows. Telling it again would be an event for
     /// ourselves, and so for ever.
     told: bool,
+    /// Bytes of the last words that had not left, when a stopping server last looked.
+    left: usize,
     /// When to look whether its last words have left.
     look: Option<Instant>,
 }
@@ -219,8 +223,13 @@ impl<S: Service> Conn<S> {
                 }
                 Event::Closed(why) => {
                     self.over(service, &why);
-                    self.linger =
-                        Some(Linger { until: now + LINGER, bytes: 0, told: false, look: None });
+                    self.linger = Some(Linger {
+                        until: now + LINGER,
+                        bytes: 0,
+                        told: false,
+                        left: usize::MAX,
+                        look: None,
+                    });
                     // What is read from now on is forgotten, and so is what was read before.
                     self.input.clear();
                     continue;
@@ -471,6 +480,11 @@ impl<S: Service> Conn<S> {
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
         let Some(linger) = &mut self.linger else { return false };
+        let left = self.proto.output_len() + self.stream.unsent();
+        // Only then: whoever is closed for what it did has that one second, however it reads.
+        if stopping && left < std::mem::replace(&mut linger.left, left) {
+            linger.until = now + LINGER;
+        }
         if self.eof || linger.until <= now || linger.bytes > LINGER_BYTES {
             return true;
         }
@@ -482,7 +496,7 @@ impl<S: Service> Conn<S> {
         }
         // A stopping server does not wait for a peer that is not listening. The peer still reads
         // what has reached it, a drain above all, before it sees a reset.
-        linger.look = (stopping && self.stream.is_leaving()).then(|| now + LOOK);
+        linger.look = (stopping && self.stream.unsent() > 0).then(|| now + LOOK);
         stopping && linger.look.is_none()
     }
 

@@ -94,21 +94,21 @@ impl LoopStream {
         }
     }
 
-    /// Whether something that was written has not reached the other side's system. To close a
-    /// socket that unread bytes lie in, or come to, would lose it.
-    pub(super) fn is_leaving(&self) -> bool {
+    /// Bytes that were written and have not reached the other side's system. To close a socket that
+    /// unread bytes lie in, or come to, would lose them.
+    pub(super) fn unsent(&self) -> usize {
         match self {
             #[cfg(unix)]
             LoopStream::Tcp(stream) => {
                 use std::os::fd::AsFd;
-                crate::sys::unsent(stream.as_fd()) > 0
+                crate::sys::unsent(stream.as_fd())
             }
             #[cfg(not(unix))]
-            LoopStream::Tcp(_) => false,
+            LoopStream::Tcp(_) => 0,
             // What has been written is at the other end.
             #[cfg(unix)]
-            LoopStream::Unix(_) => false,
-            LoopStream::Pipe(_) => false,
+            LoopStream::Unix(_) => 0,
+            LoopStream::Pipe(_) => 0,
         }
     }
 
