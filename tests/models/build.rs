@@ -29,6 +29,8 @@ const ENGINE: &[&str] = &[
     "net/ping.rs",
     "net/remote.rs",
     "net/watch.rs",
+    "net/process.rs",
+    "serving/backlog.rs",
     "serving/fair.rs",
     "serving/workers.rs",
 ];
@@ -38,6 +40,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("net/cancel.rs", "*self.told.get_mut() = false", "self.told.store(false, Ordering::Relaxed)"),
     // A model has no patience for a second without work.
     ("net/handover.rs", "QUIET: u32 = 250", "QUIET: u32 = 2"),
+    // Nor for that many items.
+    ("net/flow.rs", "BURST: u32 = 8", "BURST: u32 = 2"),
 ];
 
 fn main() {
@@ -126,16 +130,20 @@ fn shadow(text: &str, word: &str) -> String {
 /// What is static in a program is new in each run of a model.
 fn with_statics(text: &str) -> String {
     let mut out = String::new();
-    let mut inside = false;
+    let (mut inside, mut depth) = (false, 0);
     for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("static ") {
+        let indent = line.len() - line.trim_start().len();
+        // Those of threads are left to their own macro.
+        let begins = line[indent..].strip_prefix("static ");
+        if let Some(rest) = begins.filter(|rest| !rest.contains("= const {")) {
+            depth = indent;
             out.push_str("loom::lazy_static! { static ref ");
             out.push_str(rest);
             inside = true;
         } else {
             out.push_str(line);
         }
-        if inside && line.ends_with(';') && !line.starts_with(' ') {
+        if inside && line.ends_with(';') && indent == depth {
             out.push_str(" }");
             inside = false;
         }

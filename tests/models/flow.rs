@@ -5,7 +5,7 @@ use crate::{
     net::{
         event_loop::ConnId,
         far::Far,
-        flow::{Conduit, Driver, Flow, Flows, Received, Settled, Unsent},
+        flow::{Conduit, Driver, Flow, Flows, Look, Received, Settled, Unsent},
         pending::{wake_all, Ended, Waiter},
         remote::{Command, Remote},
     },
@@ -37,6 +37,10 @@ struct Loop {
     flows: Flows,
     key: ServedKey,
     own: StreamKey,
+    /// Streams that it looks at by itself once a tick is over.
+    bursts: Vec<Arc<Flow>>,
+    /// Ticks never are over: whoever waits for the loop has to say so.
+    is_timeless: bool,
     /// Items that have come to the other side, in their order.
     seen: Vec<u8>,
 }
@@ -61,14 +65,28 @@ fn stream(credit: u32) -> (Loop, Conduit) {
     flows.insert(key.into(), Arc::clone(&flow));
     let far = Far::new(ConnId(1), ConnectionToken([1; 16]), remote.clone(), 1 << 20);
     let conduit = Conduit::new(Driver::Far(Arc::new(far)), flow);
-    (Loop { remote, waker, near, away, flows, key, own, seen: Vec::new() }, conduit)
+    let looping = Loop {
+        remote,
+        waker,
+        near,
+        away,
+        flows,
+        key,
+        own,
+        bursts: Vec::new(),
+        is_timeless: true,
+        seen: Vec::new(),
+    };
+    (looping, conduit)
 }
 
 impl Loop {
     /// Goes round until so many items have come to the other side.
     fn carry_until(mut self, items: usize) -> Loop {
         while self.seen.len() < items {
-            self.waker.poll();
+            if self.is_timeless || self.bursts.is_empty() {
+                self.waker.poll();
+            }
             self.turn();
         }
         self
@@ -82,13 +100,21 @@ impl Loop {
         for command in commands {
             match command {
                 Command::Settle { flow, .. } if self.flows.key_of(&flow).is_some() => {
-                    let settled = flow.settle(&mut self.near.proto, &mut woken);
-                    assert_eq!(settled, Settled::All, "there is credit for what was taken");
+                    match flow.settle(Look::Patient, &mut self.near.proto, &mut woken) {
+                        Settled::All => {}
+                        Settled::Burst => self.bursts.push(flow),
+                        Settled::Full => panic!("there is credit for what was taken"),
+                    }
                 }
                 Command::Settle { .. } => command.comes_too_late(),
                 Command::CancelStream { .. } => {}
                 command => panic!("nobody asks for {command:?}"),
             }
+        }
+        if !self.is_timeless {
+            let proto = &mut self.near.proto;
+            self.bursts
+                .retain(|flow| flow.settle(Look::Again, proto, &mut woken) == Settled::Burst);
         }
         self.exchange(&mut woken);
         wake_all(woken);
@@ -177,6 +203,20 @@ fn each_item_that_was_sent_comes_once_and_in_order() {
         conduit.drain();
         let looping = looping.join().unwrap();
         assert_eq!(looping.seen, ITEMS);
+    });
+}
+
+/// Many items are sent, and nobody waits for the loop: it looks by itself.
+#[test]
+fn a_burst_leaves_although_nobody_waits() {
+    model(3, || {
+        let (mut looping, conduit) = stream(10);
+        looping.is_timeless = false;
+        let looping = thread::spawn(move || looping.carry_until(ITEMS.len()));
+        for item in ITEMS {
+            conduit.send(&[item], late).unwrap();
+        }
+        assert_eq!(looping.join().unwrap().seen, ITEMS);
     });
 }
 

@@ -84,7 +84,7 @@ impl Service for Calls {
 impl Call {
     fn done(&self) -> Done {
         self.seen.runs.fetch_add(1, Ordering::SeqCst);
-        let answer = Answer::Value(SharedBody::new(Vec::new()));
+        let answer = Some(Answer::Value(SharedBody::new(Vec::new())));
         Done { connection: ConnId(self.number), key: self.key, answer }
     }
 }

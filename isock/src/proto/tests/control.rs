@@ -34,7 +34,7 @@ fn p076_pings_are_answered_in_order_whatever_the_handlers_do() {
 }
 
 #[test]
-fn p141_a_pong_that_waits_answers_the_newest_ping() {
+fn p148_a_pong_that_waits_answers_the_newest_ping() {
     let mut server = Lone::open_server();
     let pings: Vec<u8> = (1..=500).flat_map(|n| Raw::ping(n).bytes()).collect();
     server.feed(&pings);
@@ -69,7 +69,7 @@ fn a_pong_that_has_begun_to_leave_is_not_changed() {
 }
 
 #[test]
-fn p142_a_pong_answers_the_pings_before_its_own() {
+fn p149_a_pong_answers_the_pings_before_its_own() {
     let mut client = Lone::open_client();
     for n in [5, 6, 0, 7] {
         client.conn.ping(n);

@@ -48,7 +48,8 @@ pub(crate) trait Pace: Send + Sync {
 pub(crate) struct Done {
     pub(crate) connection: ConnId,
     pub(crate) key: ServedKey,
-    pub(crate) answer: Answer,
+    /// None yet, if the handler answers later.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// What a loop has done.
@@ -108,7 +109,7 @@ impl<S: Service> EventLoop<S> {
             let Command::Answer { connection, key, answer, .. } = command else {
                 panic!("nobody asks for {command:?}");
             };
-            self.finish(Done { connection, key, answer });
+            self.finish(Done { connection, key, answer: Some(answer) });
         }
     }
 

@@ -137,6 +137,10 @@ impl CallerStream {
         self.take(away, buffer)
     }
 
+    pub(crate) fn has_more(&self) -> bool {
+        !self.lock().to_read.is_empty()
+    }
+
     pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.take(self.lock(), buffer)
     }
