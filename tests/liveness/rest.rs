@@ -3,6 +3,7 @@ use isock::Server;
 use isock_tests::{
     actions::Echo,
     process::Process,
+    usage::Task,
     waiting::{eventually, ms, pass},
 };
 
@@ -23,6 +24,27 @@ fn a_process_at_rest_is_not_woken() {
     println!("woken {woken} times in 4 s");
     // Threads that nobody has needed for ten seconds wake once more, to end.
     assert!(woken < 10, "woken {woken} times");
+}
+
+/// Two processes, with no action that the client would serve: nobody asks whether the other one is there.
+/// Threads that end meanwhile, as nobody has needed them, do not count.
+#[test]
+fn neither_a_server_nor_its_client_wakes_up_in_ten_seconds() {
+    let orders = std::env::temp_dir().join(format!("isock-rest-{}", std::process::id()));
+    let mut server = Process::start(PEER, &["server", orders.to_str().unwrap()]);
+    let mut client = Process::start(PEER, &["client", &server.line()]);
+    assert_eq!(client.line(), "idle");
+    let tasks = || [server.usage().tasks(), client.usage().tasks()].concat();
+    let woken_within = |time| {
+        let before = tasks();
+        pass(time);
+        let runs =
+            |task: &Task| before.iter().find(|old| old.id == task.id).map_or(0, |old| old.runs);
+        tasks().into_iter().filter(|task| task.runs > runs(task)).collect::<Vec<_>>()
+    };
+    eventually("they sleep", ms(10_000), || woken_within(ms(500)).is_empty());
+    let woken = woken_within(ms(10_000));
+    assert!(woken.is_empty(), "woken: {woken:#?}");
 }
 
 /// It stands back while callers read for themselves.

@@ -19,6 +19,7 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     static HELD_HERE: Cell<usize> = const { Cell::new(0) };
     static PEAK_HERE: Cell<usize> = const { Cell::new(0) };
+    static TAKEN_HERE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Bytes that the whole program holds.
@@ -43,6 +44,11 @@ pub fn requests() -> usize {
     TAKEN.load(Relaxed)
 }
 
+/// How often this thread has asked for memory.
+pub fn requests_here() -> usize {
+    TAKEN_HERE.get()
+}
+
 /// What `work` returns, and the most bytes that this thread held for it at once.
 pub fn of_thread<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD_HERE.get();
@@ -54,6 +60,7 @@ pub fn of_thread<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 fn add(len: usize) {
     TAKEN.fetch_add(1, Relaxed);
+    TAKEN_HERE.set(TAKEN_HERE.get().wrapping_add(1));
     let held = HELD.fetch_add(len, Relaxed).wrapping_add(len);
     PEAK.fetch_max(held, Relaxed);
     let here = HELD_HERE.get().wrapping_add(len);

@@ -33,10 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["impatient"] => ask_soon(),
         ["attended", address] => attend(address),
         ["sequential", address] => call_one_by_one(address),
+        ["calls", address, count] => call_and_end(address, count.parse()?),
         ["unresolved"] => call_by_a_dead_name(),
         ["interrupted", address] => echo_while_interrupted(address),
         _ => Err("usage: peer resting | peer impatient | peer server FILE | \
-                 peer drained ADDRESS FILE | peer signalled before|after|never | \
+                 peer drained ADDRESS FILE | peer calls ADDRESS COUNT | peer signalled before|after|never | \
                  peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
             .into()),
     }
@@ -240,6 +241,15 @@ fn call_one_by_one(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     }
     say(&runs().saturating_sub(before).to_string());
     until_told();
+    Ok(())
+}
+
+/// Makes so many calls, one after the other, and nothing else.
+fn call_and_end(address: &str, count: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::connect(address)?;
+    for _ in 0..count {
+        client.run::<Echo>("blocking")?;
+    }
     Ok(())
 }
 

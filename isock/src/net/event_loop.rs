@@ -45,6 +45,8 @@ const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
 const SHARE: usize = 128 * 1024;
 
+/// Connections with something to do whose memory is kept.
+const KEPT: usize = 256;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
 
@@ -188,6 +190,8 @@ pub(crate) struct EventLoop<S: Service> {
     ready: Vec<ConnId>,
     /// Connections whose output may have grown.
     touched: Vec<ConnId>,
+    /// The memory of the last list of either kind that has been worked off.
+    emptied: Vec<ConnId>,
     timers: BinaryHeap<Reverse<(Instant, ConnId)>>,
     /// Quick calls that have been read and not run.
     jobs: VecDeque<S::Job>,
@@ -248,6 +252,7 @@ impl<S: Service> EventLoop<S> {
             generation: 0,
             ready: Vec::new(),
             touched: Vec::new(),
+            emptied: Vec::new(),
             timers: BinaryHeap::new(),
             jobs: VecDeque::new(),
             spare: Buffer::new(),
@@ -679,11 +684,20 @@ impl<S: Service> EventLoop<S> {
     // Reading.
 
     fn read_ready(&mut self) {
-        for id in std::mem::take(&mut self.ready) {
+        let mut ready = std::mem::replace(&mut self.ready, std::mem::take(&mut self.emptied));
+        for id in ready.drain(..) {
             if let Some(conn) = self.get(id) {
                 conn.queued = false;
                 self.read(id);
             }
+        }
+        self.keep(ready);
+    }
+
+    /// Keeps the memory of a list for the next one, unless it has been a long one.
+    fn keep(&mut self, list: Vec<ConnId>) {
+        if list.capacity() <= KEPT {
+            self.emptied = list;
         }
     }
 
@@ -723,12 +737,14 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn flush_touched(&mut self) {
-        for id in std::mem::take(&mut self.touched) {
+        let mut touched = std::mem::replace(&mut self.touched, std::mem::take(&mut self.emptied));
+        for id in touched.drain(..) {
             if let Some(conn) = self.get(id) {
                 conn.touched = false;
                 self.flush(id);
             }
         }
+        self.keep(touched);
     }
 
     /// Writes what waits, and ends what is over.

@@ -1,0 +1,173 @@
+//! How often a call asks for memory once everything is warm. All values are numbers, which hold
+//! none, so what is counted is what the library takes. The numbers can only go down.
+
+use isock::{Action, Client, Server, ServerHandle};
+use isock_tests::{
+    memory::{self, Counting},
+    waiting::{eventually, ms},
+};
+use std::sync::{
+    atomic::{AtomicUsize, Ordering::Relaxed},
+    Mutex, MutexGuard, PoisonError,
+};
+
+#[global_allocator]
+static MEMORY: Counting = Counting;
+
+/// Sends a number back.
+#[derive(Action)]
+#[action(input = u64, output = u64)]
+struct Echo;
+
+/// Takes a number, and is counted in [`NOTED`].
+#[derive(Action)]
+#[action(input = u64)]
+struct Note;
+
+static NOTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts up to a number.
+#[derive(Action)]
+#[action(input = u64, stream = u64)]
+struct Count;
+
+/// Adds up what it is sent.
+#[derive(Action)]
+#[action(upload = u64, output = u64)]
+struct Sum;
+
+/// Calls that are started before the first of them is waited for.
+const DEPTH: usize = 64;
+/// Calls that are counted together, a multiple of the depth.
+const CALLS: usize = 640;
+/// Items that are counted together.
+const ITEMS: usize = 50_000;
+/// How often each is counted at most, until it is what it should be. A handler that was late once runs
+/// on a worker for a while, which asks for more, and so do threads that begin.
+const ROUNDS: usize = 40;
+
+/// Requests for memory: of the thread that calls, and of all others, which are the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Requests {
+    caller: usize,
+    server: usize,
+}
+
+/// Those of some work.
+fn requests(work: &mut impl FnMut()) -> Requests {
+    let (all, here) = (memory::requests(), memory::requests_here());
+    work();
+    let caller = memory::requests_here() - here;
+    Requests { caller, server: memory::requests() - all - caller }
+}
+
+/// Each of so many calls takes what is known, and one in ten of them once more. Who makes it fewer writes
+/// that down.
+fn check(count: usize, known: Requests, mut work: impl FnMut()) {
+    let fits =
+        |each: usize, found: usize| (each * count..=each * count + count / 10).contains(&found);
+    let mut seen = Vec::new();
+    for _ in 0..ROUNDS {
+        let found = requests(&mut work);
+        if fits(known.caller, found.caller) && fits(known.server, found.server) {
+            return;
+        }
+        seen.push(found);
+    }
+    panic!("{known:?} are known for each of {count} calls, and there are {seen:#?}");
+}
+
+/// Less than one request for a hundred items, on either side: what is left is for their messages.
+fn check_items(mut work: impl FnMut()) {
+    let few = |found: Requests| found.caller.max(found.server) < ITEMS / 100;
+    let seen: Vec<_> =
+        (0..ROUNDS).map(|_| requests(&mut work)).take_while(|it| !few(*it)).collect();
+    assert!(seen.len() < ROUNDS, "for {ITEMS} items: {seen:#?}");
+}
+
+/// Nothing else of the program may ask for memory meanwhile.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn server() -> ServerHandle {
+    Server::builder()
+        .on::<Echo>(|number, _| Ok(number))
+        .on::<Note>(|_, _| {
+            NOTED.fetch_add(1, Relaxed);
+            Ok(())
+        })
+        .on::<Count>(|count, cx| Ok((0..count).try_for_each(|n| cx.send(n))?))
+        .on::<Sum>(|(), cx| cx.items().try_fold(0, |sum, n| Ok(sum + n?)))
+        .bind("127.0.0.1:0")
+        .and_then(|server| server.spawn())
+        .unwrap()
+}
+
+/// A client that has called often enough for its action to be known as quick.
+fn client(server: &ServerHandle) -> Client {
+    let client = Client::connect(server.address()).unwrap();
+    (0..100).for_each(|n| assert_eq!(client.run::<Echo>(n).unwrap(), n));
+    client
+}
+
+/// The bytes of the answer; the bytes of the input.
+#[test]
+fn a_call_alone_takes_one_block_on_each_side() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    check(CALLS, Requests { caller: 1, server: 1 }, || {
+        (0..CALLS as u64).for_each(|n| assert_eq!(client.run::<Echo>(n).unwrap(), n));
+    });
+}
+
+/// The same two.
+#[test]
+fn a_pipelined_call_takes_one_block_on_each_side() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    let mut calls = Vec::with_capacity(DEPTH);
+    check(CALLS, Requests { caller: 1, server: 1 }, || {
+        for _ in 0..CALLS / DEPTH {
+            calls.extend((0..DEPTH as u64).map(|n| client.start::<Echo>(n)));
+            let numbers = calls.drain(..).map(|call| call.wait().unwrap());
+            assert!(numbers.eq(0..DEPTH as u64));
+        }
+    });
+}
+
+/// The bytes of the input, and the mark of a cancel, which a handler may ask for.
+#[test]
+fn a_send_takes_nothing_of_its_caller_and_two_blocks_of_the_server() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    check(CALLS, Requests { caller: 0, server: 2 }, || {
+        for _ in 0..CALLS / DEPTH {
+            let before = NOTED.load(Relaxed);
+            (0..DEPTH as u64).for_each(|n| client.send::<Note>(n).unwrap());
+            eventually("they are noted", ms(10_000), || NOTED.load(Relaxed) == before + DEPTH);
+        }
+    });
+}
+
+#[test]
+fn items_from_the_server_take_no_block_of_their_own() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    let mut stream = client.open::<Count>(u64::MAX).unwrap();
+    check_items(|| assert!(stream.by_ref().take(ITEMS).all(|item| item.is_ok())));
+}
+
+#[test]
+fn items_to_the_server_take_no_block_of_their_own() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    let stream = client.open::<Sum>(()).unwrap();
+    check_items(|| (0..ITEMS as u64).for_each(|n| stream.send(n).unwrap()));
+}
