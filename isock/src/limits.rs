@@ -149,7 +149,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[error("the limit `{name}` is {value}, and must be {range}")]
 #[non_exhaustive]
 pub struct BadLimit {
-    /// Its name, as [`Limits`] has it.
+    /// Its name, as [`Limits`] or the builder has it.
     pub name: &'static str,
     value: String,
     range: String,
@@ -170,6 +170,14 @@ impl BadLimit {
         };
         Err(BadLimit { name, value: format!("{value:?}"), range })
     }
+}
+
+/// The longest that a builder's `busy_poll` may be: who calls less often has nothing to gain.
+const LONGEST_POLL: Duration = Duration::from_secs(1);
+
+/// Whether a side may poll for so long.
+pub(crate) fn check_busy_poll(window: Duration) -> Result<(), BadLimit> {
+    BadLimit::unless("busy_poll", &window, &Duration::ZERO, &LONGEST_POLL)
 }
 
 impl Limits {

@@ -67,6 +67,17 @@ fn a_limit_out_of_its_range_is_refused_by_name() {
     }
 }
 
+#[test]
+fn a_side_polls_for_a_second_at_most() {
+    let (right, wrong) = (Duration::from_secs(1), Duration::from_nanos(1_000_000_001));
+    let server = |window| Server::builder().busy_poll(window).bind("127.0.0.1:0");
+    let client = |window| Client::builder().busy_poll(window).connect_lazy("127.0.0.1:9");
+    assert!(server(right).is_ok() && client(right).is_ok());
+    let said = "the limit `busy_poll` is 1.000000001s, and must be at most 1s";
+    assert_eq!(server(wrong).unwrap_err().to_string(), said);
+    assert_eq!(client(wrong).unwrap_err().to_string(), said);
+}
+
 /// The limits that a preface states: where they are, the least that works, and how wide they are.
 const STATED: [(usize, u32, usize); 3] = [(16, 65_536, 4), (20, 65_536, 4), (24, 16, 2)];
 

@@ -27,6 +27,7 @@ const ENGINE: &[&str] = &[
     "net/link.rs",
     "net/pending.rs",
     "net/ping.rs",
+    "net/polling.rs",
     "net/remote.rs",
     "net/watch.rs",
     "net/process.rs",

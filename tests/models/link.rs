@@ -8,6 +8,7 @@ use crate::{
         flow::{Conduit, Driver, Flow, Received},
         link::Link,
         pending::Ended,
+        polling::Polling,
         stream::{CallerStream, PATIENCE},
         watch::{watch, Purpose, Watched},
     },
@@ -31,7 +32,7 @@ use isock_models::{
 fn connected(holds: bool) -> (Arc<Link>, CallerStream) {
     let away = CallerStream::echo(holds);
     let config = Config::new(Limits::default(), InstanceId([1; 16]));
-    let link = Link::new(away.clone(), Address, config, None);
+    let link = Link::new(away.clone(), Address, config, Polling::default(), None);
     link.handshake(late()).unwrap();
     (link, away)
 }

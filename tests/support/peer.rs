@@ -30,16 +30,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["churn", address] => churn(address),
         ["hoarder", address] => echo_with_few_descriptors(address),
         ["resting"] => rest(),
+        ["polling", millis] => poll(ms(millis.parse()?)),
         ["impatient"] => ask_soon(),
         ["attended", address] => attend(address),
         ["sequential", address] => call_one_by_one(address),
         ["calls", address, count] => call_and_end(address, count.parse()?),
         ["unresolved"] => call_by_a_dead_name(),
         ["interrupted", address] => echo_while_interrupted(address),
-        _ => Err("usage: peer resting | peer impatient | peer server FILE | \
-                 peer drained ADDRESS FILE | peer calls ADDRESS COUNT | peer signalled before|after|never | \
+        _ => {
+            Err("usage: peer resting | peer polling MILLIS | peer impatient | peer server FILE | \
+                 peer drained ADDRESS FILE | peer calls ADDRESS COUNT | \
+                 peer signalled before|after|never | \
                  peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
-            .into()),
+                .into())
+        }
     }
 }
 
@@ -179,6 +183,19 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         block_on(client.start::<Echo>("as a future"))?;
     }
     say("idle");
+    until_told();
+    Ok(())
+}
+
+/// A server and a client that poll for this long, and have nothing to do after a few calls.
+fn poll(window: Duration) -> Result<(), Box<dyn std::error::Error>> {
+    let server = Server::builder().busy_poll(window).on::<Square>(|n, _| Ok(n * n));
+    let server = server.bind("127.0.0.1:0")?.spawn()?;
+    let client = Client::builder().busy_poll(window).connect(server.address())?;
+    for n in 0..100 {
+        client.run::<Square>(n)?;
+    }
+    say("called");
     until_told();
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::{
     },
     address::{BadAddress, IntoAddresses},
     error::{ConnectError, RegisterError},
-    limits::Limits,
+    limits::{check_busy_poll, Limits},
     peer::{deadline, pause, Channel, NoLink, Options, Peer, Target},
     router::Router,
     serving::{contained, standard_log, Log, Settings},
@@ -102,6 +102,27 @@ impl ClientBuilder {
     /// refused by [`connect`](ClientBuilder::connect).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// For how long a caller looks for its answer without sleeping, after the last byte of its
+    /// connection in either direction; it does not unless set. At most a second, else
+    /// [`connect`](ClientBuilder::connect) refuses it.
+    ///
+    /// A thread that sleeps takes some microseconds to wake up, which is most of what a short call
+    /// over a fast network costs. Polling saves that: meanwhile the caller's own thread keeps its
+    /// core busy, and of several callers that share the connection the one that reads for all. So it
+    /// helps where answers come within this time, their latency matters, and there is a core for
+    /// every connection that waits; 50 to 200 µs are plenty. It harms where other threads need the
+    /// core: a server on the same machine, or many callers. An answer that takes longer is slept for,
+    /// as always, and a client without a call under way uses no processor.
+    ///
+    /// It is for callers that block, over sockets of Unix systems. Futures and the calls of a server
+    /// are read by a thread that serves all of them and sleeps; a server in memory is slept for too.
+    /// With one processor nothing is polled. See [the server's side](crate::ServerBuilder::busy_poll)
+    /// for an example.
+    pub fn busy_poll(mut self, window: Duration) -> Self {
+        self.options.busy_poll = window;
         self
     }
 
@@ -280,6 +301,7 @@ impl ClientBuilder {
             return Err(error.into());
         }
         self.options.limits.check()?;
+        check_busy_poll(self.options.busy_poll)?;
         let (options, handlers) = self.parts();
         Ok(Client::with(target, options, handlers))
     }

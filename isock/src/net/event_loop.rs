@@ -13,6 +13,7 @@ use super::{
     lobby::Lobby,
     origin::{Origin, Source},
     pipe::LoopEnd,
+    polling::{poll_busily, Polling},
     random_id,
     remote::{Command, Remote, Running},
     stream::LoopStream,
@@ -207,6 +208,9 @@ pub(crate) struct EventLoop<S: Service> {
     bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
+    polling: Polling,
+    /// When something had last happened there.
+    active: Instant,
 }
 
 /// How a loop comes to its end.
@@ -230,6 +234,7 @@ impl<S: Service> EventLoop<S> {
     pub(crate) fn new(
         config: Config,
         account: Account,
+        polling: Polling,
         listeners: Vec<Listener>,
         service: impl FnOnce(&Remote) -> S,
     ) -> io::Result<EventLoop<S>> {
@@ -263,6 +268,8 @@ impl<S: Service> EventLoop<S> {
             bursts: Vec::new(),
             bursts_at: None,
             looked: Instant::now(),
+            polling,
+            active: Instant::now(),
         })
     }
 
@@ -366,9 +373,13 @@ impl<S: Service> EventLoop<S> {
 
     fn wait(&mut self, events: &mut mio::Events) {
         let idle = self.ready.is_empty() && self.jobs.is_empty();
-        let timeout = if idle { self.next_timeout() } else { Some(Duration::ZERO) };
-        match self.poll.poll(events, timeout) {
-            Ok(()) => self.looked = Instant::now(),
+        match self.poll_or_sleep(events, idle) {
+            Ok(()) => {
+                self.looked = Instant::now();
+                if !events.is_empty() {
+                    self.active = self.looked;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             Err(error) => {
                 // Nothing can be served without poll; a tight loop of errors helps nobody.
@@ -379,13 +390,29 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    fn next_timeout(&self) -> Option<Duration> {
+    fn poll_or_sleep(&mut self, events: &mut mio::Events, idle: bool) -> io::Result<()> {
+        if !idle {
+            return self.poll.poll(events, Some(Duration::ZERO));
+        }
+        if let Some(until) = self.polling.until(self.active) {
+            let until = self.next_due().map_or(until, |due| due.min(until));
+            let look = || match self.poll.poll(events, Some(Duration::ZERO)) {
+                Ok(()) if events.is_empty() => None,
+                result => Some(result),
+            };
+            if let Some(result) = poll_busily(until, look) {
+                return result;
+            }
+        }
+        let due = self.next_due();
+        self.poll.poll(events, due.map(|due| due.saturating_duration_since(Instant::now())))
+    }
+
+    fn next_due(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let retries = self.listeners.iter().filter_map(Accepting::retry_at);
         let stopping = self.stopping.map(|stopping| stopping.until);
-        let first =
-            retries.chain(timer).chain(stopping).chain(self.tidy).chain(self.bursts_at).min()?;
-        Some(first.saturating_duration_since(Instant::now()))
+        retries.chain(timer).chain(stopping).chain(self.tidy).chain(self.bursts_at).min()
     }
 
     fn note(&mut self, token: Token, event: &mio::event::Event) {

@@ -10,6 +10,7 @@ use super::{
     flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
+    polling::Polling,
     process::Process,
     stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
     watch::Purpose,
@@ -63,6 +64,7 @@ pub(crate) struct Link {
     over: AtomicBool,
     looking: Looking,
     rhythm: Rhythm,
+    polling: Polling,
     /// Whose connection it is. A child of it touches neither the socket nor a lock.
     owner: Process,
 }
@@ -247,12 +249,13 @@ impl Link {
         stream: CallerStream,
         address: Address,
         config: Config,
+        polling: Polling,
         host: Option<Arc<dyn Host>>,
     ) -> Arc<Link> {
         Arc::new_cyclic(|me| {
             let hosting =
                 |host| Hosting { host, me: me.clone(), running: Vec::new(), entered: false };
-            Link::with(stream, address, config, host.map(hosting))
+            Link::with(stream, address, config, polling, host.map(hosting))
         })
     }
 
@@ -260,6 +263,7 @@ impl Link {
         stream: CallerStream,
         address: Address,
         config: Config,
+        polling: Polling,
         hosting: Option<Hosting>,
     ) -> Link {
         let now = Instant::now();
@@ -293,6 +297,7 @@ impl Link {
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
+            polling,
             owner: Process::this(),
         }
     }
@@ -698,9 +703,14 @@ impl Link {
             return Instant::now();
         }
         if !state.full {
+            // Who polls is asleep to the others: it holds no lock, and they write for themselves.
             state.reader = Reader::Asleep;
+            let poll_until = self.polling.until(state.last_traffic);
             drop(state);
-            return self.pump(CallerStream::read).1;
+            return match poll_until {
+                None => self.pump(CallerStream::read).1,
+                Some(until) => self.pump(|stream, space| stream.read_busily(space, until)).1,
+            };
         }
         drop(state);
         let (moved, now) = self.pump(CallerStream::read_now);

@@ -27,6 +27,7 @@ mod origin;
 mod pending;
 mod ping;
 mod pipe;
+mod polling;
 mod process;
 mod remote;
 #[cfg(unix)]
@@ -53,6 +54,7 @@ pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use ping::Pinged;
+pub(crate) use polling::Polling;
 pub(crate) use process::Process;
 pub(crate) use remote::{Command, Remote, Running};
 #[cfg(unix)]

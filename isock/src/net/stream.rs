@@ -4,6 +4,8 @@
 use super::bell::Bell;
 use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
+use super::polling::poll_busily;
+#[cfg(unix)]
 use crate::sys::{receive_now, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
@@ -11,7 +13,7 @@ use std::{
     io::{self, IoSlice, Read},
     mem::MaybeUninit,
     net::{Shutdown, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 #[cfg(unix)]
 use std::{
@@ -158,6 +160,29 @@ impl CallerStream {
             CallerStream::Unix(stream) => (&mut &*stream).read(buffer),
             CallerStream::Pipe(pipe) => pipe.read(buffer, PATIENCE),
         }
+    }
+
+    /// Reads without sleeping, until it is that late; no longer than any other read. A pipe sleeps:
+    /// to look at it takes the lock that its other end needs.
+    #[cfg(unix)]
+    pub(super) fn read_busily(&self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
+        let socket = match self {
+            CallerStream::Tcp(stream) => stream.as_fd(),
+            CallerStream::Unix(stream) => stream.as_fd(),
+            CallerStream::Pipe(_) => return self.read(buffer),
+        };
+        let until = until.min(Instant::now() + PATIENCE);
+        let look = || match receive_now(socket, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            result => Some(result),
+        };
+        poll_busily(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// The same where no read is possible that does not wait, whatever the mode of its socket.
+    #[cfg(not(unix))]
+    pub(super) fn read_busily(&self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
+        self.read(buffer)
     }
 
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

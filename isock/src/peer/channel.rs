@@ -11,7 +11,7 @@ use super::{
 use crate::{
     address::Address,
     limits::Limits,
-    net::{self, Command, Dialled, Far, Host, Line, Link, Process, Remote},
+    net::{self, Command, Dialled, Far, Host, Line, Link, Polling, Process, Remote},
     wire::ConnectionToken,
 };
 use std::{
@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) attempts: u32,
     pub(crate) limits: Limits,
     pub(crate) balance: bool,
+    pub(crate) busy_poll: Duration,
 }
 
 impl Default for Options {
@@ -48,6 +49,7 @@ impl Default for Options {
             attempts: 3,
             limits: Limits::default(),
             balance: true,
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -147,7 +149,8 @@ impl Channel {
         host: Option<Arc<dyn Host>>,
         background: Arc<Background>,
     ) -> Channel {
-        let connector = Arc::new(Connector::new(options.limits.clone(), host));
+        let polling = Polling::new(options.busy_poll);
+        let connector = Arc::new(Connector::new(options.limits.clone(), polling, host));
         let several = match &target {
             Target::Addresses(addresses) if options.balance && addresses.len() > 1 => {
                 Some(Several::new(addresses, Arc::clone(&connector)))

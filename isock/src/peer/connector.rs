@@ -7,7 +7,7 @@ use crate::{
     address::Address,
     error::ConnectError,
     limits::Limits,
-    net::{self, Dialled, Host, Link},
+    net::{self, Dialled, Host, Link, Polling},
     proto::{Closed, Config},
     wire::{CloseCode, InstanceId, PeerKind, VERSION},
 };
@@ -21,6 +21,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Connector {
     limits: Limits,
+    polling: Polling,
     /// Who serves what the other side calls.
     host: Option<Arc<dyn Host>>,
     /// Fresh for each client object; made with the first connection.
@@ -44,8 +45,8 @@ pub(crate) enum NoLink {
 }
 
 impl Connector {
-    pub(super) fn new(limits: Limits, host: Option<Arc<dyn Host>>) -> Connector {
-        Connector { limits, host, instance: Mutex::default() }
+    pub(super) fn new(limits: Limits, polling: Polling, host: Option<Arc<dyn Host>>) -> Connector {
+        Connector { limits, polling, host, instance: Mutex::default() }
     }
 
     /// Connects to an address. `opening` is told of a connection before it shakes hands, and may
@@ -67,7 +68,8 @@ impl Connector {
         opening: impl FnOnce(&Arc<Link>) -> Result<(), NoLink>,
     ) -> Result<Arc<Link>, NoLink> {
         let config = Config::new(self.limits.clone(), self.instance()?);
-        let link = Link::new(dialled.stream, dialled.address, config, self.host.clone());
+        let Dialled { stream, address } = dialled;
+        let link = Link::new(stream, address, config, self.polling, self.host.clone());
         opening(&link)?;
         // After the link can be seen: who adds the first action meanwhile tells it, or is seen here.
         if self.host.as_ref().is_some_and(|host| host.attends()) {

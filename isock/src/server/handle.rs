@@ -10,7 +10,7 @@ use crate::{
     client::{Client, ClientBuilder},
     error::{ConnectError, RegisterError, ServeError},
     limits::Limits,
-    net::{bind, random_id, serve, Account, Command, EventLoop, Process, Remote, Running},
+    net::{bind, random_id, serve, Account, Command, EventLoop, Polling, Process, Remote, Running},
     peer::{Connections, Home, Target},
     proto::Config,
     router::Router,
@@ -51,6 +51,7 @@ pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) hide_failures: bool,
     pub(super) workers: usize,
+    pub(super) busy_poll: Duration,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
     pub(super) reflection: bool,
@@ -177,8 +178,9 @@ impl Server {
             on_connect: parts.on_connect,
             on_disconnect: parts.on_disconnect,
         };
-        let event_loop =
-            EventLoop::new(config, account, listeners, service).map_err(ServeError::System)?;
+        let polling = Polling::new(parts.busy_poll);
+        let event_loop = EventLoop::new(config, account, polling, listeners, service);
+        let event_loop = event_loop.map_err(ServeError::System)?;
         let addresses = event_loop.addresses().cloned().collect();
         let remote = event_loop.remote().clone();
         let stopper =

@@ -1,4 +1,4 @@
-//! isock with its defaults.
+//! isock with its defaults; as `poll` both sides poll before they sleep.
 //!
 //! The server is what a user writes: closures on a builder. The client shares one connection where
 //! the workload does, and starts overlapping calls with `start`.
@@ -22,23 +22,31 @@ use kit::{Bytes, Load, Quota};
 fn main() {
     let args = Args::from_env();
     match args.role {
-        Role::Server { address_file } => serve(&address_file, args.variant == "bounded"),
-        // Low-latency polling and records read in place are not there yet.
-        Role::Client(_) if !matches!(&*args.variant, "" | "bounded") => {
-            kit::unsupported("this variant")
-        }
-        Role::Client(task) => kit::blocking::run::<Peer>(&task),
+        Role::Server { address_file } => serve(&address_file, &args.variant),
+        Role::Client(task) => match &*args.variant {
+            "" | "bounded" => kit::blocking::run::<Peer>(&task),
+            "poll" => kit::blocking::run::<PollingPeer>(&task),
+            // Records read in place are not there yet.
+            _ => kit::unsupported("this variant"),
+        },
     }
 }
+
+/// What the documentation calls plenty.
+const POLL: Duration = Duration::from_micros(200);
 
 /// The default limit is 8 MiB, and W4c sends 16.
 fn limits() -> Limits {
     Limits::default().message(32 << 20)
 }
 
-fn serve(address_file: &Path, bounded: bool) {
+fn serve(address_file: &Path, variant: &str) {
     let server = isock::Server::builder();
-    let server = if bounded { server.workers(kit::WORKERS) } else { server };
+    let server = match variant {
+        "bounded" => server.workers(kit::WORKERS),
+        "poll" => server.busy_poll(POLL),
+        _ => server,
+    };
     let server = server
         .limits(limits())
         .on::<Echo>(|msg, _| Ok(msg))
@@ -135,6 +143,20 @@ impl BlockingPeer for Peer {
                 }
             }
         }
+    }
+}
+
+/// A peer that polls, for sequential calls.
+struct PollingPeer(Client);
+
+impl BlockingPeer for PollingPeer {
+    fn connect(server: &Server) -> PollingPeer {
+        let client = Client::builder().busy_poll(POLL).connect(server.address);
+        PollingPeer(client.expect("the server runs"))
+    }
+
+    fn echo(&mut self, msg: Msg) -> Msg {
+        self.0.run::<Echo>(msg).expect("echo")
     }
 }
 

@@ -6,6 +6,7 @@ use loom::sync::Mutex;
 use std::{fmt, io, sync::Arc, time::Duration};
 
 pub use loom::thread::{panicking, yield_now, JoinHandle, ThreadId};
+pub use std::thread::available_parallelism;
 
 /// See [`std::thread::Thread`].
 #[derive(Clone)]

@@ -15,6 +15,7 @@ pub(crate) mod link;
 pub(crate) mod pending;
 pub(crate) mod ping;
 pub(crate) mod pipe;
+pub(crate) mod polling;
 pub(crate) mod process;
 pub(crate) mod remote;
 pub(crate) mod stream;

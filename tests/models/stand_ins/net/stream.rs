@@ -141,6 +141,12 @@ impl CallerStream {
         !self.lock().to_read.is_empty()
     }
 
+    /// A model has no patience for looks that find nothing: it sleeps as any other read does, which
+    /// is the same to everybody else.
+    pub(crate) fn read_busily(&self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
     pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.take(self.lock(), buffer)
     }
