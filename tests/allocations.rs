@@ -61,11 +61,11 @@ fn requests(work: &mut impl FnMut()) -> Requests {
     Requests { caller, server: memory::requests() - all - caller }
 }
 
-/// Each of so many calls takes what is known, and one in ten of them once more. Who makes it fewer writes
+/// Each of so many calls takes what is known, and one in four of them once more. Who makes it fewer writes
 /// that down.
 fn check(count: usize, known: Requests, mut work: impl FnMut()) {
     let fits =
-        |each: usize, found: usize| (each * count..=each * count + count / 10).contains(&found);
+        |each: usize, found: usize| (each * count..=each * count + count / 4).contains(&found);
     let mut seen = Vec::new();
     for _ in 0..ROUNDS {
         let found = requests(&mut work);

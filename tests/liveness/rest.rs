@@ -42,6 +42,9 @@ fn neither_a_server_nor_its_client_wakes_up_in_ten_seconds() {
             |task: &Task| before.iter().find(|old| old.id == task.id).map_or(0, |old| old.runs);
         tasks().into_iter().filter(|task| task.runs > runs(task)).collect::<Vec<_>>()
     };
+    // It tells the server when it ends.
+    let reads = || client.usage().tasks().iter().any(|task| task.name == "isock-client");
+    eventually("the thread for futures has ended", ms(20_000), || !reads());
     eventually("they sleep", ms(10_000), || woken_within(ms(500)).is_empty());
     let woken = woken_within(ms(10_000));
     assert!(woken.is_empty(), "woken: {woken:#?}");

@@ -33,9 +33,10 @@ fn dispatch(criterion: &mut Criterion) {
     let server = Server::in_memory()
         .on::<Echo>(|number, _| Ok(number))
         .on::<Note>(move |n, _| {
-            Ok(if n == DEPTH - 1 {
-                tell.send(()).expect("it waits")
-            })
+            if n == DEPTH - 1 {
+                tell.send(()).expect("it waits");
+            }
+            Ok(())
         })
         .spawn()
         .unwrap();
