@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Looks between two at the clock. With more of them two sides that share a core wait for each other,
-/// and a look at the clock and a yield that nobody needs cost less than one look more.
+/// with fewer most of the time goes into yields that nobody needs.
 const LOOKS: u32 = 8;
 
 /// For how long after the last byte a reader looks without sleeping; not at all by default.
