@@ -176,7 +176,6 @@ fn more_callers_than_workers_all_have_their_turn() {
             let server = &server;
             scope.spawn(move || {
                 let caller = connect(server);
-                // Longer than a queue of them takes on any machine: a shorter time has them refused.
                 let start = |n| caller.request::<Hold>(client * n).start();
                 let calls: Vec<_> = (0..200).map(start).collect();
                 for (n, call) in calls.into_iter().enumerate() {
