@@ -180,7 +180,9 @@ fn call(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::connect(address)?;
     for _ in 0..10 {
         client.run::<Echo>("blocking")?;
-        block_on(client.start::<Echo>("as a future"))?;
+        // The thread that reads for it stays for as long as it may take, and ten seconds more.
+        let future = client.request::<Echo>("as a future").timeout(ms(5_000));
+        block_on(future.start())?;
     }
     say("idle");
     until_told();
