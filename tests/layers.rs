@@ -27,7 +27,8 @@ const PURE: &[&str] = &[
 const LAYERS: &[Layer] = &[
     Layer {
         name: "wire",
-        may_use: &[],
+        // `process` for the memory that messages share.
+        may_use: &["process"],
         absent: &["std::net", "mio::", "thread::", "Instant", "socket2::", "std::io"],
     },
     Layer { name: "limits", may_use: &["wire"], absent: PURE },
@@ -41,16 +42,17 @@ const LAYERS: &[Layer] = &[
     Layer { name: "sys", may_use: &["credentials"], absent: &["mio::", "socket2::", "thread::"] },
     Layer {
         name: "net",
-        may_use: &["proto", "wire", "limits", "address", "credentials", "sync", "sys"],
+        may_use: &["proto", "wire", "limits", "address", "credentials", "process", "sync", "sys"],
         absent: &[],
     },
     Layer { name: "sync", may_use: &[], absent: PURE },
+    Layer { name: "process", may_use: &["sys"], absent: PURE },
     Layer { name: "guide", may_use: &[], absent: PURE },
     Layer { name: "shape", may_use: &["wire"], absent: PURE },
     Layer {
         name: "action",
         // `peer` for one thing: a handler's context names who called.
-        may_use: &["wire", "address", "credentials", "shape", "error", "peer"],
+        may_use: &["wire", "address", "credentials", "process", "shape", "error", "peer"],
         absent: SOCKETS,
     },
     Layer { name: "error", may_use: &["wire", "address", "limits", "shape"], absent: SOCKETS },
@@ -71,6 +73,7 @@ const LAYERS: &[Layer] = &[
             "error",
             "limits",
             "net",
+            "process",
             "proto",
             "router",
             "shape",
@@ -90,7 +93,7 @@ const LAYERS: &[Layer] = &[
         name: "server",
         may_use: &[
             "action", "address", "builtin", "client", "error", "limits", "net", "pace", "peer",
-            "proto", "router", "serving", "shape", "wire",
+            "process", "proto", "router", "serving", "shape", "wire",
         ],
         absent: &["mio::", "socket2::", "TcpStream", "Header::"],
     },

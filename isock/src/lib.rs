@@ -178,6 +178,7 @@ mod limits;
 mod net;
 mod pace;
 mod peer;
+mod process;
 #[doc(hidden)]
 pub mod proto;
 mod router;

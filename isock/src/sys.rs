@@ -224,21 +224,24 @@ static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
 /// Has SIGTERM put a byte into `bell` from now on, while it is [awaited](await_sigterm). To be called
-/// once in a process; there is no way back that would be safe beside other handlers, and none is
-/// needed: what is not awaited does what it did before.
+/// once in a process, under a lock; there is no way back that would be safe beside other handlers,
+/// and none is needed: what is not awaited does what it did before.
 ///
 /// # Errors
 /// If the system refuses.
 pub(crate) fn catch_sigterm(bell: UnixStream) -> io::Result<()> {
+    if !BEFORE.load(Ordering::SeqCst).is_null() {
+        // The process that has forked this one caught it: the handler is there, for another bell.
+        own_bell(bell);
+        return Ok(());
+    }
     let mut before = Box::new(MaybeUninit::<libc::sigaction>::uninit());
     // SAFETY: no action is given, and the old one is written to memory of its size that nothing else
     // uses.
     if unsafe { libc::sigaction(libc::SIGTERM, ptr::null(), before.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    BELL.store(bell.into_raw_fd(), Ordering::SeqCst);
-    // SAFETY: getpid has no conditions.
-    OWNER.store(unsafe { libc::getpid() }, Ordering::SeqCst);
+    own_bell(bell);
     // The handler reads it from its first run on, so it is there before the handler is.
     BEFORE.store(Box::into_raw(before).cast(), Ordering::SeqCst);
     // SAFETY: all-zero bytes are a valid `sigaction`: integers, a set of no signals, and no restorer.
@@ -252,6 +255,16 @@ pub(crate) fn catch_sigterm(bell: UnixStream) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+fn own_bell(bell: UnixStream) {
+    AWAITED.store(false, Ordering::SeqCst);
+    TERMINATIONS.store(0, Ordering::SeqCst);
+    RUNG.store(false, Ordering::SeqCst);
+    BELL.store(bell.into_raw_fd(), Ordering::SeqCst);
+    // Last: until then a signal does here what it did before.
+    // SAFETY: getpid has no conditions.
+    OWNER.store(unsafe { libc::getpid() }, Ordering::SeqCst);
 }
 
 /// Whether somebody waits for SIGTERM.

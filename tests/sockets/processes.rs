@@ -154,9 +154,12 @@ pub(crate) fn the_child_of_a_fork_never_uses_its_parents_connection(arena: &Aren
     arena.gate.wait_for(3);
     let connections = arena.server.connections().len();
     process.say("fork");
-    assert_eq!(process.line(), "the child ended with 0");
+    for _ in 0..10 {
+        assert_eq!(process.line(), "a child ended with 0");
+    }
     assert_eq!(process.line(), "calls on");
-    assert!(arena.server.connections().len() <= connections + 1, "no connection of it has ended");
+    let none_has_ended = || arena.server.connections().len() == connections;
+    eventually("its connections, and no child's", ms(5000), none_has_ended);
     arena.gate.open();
     assert_eq!(process.line(), "[Ok(1), Ok(2), Ok(3)]");
     assert_eq!(arena.runs.take(), 3);

@@ -8,7 +8,9 @@ use isock_tests::{
 };
 use std::{
     error::Error,
-    io, thread,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,11 +21,14 @@ struct Tick;
 
 /// What must not take long.
 const SOON: Duration = ms(1000);
+/// What other threads hold at that moment differs.
+const FORKS: usize = 10;
 
 /// The parent's other threads wait in a call, and read for it; a stream is open, and one more call
 /// has been started.
 pub(crate) fn run(address: &str) -> Result<(), Box<dyn Error>> {
     let own = Server::builder().on::<Tick>(|(), cx| Ok((0..).try_for_each(|n| cx.send(n))?));
+    let own = own.on::<Echo>(|text: String, _| Ok(text)).drain_on_sigterm(ms(1000));
     let own = own.bind("127.0.0.1:0")?.spawn()?;
     let streaming = Client::connect(own.address())?;
     let mut stream = streaming.open::<Tick>(())?;
@@ -34,25 +39,32 @@ pub(crate) fn run(address: &str) -> Result<(), Box<dyn Error>> {
     let id = client.id();
     let started = client.start::<Peek>(1);
     let polled = client.start::<Peek>(2);
+    let own_calls = Client::connect(own.address())?;
+    let goes_on = AtomicBool::new(true);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| client.run::<Peek>(3));
         say("calling");
         // The other thread waits by now: what it calls has come.
         io::stdin().read_line(&mut String::new())?;
-        match fork()? {
-            Forked::Child => {
-                let seen = child(&client, streaming, address, started, polled, stream);
-                drop((client.clone(), own));
-                std::process::exit(match seen {
-                    Ok(()) => 0,
-                    Err(what) => {
-                        eprintln!("in the child: {what}");
-                        1
-                    }
-                });
+        let busy = scope.spawn(|| keep_busy(&own_calls, &goes_on));
+        for _ in 0..FORKS {
+            match fork()? {
+                Forked::Child => {
+                    let seen = child(&client, streaming, address, started, polled, stream);
+                    drop((client.clone(), own));
+                    std::process::exit(match seen {
+                        Ok(()) => 0,
+                        Err(what) => {
+                            eprintln!("in the child: {what}");
+                            1
+                        }
+                    });
+                }
+                Forked::Parent(child) => say(&format!("a child ended with {}", ended(child)?)),
             }
-            Forked::Parent(child) => say(&format!("the child ended with {}", ended(child)?)),
         }
+        goes_on.store(false, Ordering::Relaxed);
+        busy.join().map_err(|_| "a panic")??;
         assert_eq!(client.run::<Echo>("after")?, "after");
         assert_eq!(client.id(), id, "it is the connection of before");
         for _ in 0..10_000 {
@@ -64,6 +76,16 @@ pub(crate) fn run(address: &str) -> Result<(), Box<dyn Error>> {
         until_told();
         Ok(())
     })
+}
+
+/// Has calls stay behind, and memory for long messages pass from one to the next, the whole time.
+fn keep_busy(client: &Client, goes_on: &AtomicBool) -> Result<(), CallError<Failure>> {
+    let long = "x".repeat(100_000);
+    while goes_on.load(Ordering::Relaxed) {
+        let calls = [(); 4].map(|()| client.start::<Echo>(&*long));
+        calls.into_iter().try_for_each(|call| call.wait().map(drop))?;
+    }
+    Ok(())
 }
 
 /// Whatever the child tries with what it has inherited is an error, at once; what it makes itself
@@ -97,7 +119,10 @@ fn child(
     for call in many {
         block_on(call)?;
     }
-    own.run::<Echo>("x")?;
+    own.run::<Echo>("x".repeat(100_000))?;
+    let server = Server::builder().drain_on_sigterm(ms(1000)).bind("127.0.0.1:0")?;
+    terminate();
+    server.run();
     Ok(())
 }
 
@@ -128,6 +153,13 @@ fn fork() -> io::Result<Forked> {
         child if child > 0 => Ok(Forked::Parent(child)),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Tells this process to end.
+#[allow(unsafe_code)]
+fn terminate() {
+    // SAFETY: it takes no pointers.
+    unsafe { libc::raise(libc::SIGTERM) };
 }
 
 /// With which status; one that has not ended after ten seconds never will.

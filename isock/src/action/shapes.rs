@@ -4,6 +4,7 @@
 //! compare with a peer: that is the server's and the client's part.
 
 use super::{info::RESERVED, Action, Mistake, Never, Payload};
+use crate::process::OfProcess;
 use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
 use crate::wire::guard::Ceiling;
 use std::{
@@ -133,8 +134,9 @@ fn slot(id: TypeId) -> usize {
 }
 
 fn recall(id: TypeId, learn: fn() -> Known) -> &'static Known {
-    static KNOWN: Mutex<BTreeMap<TypeId, &'static OnceLock<Known>>> = Mutex::new(BTreeMap::new());
-    let mut table = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    type Table = Mutex<BTreeMap<TypeId, &'static OnceLock<Known>>>;
+    static KNOWN: OfProcess<Table> = OfProcess::new(Mutex::new(BTreeMap::new()), Mutex::default);
+    let mut table = KNOWN.get().lock().unwrap_or_else(PoisonError::into_inner);
     // Never given back: a program has only so many actions.
     let known = *table.entry(id).or_insert_with(|| Box::leak(Box::default()));
     drop(table);
@@ -236,7 +238,7 @@ impl Part {
 /// which others need not have.
 fn part_of<P: Payload>(samples: &Samples) -> Part {
     type Types = Mutex<BTreeMap<TypeId, Arc<OnceLock<Part>>>>;
-    static TYPES: Types = Mutex::new(BTreeMap::new());
+    static TYPES: OfProcess<Types> = OfProcess::new(Mutex::new(BTreeMap::new()), Mutex::default);
     let id = TypeId::of::<P>();
     if id == TypeId::of::<Never>() {
         return Part::Absent;
@@ -244,7 +246,7 @@ fn part_of<P: Payload>(samples: &Samples) -> Part {
     if !samples.is_empty() {
         return judge(quietly(|| P::learn(samples)));
     }
-    let mut table = TYPES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut table = TYPES.get().lock().unwrap_or_else(PoisonError::into_inner);
     let part = Arc::clone(table.entry(id).or_default());
     drop(table);
     part.get_or_init(|| judge(quietly(|| P::learn(samples)))).clone()

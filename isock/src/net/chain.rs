@@ -5,7 +5,7 @@
 //! call carries the steps that wait for it, one of each program, since a program remembers which
 //! of its steps waits for which. Knows threads and numbers. Does not know connections or actions.
 
-use crate::wire::ChainStep;
+use crate::{process::OfProcess, wire::ChainStep};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -46,10 +46,12 @@ thread_local! {
     static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
 }
 
-static STEPS: OnceLock<Mutex<HashMap<u64, Step>>> = OnceLock::new();
+type Steps = OnceLock<Mutex<HashMap<u64, Step>>>;
+
+static STEPS: OfProcess<Steps> = OfProcess::new(OnceLock::new(), OnceLock::new);
 
 fn steps() -> MutexGuard<'static, HashMap<u64, Step>> {
-    STEPS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    STEPS.get().get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// This program's number; `None` if the system has no random one. A child after a fork has its own.

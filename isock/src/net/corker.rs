@@ -5,8 +5,8 @@
 //! process, that looks every millisecond while calls are being started, sleeps when none are, and
 //! ends after a second of that. The memory of long messages goes with it.
 
-use super::{link::Link, process::Process};
-use crate::wire::spare;
+use super::link::Link;
+use crate::{process::OfProcess, wire::spare};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -23,22 +23,17 @@ const QUIET: u32 = 20;
 /// The thread ends after sleeping for this long.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The thread is there, as far as memory of long messages goes.
-static ATTENDED: AtomicBool = AtomicBool::new(false);
-
-static CORKER: Corker = Corker {
-    state: Mutex::new(State { runs_in: None, watched: Vec::new() }),
-    changed: Condvar::new(),
-};
+static CORKER: OfProcess<Corker> = OfProcess::new(Corker::new(), Corker::new);
 
 struct Corker {
+    /// The thread is there, as far as memory of long messages goes.
+    attended: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    /// Where the thread runs: not in a child of that process.
-    runs_in: Option<Process>,
+    running: bool,
     watched: Vec<Watched>,
 }
 
@@ -55,32 +50,40 @@ pub(super) struct Looking(AtomicBool);
 #[inline]
 pub(super) fn watch(link: &Arc<Link>) {
     if !link.looking().0.load(Ordering::Acquire) {
-        CORKER.watch(link);
+        CORKER.get().watch(link);
     }
 }
 
 /// Makes sure that memory which is kept for long messages is released when none come.
 #[inline]
 pub(super) fn attend() {
-    if spare::is_held() && !ATTENDED.swap(true, Ordering::SeqCst) {
-        let mut state = CORKER.lock();
-        if !state.is_running() && !CORKER.spawn(&mut state) {
-            spare::release();
-        }
-    }
-}
-
-impl State {
-    fn is_running(&self) -> bool {
-        self.runs_in.is_some_and(Process::is_this)
+    if spare::is_held() {
+        CORKER.get().attend();
     }
 }
 
 impl Corker {
+    const fn new() -> Corker {
+        Corker {
+            attended: AtomicBool::new(false),
+            state: Mutex::new(State { running: false, watched: Vec::new() }),
+            changed: Condvar::new(),
+        }
+    }
+
     fn spawn(&'static self, state: &mut State) -> bool {
         let thread = thread::Builder::new().name("isock-cork".into());
-        state.runs_in = thread.spawn(|| self.work()).is_ok().then(Process::this);
-        state.runs_in.is_some()
+        state.running = thread.spawn(|| self.work()).is_ok();
+        state.running
+    }
+
+    fn attend(&'static self) {
+        if !self.attended.swap(true, Ordering::SeqCst) {
+            let mut state = self.lock();
+            if !state.running && !self.spawn(&mut state) {
+                spare::release();
+            }
+        }
     }
 
     fn watch(&'static self, link: &Arc<Link>) {
@@ -89,7 +92,7 @@ impl Corker {
         }
         let mut state = self.lock();
         state.watched.push(Watched { link: Arc::downgrade(link), quiet: 0 });
-        if state.is_running() {
+        if state.running {
             drop(state);
             return self.changed.notify_all();
         }
@@ -112,7 +115,7 @@ impl Corker {
             self.lock().watched.append(&mut still);
         }
         // In this order: what is kept from now on has its own thread.
-        ATTENDED.store(false, Ordering::SeqCst);
+        self.attended.store(false, Ordering::SeqCst);
         spare::release();
     }
 
@@ -124,8 +127,8 @@ impl Corker {
             .changed
             .wait_timeout_while(state, IDLE, idle)
             .unwrap_or_else(PoisonError::into_inner);
-        state.runs_in = (!state.watched.is_empty()).then(Process::this);
-        state.runs_in.is_some()
+        state.running = !state.watched.is_empty();
+        state.running
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,10 @@
 //! From an address to a connection that has been greeted, in bounded time.
 
 use super::stream::CallerStream;
-use crate::address::{Address, Place};
+use crate::{
+    address::{Address, Place},
+    process::OfProcess,
+};
 use std::{
     collections::HashMap,
     io,
@@ -90,8 +93,9 @@ struct Lookup {
 /// Names that are being looked up: a name server that is dead costs one thread for each of them,
 /// however often callers give up and come back.
 fn lookups() -> &'static Mutex<HashMap<String, Arc<Lookup>>> {
-    static LOOKUPS: OnceLock<Mutex<HashMap<String, Arc<Lookup>>>> = OnceLock::new();
-    LOOKUPS.get_or_init(Mutex::default)
+    type Lookups = OnceLock<Mutex<HashMap<String, Arc<Lookup>>>>;
+    static LOOKUPS: OfProcess<Lookups> = OfProcess::new(OnceLock::new(), OnceLock::new);
+    LOOKUPS.get().get_or_init(Mutex::default)
 }
 
 fn resolve_with(

@@ -4,6 +4,7 @@
 //! of the process: it exists while there are alarms, and ends after a second without.
 
 use super::cancel::{run_hooks, Cancel};
+use crate::process::OfProcess;
 use std::{
     collections::BTreeMap,
     sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak},
@@ -14,10 +15,7 @@ use std::{
 /// The thread ends after this long without an alarm.
 const IDLE: Duration = Duration::from_secs(1);
 
-static EXPIRY: Expiry = Expiry {
-    state: Mutex::new(State { running: false, count: 0, alarms: BTreeMap::new() }),
-    changed: Condvar::new(),
-};
+static EXPIRY: OfProcess<Expiry> = OfProcess::new(Expiry::new(), Expiry::new);
 
 struct Expiry {
     state: Mutex<State>,
@@ -38,13 +36,14 @@ pub(super) struct Alarm(Key);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        EXPIRY.lock().alarms.remove(&self.0);
+        EXPIRY.get().lock().alarms.remove(&self.0);
     }
 }
 
 /// Cancels a call then.
 pub(super) fn watch(at: Instant, cancel: Weak<Cancel>) -> Alarm {
-    let mut state = EXPIRY.lock();
+    let expiry = EXPIRY.get();
+    let mut state = expiry.lock();
     state.count += 1;
     let key = (at, state.count);
     state.alarms.insert(key, cancel);
@@ -52,14 +51,19 @@ pub(super) fn watch(at: Instant, cancel: Weak<Cancel>) -> Alarm {
     if !state.running {
         let thread = thread::Builder::new().name("isock-expiry".into());
         // Without a thread the next alarm tries again; the handler sees its deadline all the same.
-        state.running = thread.spawn(|| EXPIRY.work()).is_ok();
+        state.running = thread.spawn(|| expiry.work()).is_ok();
     } else if is_first {
-        EXPIRY.changed.notify_all();
+        expiry.changed.notify_all();
     }
     Alarm(key)
 }
 
 impl Expiry {
+    const fn new() -> Expiry {
+        let state = State { running: false, count: 0, alarms: BTreeMap::new() };
+        Expiry { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
     fn work(&self) {
         while let Some(due) = self.wait() {
             if let Some(cancel) = due.upgrade() {

@@ -11,12 +11,12 @@ use super::{
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
     polling::Polling,
-    process::Process,
     stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
     watch::Purpose,
 };
 use crate::{
     address::Address,
+    process::Process,
     proto::{
         Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, ServedKey,
     },

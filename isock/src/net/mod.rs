@@ -28,7 +28,6 @@ mod pending;
 mod ping;
 mod pipe;
 mod polling;
-mod process;
 mod remote;
 #[cfg(unix)]
 mod sigterm;
@@ -55,7 +54,6 @@ pub(crate) use origin::Origin;
 pub(crate) use pending::Ended;
 pub(crate) use ping::Pinged;
 pub(crate) use polling::Polling;
-pub(crate) use process::Process;
 pub(crate) use remote::{Command, Remote, Running};
 #[cfg(unix)]
 pub(crate) use sigterm::{on_sigterm, Listening, Termination};

@@ -2,7 +2,7 @@
 //!
 //! Knows who listens. Does not know what they do then, nor how a signal is caught.
 
-use crate::sys;
+use crate::{process::OfProcess, sys};
 use std::{
     io::{self, Read},
     os::unix::net::UnixStream,
@@ -38,8 +38,7 @@ struct Listeners {
     all: Vec<Listener>,
 }
 
-static LISTENERS: Mutex<Listeners> =
-    Mutex::new(Listeners { caught: false, next: 0, all: Vec::new() });
+static LISTENERS: OfProcess<Mutex<Listeners>> = OfProcess::new(Listeners::new(), Listeners::new);
 
 /// Has this called on a thread of its own when the process is told to end.
 ///
@@ -76,6 +75,10 @@ fn catch() -> io::Result<()> {
 }
 
 impl Listeners {
+    const fn new() -> Mutex<Listeners> {
+        Mutex::new(Listeners { caught: false, next: 0, all: Vec::new() })
+    }
+
     /// Counts; says whom to tell what.
     fn told(&mut self, times: u32) -> Vec<(Hear, Termination)> {
         let mut told = Vec::new();
@@ -110,5 +113,5 @@ impl Drop for Listening {
 }
 
 fn lock() -> MutexGuard<'static, Listeners> {
-    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+    LISTENERS.get().lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     address::Address,
     limits::Limits,
-    net::{self, Command, Dialled, Far, Host, Line, Link, Polling, Process, Remote},
+    net::{self, Command, Dialled, Far, Host, Line, Link, Polling, Remote},
+    process::Process,
     wire::ConnectionToken,
 };
 use std::{

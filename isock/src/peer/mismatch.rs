@@ -7,6 +7,7 @@ use crate::{
     action::{Action, ActionKind, Decoding, Payload, Shapes, PARTS},
     builtin::ShapesOf,
     error::{Problem, ProblemKind},
+    process::OfProcess,
     proto::SharedBody,
     shape::{diff, Shape, ShapeHash},
     wire::{name_hash, Encoder, Ran},
@@ -224,8 +225,9 @@ type Remembered = BTreeMap<Pair, Arc<str>>;
 
 /// Words of mismatches that this program has met.
 fn remembered() -> MutexGuard<'static, Remembered> {
-    static REMEMBERED: Mutex<Remembered> = Mutex::new(BTreeMap::new());
-    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)
+    static REMEMBERED: OfProcess<Mutex<Remembered>> =
+        OfProcess::new(Mutex::new(BTreeMap::new()), Mutex::default);
+    REMEMBERED.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remember(pair: Pair, words: Arc<str>) {

@@ -4,6 +4,7 @@
 //! that is done with its bytes. One pool for the process, within a bound; the drivers release it
 //! when it has been quiet.
 
+use crate::process::OfProcess;
 use std::sync::{
     atomic::{AtomicBool, Ordering},
     Mutex, MutexGuard, PoisonError,
@@ -17,10 +18,14 @@ const BLOCKS: usize = 16;
 /// A block is not lent to a message of less than this part of it.
 const WASTE: usize = 4;
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { blocks: Vec::new(), bytes: 0, missed: 0 });
+static SPARE: OfProcess<Spare> = OfProcess::new(Spare::new(), Spare::new);
 
-/// Something is kept: known without the lock.
-static HELD: AtomicBool = AtomicBool::new(false);
+#[derive(Debug)]
+struct Spare {
+    pool: Mutex<Pool>,
+    /// Something is kept: known without the lock.
+    held: AtomicBool,
+}
 
 /// The blocks, the one given last at the end.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ struct Pool {
 
 /// An empty block with room for at least `len` bytes.
 pub fn take(len: usize) -> Vec<u8> {
-    let known = if len < LONG { None } else { pool().take(len) };
+    let known = if len < LONG { None } else { SPARE.get().lock().take(len) };
     known.unwrap_or_else(|| Vec::with_capacity(len))
 }
 
@@ -41,9 +46,10 @@ pub fn take(len: usize) -> Vec<u8> {
 pub fn give(block: Vec<u8>) {
     if block.capacity() >= LONG {
         // What does not fit is dropped, and not under the lock.
-        let mut pool = pool();
+        let spare = SPARE.get();
+        let mut pool = spare.lock();
         let dropped = pool.give(block);
-        HELD.store(pool.bytes > 0, Ordering::Relaxed);
+        spare.held.store(pool.bytes > 0, Ordering::Relaxed);
         drop(pool);
         drop(dropped);
     }
@@ -52,26 +58,34 @@ pub fn give(block: Vec<u8>) {
 /// Whether something is kept that [`release`] would give back.
 #[inline]
 pub fn is_held() -> bool {
-    HELD.load(Ordering::Relaxed)
+    SPARE.get().held.load(Ordering::Relaxed)
 }
 
 /// Gives back what is kept.
 pub fn release() {
-    let mut pool = pool();
+    let spare = SPARE.get();
+    let mut pool = spare.lock();
     let blocks = std::mem::take(&mut pool.blocks);
     pool.bytes = 0;
-    HELD.store(false, Ordering::Relaxed);
+    spare.held.store(false, Ordering::Relaxed);
     drop(pool);
     drop(blocks);
 }
 
 /// Bytes that are kept now, for who counts a program's memory.
 pub fn kept() -> usize {
-    pool().bytes
+    SPARE.get().lock().bytes
 }
 
-fn pool() -> MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+impl Spare {
+    const fn new() -> Spare {
+        let pool = Pool { blocks: Vec::new(), bytes: 0, missed: 0 };
+        Spare { pool: Mutex::new(pool), held: AtomicBool::new(false) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Pool {

@@ -19,11 +19,3 @@ pub(crate) fn wait_for_any(
     let all: Vec<_> = all.iter().map(|(descriptor, _)| *descriptor).collect();
     Ok(isock_models::ready::wait_for_any(&all, patience))
 }
-
-/// No model forks.
-pub(crate) fn count_forks() {}
-
-/// How often this process has been forked.
-pub(crate) fn forks() -> u32 {
-    0
-}

@@ -16,7 +16,6 @@ pub(crate) mod pending;
 pub(crate) mod ping;
 pub(crate) mod pipe;
 pub(crate) mod polling;
-pub(crate) mod process;
 pub(crate) mod remote;
 pub(crate) mod stream;
 pub(crate) mod watch;
