@@ -22,7 +22,7 @@ struct Tick;
 /// What must not take long.
 const SOON: Duration = ms(1000);
 /// What other threads hold at that moment differs.
-const FORKS: usize = 10;
+const FORKS: usize = 100;
 
 /// The parent's other threads wait in a call, and read for it; a stream is open, and one more call
 /// has been started.
