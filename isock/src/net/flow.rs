@@ -362,6 +362,16 @@ impl Conduit {
         received
     }
 
+    /// Whether something has come after all, for who is about to call it late: what lies there unread
+    /// has come in time.
+    pub(crate) fn has_come(&self) -> bool {
+        if let Driver::Near(link) = &self.driver {
+            link.glance();
+        }
+        let state = self.flow.lock();
+        !state.received.is_empty() || state.complete
+    }
+
     /// Tells the other side, in its time, that items have been consumed.
     pub(crate) fn consumed(&self, bytes: usize, items: u32) {
         let mut state = self.flow.lock();

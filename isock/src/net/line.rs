@@ -141,17 +141,11 @@ impl Flight {
         }
     }
 
-    /// Understands what lies there already.
-    pub(crate) fn glance(&self) {
-        if let Flight::Near(link, _) = self {
-            link.glance();
-        }
-    }
-
-    /// Whether its answer may just be on its way from the socket, for who has been late since then.
-    pub(crate) fn may_have_come(&self, now: Instant, late: Instant) -> bool {
+    /// Reads what has come, for who has been late since then; says whether the answer may still be on
+    /// its way from the socket.
+    pub(crate) fn may_have_come(&self, now: Instant, late: Instant, deadline: Instant) -> bool {
         match self {
-            Flight::Near(link, _) => link.may_have_come(now, late),
+            Flight::Near(link, _) => link.may_have_come(now, late, deadline),
             Flight::Far(..) => false,
         }
     }

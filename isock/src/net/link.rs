@@ -50,6 +50,8 @@ const PIECES: usize = 32;
 const STAND_BACK: Duration = Duration::from_millis(2);
 /// How long to wait between two looks at a socket that takes nothing.
 const FULL: Duration = Duration::from_millis(2);
+/// A thread that comes this late was stopped, or kept from running as long as if it had been.
+const STOPPED: Duration = Duration::from_millis(20);
 
 /// One connection of a client.
 #[derive(Debug)]
@@ -525,9 +527,8 @@ impl Link {
             if deadline <= now {
                 drop(role.take());
                 self.uncork();
-                self.glance();
-                if !pending.is_ended() && !self.may_have_come(now, *late.get_or_insert(now)) {
-                    return None;
+                if !self.may_have_come(now, *late.get_or_insert(now), deadline) {
+                    return pending.take();
                 }
                 if pending.wait_as(Waiter::Thread(thread::current())) {
                     thread::park_timeout(FULL);
@@ -557,26 +558,27 @@ impl Link {
     }
 
     /// Understands what lies there already: an answer that has come in time is no late one because
-    /// nobody read it.
-    pub(crate) fn glance(&self) {
-        if !self.owner.is_this() {
-            return;
-        }
-        if let Some(_role) = self.take_role() {
+    /// nobody read it. False if somebody else reads.
+    pub(crate) fn glance(&self) -> bool {
+        let role = if self.owner.is_this() { self.take_role() } else { None };
+        if role.is_some() {
             self.pump(CallerStream::read_now);
         }
+        role.is_some()
     }
 
-    /// Whether an answer may be on its way from the socket to its call: somebody else reads, and
-    /// bytes lie there, or may just have been taken. Asked by those who have been `late` since then,
-    /// after a [`glance`](Link::glance): where all threads were stopped, one of them looks at its
-    /// clock before another one has read what came meanwhile.
-    pub(crate) fn may_have_come(&self, now: Instant, late: Instant) -> bool {
-        if !self.owner.is_this() || self.lock().reader == Reader::Nobody {
+    /// Reads what has come, for who has been `late` since then. Says whether more may be on its way
+    /// from the socket: somebody else reads, and bytes lie there, or may just have been taken. Where
+    /// all threads were stopped, one of them looks at its clock before another one has read what
+    /// came meanwhile. Who looks long after its deadline was stopped itself, and gives the other one
+    /// the time of a whole read.
+    pub(crate) fn may_have_come(&self, now: Instant, late: Instant, deadline: Instant) -> bool {
+        if !self.owner.is_this() || self.glance() {
             return false;
         }
         let since = now.saturating_duration_since(late);
-        since < 2 * FULL || (since < PATIENCE && self.stream.has_more())
+        let was_stopped = late.saturating_duration_since(deadline) >= STOPPED;
+        since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))
     }
 
     /// Reads for all until this call has ended. Only with the role.

@@ -301,15 +301,17 @@ impl RawCall {
                 panic!("a call was polled after it had ended");
             }
             _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
-            _ if self.order.deadline <= now && !self.has_ended_after_all() => {
+            _ if self.order.deadline <= now && !self.has_ended() => {
                 let late = *self.late.get_or_insert(now);
-                match &self.state {
-                    State::Sent(flight) if flight.may_have_come(now, late) => {
+                if let State::Sent(flight) = &self.state {
+                    if flight.may_have_come(now, late, self.order.deadline) {
                         let link = flight.to_read();
                         self.wake_at(now + AGAIN, cx, link);
                         return Err(Stop::Pending);
                     }
-                    _ => return Err(Stop::Problem(self.late())),
+                }
+                if !self.has_ended() {
+                    return Err(Stop::Problem(self.late()));
                 }
             }
             State::Waiting(Some(at)) if *at > now => {
@@ -350,16 +352,6 @@ impl RawCall {
             }
         }
         Ok(None)
-    }
-
-    /// The same after a look at what lies there unread.
-    fn has_ended_after_all(&self) -> bool {
-        if let State::Sent(flight) = &self.state {
-            if !flight.is_ended() {
-                flight.glance();
-            }
-        }
-        self.has_ended()
     }
 
     /// Whether the answer of the attempt under way is there.

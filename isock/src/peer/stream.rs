@@ -227,7 +227,7 @@ impl RawStream {
                 }
                 None => {
                     drop(batch);
-                    return self.pending(now, cx);
+                    return self.pending(now, cx, decode);
                 }
             }
         }
@@ -236,10 +236,19 @@ impl RawStream {
     }
 
     /// Nothing has come yet: has the stream read, and looked at again in time.
-    fn pending<T>(&mut self, now: Instant, cx: &Context<'_>) -> Poll<Option<T>> {
+    fn pending<T>(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        decode: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Option<T>> {
         let rested = || *self.rested.get_or_insert_with(|| self.items.rested());
         let at = self.opening.unwrap_or_else(rested);
-        if at <= now || self.call.forked(Ran::Unknown).is_some() {
+        let forked = self.call.forked(Ran::Unknown).is_some();
+        if at <= now && !forked && self.items.conduit.has_come() {
+            return self.poll_next(cx, decode);
+        }
+        if at <= now || forked {
             self.late();
             return Poll::Ready(None);
         }
