@@ -46,8 +46,9 @@ struct OutCall {
 
 #[derive(Debug)]
 enum State {
-    /// Beyond the grant, or waiting for the other side's preface.
-    Queued(NewCall),
+    /// Beyond the grant, or waiting for the other side's preface. Boxed: most calls never wait, and
+    /// the table holds them all.
+    Queued(Box<NewCall>),
     Sent(Sent),
 }
 
@@ -177,13 +178,37 @@ impl Calls {
 
     /// Takes a call into the queue.
     pub(super) fn push(&mut self, call: NewCall) -> CallKey {
-        self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
         self.queued_bytes += cost(&call);
-        let index = self.calls.insert(OutCall { generation, state: State::Queued(call) });
-        let key = CallKey { index: index as u32, generation };
+        let key = self.insert(State::Queued(Box::new(call)));
         self.queue.push_back(key);
         key
+    }
+
+    fn insert(&mut self, state: State) -> CallKey {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.calls.insert(OutCall { generation, state });
+        CallKey { index: index as u32, generation }
+    }
+
+    /// Gives a new call a slot, if none waits before it and one is free.
+    pub(super) fn send_at_once(&mut self) -> Option<(CallKey, MessageId)> {
+        if !self.queue.is_empty() {
+            return None;
+        }
+        let slot = self.lowest_free()?;
+        let ordinal = self.count();
+        let key = self.insert(State::Sent(Sent { slot, ordinal, end: None, abandoned: false }));
+        Some((key, self.take_slot(slot, key)))
+    }
+
+    fn take_slot(&mut self, slot: u16, key: CallKey) -> MessageId {
+        let at = usize::from(slot);
+        self.free[at / 64] &= !(1 << (at % 64));
+        let place = &mut self.slots[at];
+        place.call = Some(key.index);
+        place.seq = place.seq.wrapping_add(1);
+        MessageId { initiator: true, slot, seq: place.seq }
     }
 
     /// The call at the front of the queue, if it may be sent as far as slots are concerned.
@@ -217,17 +242,14 @@ impl Calls {
         let key = self.first_queued()?;
         let slot = self.lowest_free()?;
         self.queue.pop_front();
-        let at = usize::from(slot);
-        self.free[at / 64] &= !(1 << (at % 64));
-        self.slots[at].call = Some(key.index);
-        self.slots[at].seq = self.slots[at].seq.wrapping_add(1);
+        let id = self.take_slot(slot, key);
         let ordinal = self.count();
         let sent = Sent { slot, ordinal, end: None, abandoned: false };
         let state = &mut self.calls[key.index as usize].state;
         match std::mem::replace(state, State::Sent(sent)) {
             State::Queued(call) => {
                 self.queued_bytes -= cost(&call);
-                Some((MessageId { initiator: true, slot, seq: self.slots[at].seq }, call))
+                Some((id, *call))
             }
             State::Sent(_) => unreachable!("a call leaves the queue when it is sent"),
         }

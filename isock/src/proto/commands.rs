@@ -41,11 +41,19 @@ impl Connection {
             call.head
         });
         self.note_need();
-        let key = self.calls.push(call);
+        let fits = call.body.len() <= self.peer.message;
+        let at_once = if fits { self.calls.send_at_once() } else { None };
+        let (key, sent) = match at_once {
+            Some((key, id)) => (key, Some((id, call))),
+            None => (self.calls.push(call), None),
+        };
         if let Some(head) = stream {
             self.streams.open_own(key.index, &head, self.config.limits.widest_window());
         }
-        self.send_queued();
+        match sent {
+            Some((id, call)) => self.write_call(id, call),
+            None => self.send_queued(),
+        }
         Ok(key)
     }
 
@@ -65,8 +73,12 @@ impl Connection {
     }
 
     fn send_front(&mut self) {
-        let Some((id, call)) = self.calls.send_front() else { return };
-        let (head, body) = (call.head, call.body);
+        if let Some((id, call)) = self.calls.send_front() {
+            self.write_call(id, call);
+        }
+    }
+
+    fn write_call(&mut self, id: MessageId, NewCall { head, body }: NewCall) {
         let whole = body.len();
         let end = self.output.message(id, body, self.peer.fragment, |out, len, flags| {
             let total = flags.has(Flags::MORE).then_some(Total(whole as u32));
