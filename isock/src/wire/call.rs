@@ -45,9 +45,12 @@ impl CallHead {
 
     /// Appends the header words.
     pub fn write(&self, total: Option<Total>, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.name.to_le_bytes());
-        out.extend_from_slice(&to_steps(self.remaining).to_le_bytes());
-        out.extend_from_slice(&self.shape.to_le_bytes());
+        // In one piece: each that is appended looks for room.
+        let mut first = [0; 2 * WORD_LEN];
+        first[..4].copy_from_slice(&self.name.to_le_bytes());
+        first[4..8].copy_from_slice(&to_steps(self.remaining).to_le_bytes());
+        first[8..].copy_from_slice(&self.shape.to_le_bytes());
+        out.extend_from_slice(&first);
         let words = self.words(total);
         if words >= 3 {
             out.extend_from_slice(&self.metadata.to_le_bytes());
@@ -80,7 +83,10 @@ impl CallHead {
 /// Rounded up, so that a caller's last moment is never sent as "no deadline".
 fn to_steps(remaining: Option<Duration>) -> u32 {
     let Some(remaining) = remaining else { return 0 };
-    let steps = remaining.as_nanos().div_ceil(u128::from(STEP_MICROS) * 1000);
+    // Not through `as_nanos`: to divide 128 bits takes longer than to write the whole frame.
+    let whole = remaining.as_secs().saturating_mul(1_000_000_000);
+    let nanos = whole.saturating_add(u64::from(remaining.subsec_nanos()));
+    let steps = nanos.div_ceil(STEP_MICROS * 1000);
     u32::try_from(steps.max(1)).unwrap_or(u32::MAX)
 }
 
@@ -97,6 +103,10 @@ mod tests {
         assert_eq!(to_steps(None), 0);
         assert_eq!(to_steps(Some(Duration::ZERO)), 1);
         assert_eq!(to_steps(Some(Duration::from_micros(65))), 2);
+        assert_eq!(to_steps(Some(Duration::from_nanos(64_001))), 2);
+        let most = Duration::from_micros(u64::from(u32::MAX) * STEP_MICROS);
+        assert_eq!(to_steps(Some(most - Duration::from_micros(64))), u32::MAX - 1);
+        assert_eq!(to_steps(Some(most + Duration::from_secs(1))), u32::MAX);
         assert_eq!(to_steps(Some(Duration::MAX)), u32::MAX);
         assert_eq!(from_steps(2), Some(Duration::from_micros(128)));
     }
