@@ -1,10 +1,17 @@
 //! A place where something is put once, and who waits for it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    Mutex, MutexGuard, PoisonError,
+};
 
 /// A place for a `T`; who waits for it is a `W`.
 #[derive(Debug)]
-pub(crate) struct Place<T, W>(Mutex<State<T, W>>);
+pub(crate) struct Place<T, W> {
+    /// Something is there, for who only looks. Changed under the lock.
+    filled: AtomicBool,
+    state: Mutex<State<T, W>>,
+}
 
 #[derive(Debug)]
 struct State<T, W> {
@@ -14,11 +21,12 @@ struct State<T, W> {
 
 impl<T, W> Place<T, W> {
     pub(crate) fn new() -> Place<T, W> {
-        Place(Mutex::new(State { value: None, waiter: None }))
+        let state = Mutex::new(State { value: None, waiter: None });
+        Place { filled: AtomicBool::new(false), state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, W>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts it there, and returns who is to be woken.
@@ -26,16 +34,22 @@ impl<T, W> Place<T, W> {
     pub(crate) fn put(&self, value: T) -> Option<W> {
         let mut state = self.lock();
         state.value = Some(value);
+        self.filled.store(true, Ordering::Release);
         state.waiter.take()
     }
 
     /// Takes it, if it is there.
     pub(crate) fn take(&self) -> Option<T> {
-        self.lock().value.take()
+        if !self.is_filled() {
+            return None;
+        }
+        let mut state = self.lock();
+        self.filled.store(false, Ordering::Relaxed);
+        state.value.take()
     }
 
     pub(crate) fn is_filled(&self) -> bool {
-        self.lock().value.is_some()
+        self.filled.load(Ordering::Acquire)
     }
 
     /// Says who waits; false if there is no need to.
