@@ -99,9 +99,8 @@ impl<A: Action> Request<A> {
     where
         A::Pattern: Streaming,
     {
-        let (channel, idle) = (Arc::clone(&self.channel), self.idle);
-        let call = RawCall::new(channel, self.order(Instant::now())?);
-        call.open(Directions::of::<A>(), idle).map(Stream::new)
+        let idle = self.idle;
+        self.call(Instant::now())?.open(Directions::of::<A>(), idle).map(Stream::new)
     }
 
     /// Calls and waits for the output.
@@ -137,14 +136,12 @@ impl<A: Action> Request<A> {
     where
         A::Pattern: OneReply,
     {
-        let channel = Arc::clone(&self.channel);
-        RawCall::new(channel, self.order(Instant::now())?).send_only()
+        self.call(Instant::now())?.send_only()
     }
 
     /// Asks with a frame of its own instead of the call.
     pub(super) fn ping(self) -> Result<Duration, Problem> {
-        let channel = Arc::clone(&self.channel);
-        RawCall::new(channel, self.order(Instant::now())?).ping()
+        self.call(Instant::now())?.ping()
     }
 
     /// The same request to another peer.
@@ -155,33 +152,30 @@ impl<A: Action> Request<A> {
 
     /// Said before the call is sent, so that it does not run.
     fn would_deadlock(self) -> Problem {
-        let channel = Arc::clone(&self.channel);
-        match self.order(Instant::now()) {
-            Ok(order) => {
-                RawCall::new(channel, order).problem(ProblemKind::WouldDeadlock, Ran::No, "")
-            }
+        match self.call(Instant::now()) {
+            Ok(call) => call.problem(ProblemKind::WouldDeadlock, Ran::No, ""),
             Err(problem) => problem,
         }
     }
 
     fn begin(self) -> Result<Explained, Problem> {
-        let channel = Arc::clone(&self.channel);
         let now = Instant::now();
-        let mut call = RawCall::new(channel, self.order(now)?);
+        let mut call = self.call(now)?;
         call.begin(now)?;
         Ok(Explained::new(call))
     }
 
-    fn order(self, now: Instant) -> Result<Order, Problem> {
+    /// The call without its types, not begun.
+    fn call(self, now: Instant) -> Result<RawCall, Problem> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
         let input = self.input.map_err(|error| unencodable(&error).action(action))?;
         let (body, metadata) =
             with_metadata(&self.metadata, input).map_err(|problem| problem.action(action))?;
         let (deadline, inherited) = deadline(now, self.timeout);
-        Ok(Order {
+        let order = Order {
             action: action.into(),
-            name: name_hash(action),
+            name: const { name_hash(A::INFO.name) },
             shape: shapes.hash(),
             shapes,
             kind: <A::Kind as Kind>::VALUE,
@@ -190,7 +184,8 @@ impl<A: Action> Request<A> {
             deadline,
             inherited,
             attempts: self.attempts,
-        })
+        };
+        Ok(RawCall::new(self.channel, order))
     }
 }
 
