@@ -60,6 +60,12 @@ impl Shapes {
         self.parts.each_ref().map(|part| part.learnt()?.ceiling())
     }
 
+    /// The same of the output alone, since each call asks.
+    pub(crate) fn output_ceiling(&self) -> Option<Ceiling> {
+        let [_, output, ..] = &self.parts;
+        output.learnt()?.ceiling()
+    }
+
     /// A value of each, encoded, in the order of [`PARTS`]; `None` where there is none.
     pub(crate) fn examples(&self) -> [Option<&[u8]>; PARTS.len()] {
         self.examples.each_ref().map(Option::as_deref)

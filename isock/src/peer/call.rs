@@ -132,17 +132,20 @@ pub(super) fn decode<A: Action>(
     decoding: Decoding,
 ) -> CallResult<A> {
     let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
-    let [_, output, error, ..] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
+    let shapes = shapes_of::<A>();
     match result? {
         RawReply::Value(bytes) => {
-            let limits = limits(&bytes);
-            A::Output::decode_owned(bytes, limits, output)
+            let (limits, ceiling) = (limits(&bytes), shapes.ok().and_then(Shapes::output_ceiling));
+            A::Output::decode_owned(bytes, limits, ceiling)
                 .map_err(|error| undecodable_of::<A>(&error))
         }
-        RawReply::Error(bytes) => match A::Error::decode(&bytes, limits(&bytes), error) {
-            Ok(error) => Err(CallError::Action(error)),
-            Err(error) => Err(undecodable_of::<A>(&error)),
-        },
+        RawReply::Error(bytes) => {
+            let [_, _, ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
+            match A::Error::decode(&bytes, limits(&bytes), ceiling) {
+                Ok(error) => Err(CallError::Action(error)),
+                Err(error) => Err(undecodable_of::<A>(&error)),
+            }
+        }
     }
 }
 
