@@ -23,6 +23,8 @@ pub(crate) type Hook = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 pub(crate) struct Cancel {
     told: AtomicBool,
+    /// Something may wait to be told. Without it a handler's end takes no lock.
+    asked: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -55,6 +57,8 @@ impl Cancel {
             drop(waiting);
             return hook(run);
         }
+        // Whoever asks is heard of before the handler ends: see `over`.
+        self.asked.store(true, Ordering::Release);
         waiting.hooks.push(run);
         if waiting.alarm.is_none() {
             waiting.alarm = deadline.map(|at| expiry::watch(at, Arc::downgrade(self)));
@@ -63,13 +67,18 @@ impl Cancel {
 
     /// The handler has returned: nothing is left to be done.
     pub(crate) fn over(&self) {
-        // Not under the lock: hooks are the user's, also when they are dropped.
-        drop(self.take());
+        if self.asked.load(Ordering::Acquire) {
+            // Not under the lock: hooks are the user's, also when they are dropped.
+            drop(self.take());
+        }
     }
 
     /// Serves another call, as if it were new.
     pub(crate) fn renew(&mut self) {
         *self.told.get_mut() = false;
+        // Hooks of somebody who asked when the handler had ended are not for this call.
+        self.over();
+        self.asked.store(false, Ordering::Relaxed);
     }
 
     fn take(&self) -> Waiting {
