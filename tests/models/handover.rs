@@ -110,7 +110,7 @@ impl Job for Call {
         (self.done(), now)
     }
 
-    fn pace(&self) -> Arc<dyn Pace> {
+    fn pace(&self, _: Option<Arc<dyn Pace>>) -> Arc<dyn Pace> {
         Arc::clone(&self.seen) as Arc<dyn Pace>
     }
 

@@ -154,8 +154,8 @@ pub(crate) trait Job: Send {
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
     fn connection(&self) -> ConnId;
-    /// Whom to tell if it takes long.
-    fn pace(&self) -> Arc<dyn Pace>;
+    /// Whom to tell if it takes long: `last`, that of the job before, if it is the same.
+    fn pace(&self, last: Option<Arc<dyn Pace>>) -> Arc<dyn Pace>;
 }
 
 /// Hears that an action is not quick.

@@ -159,15 +159,20 @@ impl<S: Service> Shared<S> {
         let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
         let began = Instant::now();
         let mut now = began;
+        let mut pace = None;
+        // Held from one handler to the next: between them the loop is here, and nobody could take it.
+        let mut place = lock(&self.parked);
         loop {
             if self.watched.load(Ordering::Acquire) {
-                let pace = job.pace();
-                let beat = self.park(event_loop, pace, me);
+                let beat = self.park(&mut place, event_loop, job.pace(pace), me);
+                drop(place);
                 let (done, ended) = job.run(now);
                 now = ended;
-                match self.unpark(beat) {
-                    Some(back) => event_loop = back,
+                place = lock(&self.parked);
+                match self.unpark(&mut place, beat) {
+                    Some(parked) => (event_loop, pace) = (parked.event_loop, Some(parked.pace)),
                     None => {
+                        drop(place);
                         self.answer_late(done);
                         return None;
                     }
@@ -186,10 +191,16 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    fn park(&self, event_loop: Box<EventLoop<S>>, pace: Arc<dyn Pace>, by: ThreadId) -> u64 {
+    fn park(
+        &self,
+        place: &mut Option<Parked<S>>,
+        event_loop: Box<EventLoop<S>>,
+        pace: Arc<dyn Pace>,
+        by: ThreadId,
+    ) -> u64 {
         // Whoever has the loop changes it, and nobody else.
         let beat = self.beat.load(Ordering::Relaxed) + 1;
-        *lock(&self.parked) = Some(Parked { event_loop, pace, by, beat });
+        *place = Some(Parked { event_loop, pace, by, beat });
         // First the beat, then the look at who sleeps; the watcher does it the other way round.
         // In one total order, at least one of the two sees the other.
         self.beat.store(beat, Ordering::SeqCst);
@@ -201,10 +212,10 @@ impl<S: Service> Shared<S> {
     }
 
     /// The loop that was parked at this beat, if it is still there.
-    fn unpark(&self, beat: u64) -> Option<Box<EventLoop<S>>> {
-        let parked = lock(&self.parked).take_if(|parked| parked.beat == beat)?;
+    fn unpark(&self, place: &mut Option<Parked<S>>, beat: u64) -> Option<Parked<S>> {
+        let parked = place.take_if(|parked| parked.beat == beat)?;
         self.beat.store(beat + 1, Ordering::Release);
-        Some(parked.event_loop)
+        Some(parked)
     }
 
     fn answer_late(&self, done: Done) {

@@ -13,6 +13,7 @@ use crate::{
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -392,7 +393,11 @@ impl net::Job for Job {
         self.connection
     }
 
-    fn pace(&self) -> Arc<dyn net::Pace> {
-        Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
+    fn pace(&self, last: Option<Arc<dyn net::Pace>>) -> Arc<dyn net::Pace> {
+        let own = self.task.pace();
+        match last {
+            Some(last) if ptr::addr_eq(Arc::as_ptr(&last), Arc::as_ptr(own)) => last,
+            _ => Arc::clone(own) as Arc<dyn net::Pace>,
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) trait Service: Send + 'static {
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
     fn run(self, now: Instant) -> (Done, Instant);
-    fn pace(&self) -> Arc<dyn Pace>;
+    fn pace(&self, last: Option<Arc<dyn Pace>>) -> Arc<dyn Pace>;
     /// Its answer from a worker.
     fn elsewhere(self) -> Done;
 }
