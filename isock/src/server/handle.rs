@@ -14,7 +14,7 @@ use crate::{
     peer::{Connections, Home, Target},
     process::Process,
     proto::Config,
-    router::Router,
+    router::{Lately, Router},
     serving::{register_builtins, Log, Settings, Workers},
 };
 use std::{
@@ -170,6 +170,7 @@ impl Server {
         let (accounted, held) = (account.clone(), account.clone());
         let service = |remote: &Remote| Dispatch {
             router: Arc::clone(&parts.router),
+            lately: Lately::default(),
             workers: workers.clone(),
             remote: remote.clone(),
             account: held,

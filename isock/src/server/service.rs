@@ -8,7 +8,7 @@ use crate::{
     pace::Pace,
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
-    router::Router,
+    router::{Lately, Router},
     serving::{contained, Arrived, Ended, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
@@ -26,6 +26,7 @@ const LATEST: Duration = Duration::from_secs(5);
 /// Serves the calls of one event loop.
 pub(crate) struct Dispatch {
     pub(super) router: Arc<Router>,
+    pub(super) lately: Lately,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
     pub(super) account: Account,
@@ -131,7 +132,8 @@ impl Service for Dispatch {
         call: Incoming<'_>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) -> Option<Job> {
-        let found = Task::find(&self.router, &call.head, call.body.len());
+        let found = self.lately.find(&self.router, call.head.name);
+        let found = Task::judge(found, &call.head, call.body.len());
         let entry = match found {
             Ok(_) if self.given_up => Err(stopping()),
             Ok(_) if self.account.is_overdrawn() => {

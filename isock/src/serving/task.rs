@@ -11,7 +11,7 @@ use crate::{
     pace::Pace,
     peer::{ItemStream, Peer},
     proto::{Answer, SharedBody},
-    router::{Entry, Router},
+    router::Entry,
     wire::{
         CallHead, ChainStep, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode, ITEM_LEN,
     },
@@ -80,12 +80,16 @@ pub(crate) enum Ended {
 }
 
 impl Task {
-    /// Finds the action of a call of `len` bytes.
+    /// The action that was found for a call of `len` bytes.
     ///
     /// # Errors
-    /// What the caller is told if the action cannot be run with it.
-    pub(crate) fn find(router: &Router, head: &CallHead, len: usize) -> Result<Entry, Refusal> {
-        let Some(entry) = router.find(head.name) else {
+    /// What the caller is told if none was, or it cannot be run with it.
+    pub(crate) fn judge(
+        found: Option<Entry>,
+        head: &CallHead,
+        len: usize,
+    ) -> Result<Entry, Refusal> {
+        let Some(entry) = found else {
             return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
         };
         // Unlike at equal hashes, what comes next would read one type's bytes as another's.
