@@ -219,8 +219,15 @@ impl Output {
             self.put_behind(id, head, body);
             return None;
         }
-        self.copy(|out| first(out, len, flags));
-        self.body(&body, 0..len);
+        if len > COPY_UP_TO {
+            self.copy(|out| first(out, len, flags));
+            self.body(&body, 0..len);
+        } else {
+            self.copy(|out| {
+                first(out, len, flags);
+                out.extend_from_slice(&body[..len]);
+            });
+        }
         if !whole {
             self.bulk_bytes += body.len() - len;
             let (first, behind) = (Vec::new(), VecDeque::new());
@@ -230,13 +237,14 @@ impl Output {
     }
 
     fn body(&mut self, body: &SharedBody, range: Range<usize>) {
-        match body.shared() {
-            Some(long) if range.len() > COPY_UP_TO => {
+        let shared = if range.len() > COPY_UP_TO { body.shared() } else { None };
+        match shared {
+            Some(long) => {
                 self.waiting += range.len();
                 self.placed += range.len() as u64;
                 self.chunks.push_back(Chunk::Shared(long, range));
             }
-            _ => self.copy(|out| out.extend_from_slice(&body[range])),
+            None => self.copy(|out| out.extend_from_slice(&body[range])),
         }
     }
 
