@@ -311,8 +311,8 @@ pub struct CallInfo {
     pub(crate) cancelled: Arc<Cancel>,
     pub(crate) hide_failures: bool,
     pub(crate) decoding: Decoding,
-    /// Its items, if it carries any.
-    pub(crate) stream: Option<ItemStream>,
+    /// Its items, if it carries any. Boxed: most calls have none, and each is moved about.
+    pub(crate) stream: Option<Box<ItemStream>>,
     /// The longest encoded item, in bytes.
     pub(crate) max_item: usize,
     /// What its caller sent beside the input.

@@ -260,7 +260,9 @@ impl<S: Service> Conn<S> {
                     flows.remove(key.into());
                 }
             });
-            jobs.extend(job);
+            if let Some(job) = job {
+                jobs.push_back(job);
+            }
         }
         if let Some(session) = self.session.as_mut().filter(|_| ready) {
             service.ready(session);

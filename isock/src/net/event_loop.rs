@@ -317,10 +317,15 @@ impl<S: Service> EventLoop<S> {
     /// of a connection that leaves its replies unread wait there.
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
         loop {
+            let job = self.jobs.front()?;
+            let (id, quick) = (job.connection(), job.is_quick());
+            let held = self.get(id).is_some_and(|conn| !conn.may_answer());
+            if quick && !held {
+                return self.jobs.pop_front();
+            }
             let job = self.jobs.pop_front()?;
-            match self.get(job.connection()) {
-                Some(conn) if !conn.may_answer() => conn.held.push_back(job),
-                _ if job.is_quick() => return Some(job),
+            match self.get(id) {
+                Some(conn) if held => conn.held.push_back(job),
                 _ => self.run_elsewhere(job),
             }
         }

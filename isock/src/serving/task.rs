@@ -124,7 +124,8 @@ impl Task {
         let read = call.body.get(..metadata as usize).and_then(Metadata::parse);
         let malformed = read.is_none();
         let Metadata { own, chain } = read.unwrap_or_default();
-        let stream = call.conduit.map(|conduit| ItemStream::new(conduit, settings.stream_idle));
+        let idle = settings.stream_idle;
+        let stream = call.conduit.map(|conduit| Box::new(ItemStream::new(conduit, idle)));
         Task {
             deadline,
             info: CallInfo {
@@ -216,7 +217,9 @@ impl Task {
     fn answer(&mut self, way: Way<'_>) -> Ended {
         let mut out = Encoder::new(most(&self.info, &self.settings));
         let mut input = std::mem::take(&mut self.input);
-        input.drain(..self.metadata);
+        if self.metadata > 0 {
+            input.drain(..self.metadata);
+        }
         let stream = self.info.stream.as_ref();
         if let Some(stream) = stream.filter(|_| self.info.registration.directions().uploads) {
             stream.conduit().welcome();
