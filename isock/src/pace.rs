@@ -41,6 +41,11 @@ impl Pace {
         self.0.store(mean, Ordering::Relaxed);
     }
 
+    /// The same of some runs that have taken so long together.
+    pub(crate) fn note_runs(&self, took: Duration, runs: u32) {
+        (0..runs).for_each(|_| self.note(took / runs));
+    }
+
     /// It waits for connections, and is never quick again.
     pub(crate) fn blocks(&self) {
         self.0.store(BLOCKS, Ordering::Relaxed);
@@ -65,6 +70,14 @@ mod tests {
         assert!(!pace.is_quick());
         pace.note(Duration::from_micros(10));
         assert!(pace.is_quick());
+    }
+
+    #[test]
+    fn runs_that_are_noted_together_count_one_by_one() {
+        let (one, all) = (Pace::default(), Pace::default());
+        (0..5).for_each(|_| one.note(Duration::from_micros(300)));
+        all.note_runs(Duration::from_micros(1500), 5);
+        assert_eq!(one.0.load(Ordering::Relaxed), all.0.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -29,6 +29,7 @@ const ENGINE: &[&str] = &[
     "net/ping.rs",
     "net/polling.rs",
     "net/remote.rs",
+    "net/timing.rs",
     "net/watch.rs",
     "serving/backlog.rs",
     "serving/fair.rs",

@@ -90,7 +90,7 @@ impl Call {
 }
 
 impl Job for Call {
-    fn run(self, now: Instant) -> (Done, Instant) {
+    fn run(self, now: Instant) -> (Done, bool) {
         match self.does {
             Does::Returns => self.other.is_done(),
             Does::Lasts => (0..2).for_each(|_| thread::yield_now()),
@@ -107,11 +107,16 @@ impl Job for Call {
                 about_to_block().unwrap();
             }
         }
-        (self.done(), now)
+        (self.done(), true)
     }
 
-    fn pace(&self, _: Option<Arc<dyn Pace>>) -> Arc<dyn Pace> {
+    fn pace(&self) -> Arc<dyn Pace> {
         Arc::clone(&self.seen) as Arc<dyn Pace>
+    }
+
+    /// Each is an action of its own.
+    fn is_of(&self, _: &Arc<dyn Pace>) -> bool {
+        false
     }
 
     fn elsewhere(self) -> Done {
@@ -123,6 +128,8 @@ impl Job for Call {
 }
 
 impl Pace for Seen {
+    fn took(&self, _: Duration, _: u32) {}
+
     fn held_up(&self) {
         self.held_up.fetch_add(1, Ordering::SeqCst);
     }
@@ -144,21 +151,28 @@ fn key() -> ServedKey {
     called.unwrap()
 }
 
-/// Serves these calls, one batch each, while the watcher looks so many times by itself: every one runs once and is answered once, and no thread has
-/// the loop again that has lost it. Says what has become known of each.
+/// Serves these calls, one batch each, while the watcher looks so many times by itself: every one
+/// runs once and is answered once, and no thread has the loop again that has lost it. Says what has
+/// become known of each.
 fn served(looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
+    served_in(1, looks, calls)
+}
+
+/// The same in batches of so many.
+fn served_in(batch: usize, looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
     let_pass(TICK, looks);
     let pending = calls.iter().map(|_| Pending::default()).collect();
     let (key, other) = (key(), Arc::new(Other { pending }));
     let all: Vec<_> = calls.iter().map(|_| Arc::<Seen>::default()).collect();
-    let arriving = calls.iter().zip(&all).enumerate().map(|(number, (does, seen))| Call {
+    let mut arriving = calls.iter().zip(&all).enumerate().map(|(number, (does, seen))| Call {
         number: number as u64,
         does: *does,
         key,
         other: Arc::clone(&other),
         seen: Arc::clone(seen),
     });
-    let event_loop = EventLoop::<Calls>::with(arriving.collect());
+    let batches = (0..calls.len()).step_by(batch).map(|_| arriving.by_ref().take(batch).collect());
+    let event_loop = EventLoop::<Calls>::with(batches.collect());
     let record = event_loop.record();
     serve(event_loop);
     let Record { answered, leaders } = &mut *record.lock().unwrap();
@@ -210,6 +224,17 @@ fn no_call_is_blamed_for_the_wait_of_another() {
 fn a_second_call_that_waits_gives_the_loop_away_while_the_first_still_waits() {
     model(1, || {
         served(0, &[Does::Waits, Does::Waits, Does::Returns]);
+    });
+}
+
+/// What is in a batch with a call that does not return goes on without it.
+#[test]
+fn a_call_is_run_although_the_one_before_it_in_its_batch_never_returns() {
+    model(1, || {
+        served_in(2, LOOKS, &[Does::WaitsUnseen, Does::Returns]);
+    });
+    model(1, || {
+        served_in(3, 0, &[Does::Lasts, Does::Waits, Does::Returns]);
     });
 }
 

@@ -146,20 +146,25 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    /// Runs the handler from now on, and says when it was done. Does not panic.
-    fn run(self, now: Instant) -> (Done, Instant);
+    /// Runs the handler, and says whether it did: not if it is too late, by a clock that may be behind
+    /// by a [`TICK`](super::TICK). Does not panic.
+    fn run(self, now: Instant) -> (Done, bool);
     /// Refuses it: it has not begun, and will not.
     fn give_up(self) -> Done;
     /// Whether it still is expected to be.
     fn is_quick(&self) -> bool;
     /// Where its answer goes.
     fn connection(&self) -> ConnId;
-    /// Whom to tell if it takes long: `last`, that of the job before, if it is the same.
-    fn pace(&self, last: Option<Arc<dyn Pace>>) -> Arc<dyn Pace>;
+    /// Whom to tell how long it takes.
+    fn pace(&self) -> Arc<dyn Pace>;
+    /// Whether that is the same.
+    fn is_of(&self, pace: &Arc<dyn Pace>) -> bool;
 }
 
-/// Hears that an action is not quick.
+/// Hears whether an action is quick.
 pub(crate) trait Pace: Send + Sync {
+    /// These runs of it together have taken so long.
+    fn took(&self, took: Duration, runs: u32);
     /// A run of it has held the loop up.
     fn held_up(&self);
     /// A run of it waits for a connection, and so may every other one.

@@ -10,6 +10,7 @@ use super::{
     blocking::{GiveAway, Standing},
     event_loop::{Done, EventLoop, Job, Pace, Service},
     remote::{Command, Remote},
+    timing::{Ticks, Timing},
 };
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use std::{
         mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread::{self, ThreadId},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How often the watcher looks: a handler is found out after one to two of these.
@@ -38,6 +39,7 @@ pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
         watch: Mutex::new(Watch::default()),
         changed: Condvar::new(),
         remote: event_loop.remote().clone(),
+        ticks: Ticks::of_the_system(),
     });
     Shared::spawn_watcher(&shared);
     Shared::spawn_leader(&shared, Box::new(event_loop));
@@ -55,6 +57,7 @@ struct Shared<S: Service> {
     watch: Mutex<Watch>,
     changed: Condvar,
     remote: Remote,
+    ticks: Ticks,
 }
 
 struct Parked<S: Service> {
@@ -157,20 +160,22 @@ impl<S: Service> Shared<S> {
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
-        let began = Instant::now();
-        let mut now = began;
-        let mut pace = None;
+        let mut timing = Timing::begin(self.ticks);
+        let mut pace = job.pace();
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
         loop {
             if self.watched.load(Ordering::Acquire) {
-                let beat = self.park(&mut place, event_loop, job.pace(pace), me);
+                if !job.is_of(&pace) {
+                    timing.look(&pace);
+                    pace = job.pace();
+                }
+                let beat = self.park(&mut place, event_loop, pace, me);
                 drop(place);
-                let (done, ended) = job.run(now);
-                now = ended;
+                let (done, ran) = job.run(timing.now());
                 place = lock(&self.parked);
                 match self.unpark(&mut place, beat) {
-                    Some(parked) => (event_loop, pace) = (parked.event_loop, Some(parked.pace)),
+                    Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
                     None => {
                         drop(place);
                         self.answer_late(done);
@@ -178,17 +183,20 @@ impl<S: Service> Shared<S> {
                     }
                 }
                 event_loop.finish(done);
+                timing.note(&pace, ran);
             } else {
                 event_loop.run_elsewhere(job);
             }
-            if now.duration_since(began) >= BATCH {
+            if timing.passed() >= BATCH {
                 return Some(event_loop);
             }
             match event_loop.next_job() {
                 Some(next) => job = next,
-                None => return Some(event_loop),
+                None => break,
             }
         }
+        timing.end(&pace);
+        Some(event_loop)
     }
 
     fn park(

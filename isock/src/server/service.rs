@@ -318,7 +318,11 @@ struct Queued(Job);
 impl Work for Queued {
     fn run(self: Box<Self>) {
         let far = self.0.task.peer().far();
-        let (Done { key, answer, .. }, _) = net::Job::run(self.0, Instant::now());
+        let (began, pace) = (Instant::now(), Arc::clone(self.0.task.pace()));
+        let (Done { key, answer, .. }, ran) = net::Job::run(self.0, began);
+        if ran {
+            pace.note(began.elapsed());
+        }
         if let (Some(far), Some(answer)) = (far, answer) {
             far.answer(key, answer);
         }
@@ -360,6 +364,10 @@ impl Work for LaneTurn {
 }
 
 impl net::Pace for Pace {
+    fn took(&self, took: Duration, runs: u32) {
+        Pace::note_runs(self, took, runs);
+    }
+
     fn held_up(&self) {
         Pace::held_up(self);
     }
@@ -370,8 +378,8 @@ impl net::Pace for Pace {
 }
 
 impl net::Job for Job {
-    fn run(mut self, now: Instant) -> (Done, Instant) {
-        let (outcome, ended) = self.task.run_at(now, Way::Far(self.key));
+    fn run(mut self, now: Instant) -> (Done, bool) {
+        let (outcome, ran) = self.task.run_at(now, Way::Far(self.key));
         let answer = match outcome {
             Ended::Now(answer) => Some(answer),
             Ended::Later(deferred) => {
@@ -379,7 +387,7 @@ impl net::Job for Job {
                 None
             }
         };
-        (Done { connection: self.connection, key: self.key, answer }, ended)
+        (Done { connection: self.connection, key: self.key, answer }, ran)
     }
 
     fn give_up(self) -> Done {
@@ -395,11 +403,11 @@ impl net::Job for Job {
         self.connection
     }
 
-    fn pace(&self, last: Option<Arc<dyn net::Pace>>) -> Arc<dyn net::Pace> {
-        let own = self.task.pace();
-        match last {
-            Some(last) if ptr::addr_eq(Arc::as_ptr(&last), Arc::as_ptr(own)) => last,
-            _ => Arc::clone(own) as Arc<dyn net::Pace>,
-        }
+    fn pace(&self) -> Arc<dyn net::Pace> {
+        Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
+    }
+
+    fn is_of(&self, pace: &Arc<dyn net::Pace>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(pace), Arc::as_ptr(self.task.pace()))
     }
 }

@@ -182,25 +182,28 @@ impl Task {
 
     /// Runs the handler. Does not panic.
     pub(crate) fn run(&mut self, way: Way<'_>) -> Ended {
-        self.run_at(Instant::now(), way).0
+        let began = Instant::now();
+        let (ended, ran) = self.run_at(began, way);
+        if ran {
+            self.pace.note(began.elapsed());
+        }
+        ended
     }
 
-    /// The same where the time is known already; says when it was done.
-    pub(crate) fn run_at(&mut self, began: Instant, way: Way<'_>) -> (Ended, Instant) {
-        // Before the pace: what never runs says nothing about how long a run takes.
-        if let Some(refusal) = self.refusal(began) {
-            return (Ended::Now(Answer::Refusal(refusal)), began);
+    /// The same where others see how long it takes, by a clock that may be behind by a
+    /// [`TICK`](net::TICK). Says whether the handler has run: what never runs says nothing about how
+    /// long a run takes.
+    pub(crate) fn run_at(&mut self, now: Instant, way: Way<'_>) -> (Ended, bool) {
+        match self.refusal(now) {
+            Some(refusal) => (Ended::Now(Answer::Refusal(refusal)), false),
+            None => (self.answer(way), true),
         }
-        let answer = self.answer(way);
-        let ended = Instant::now();
-        self.pace.note(ended.saturating_duration_since(began));
-        (answer, ended)
     }
 
     /// Why the handler does not begin any more.
     fn refusal(&self, now: Instant) -> Option<Refusal> {
         let (code, text) = match () {
-            () if self.deadline.is_some_and(|deadline| deadline <= now) => {
+            () if self.is_late(now) => {
                 (RefusalCode::EXPIRED, "the deadline passed before the handler began")
             }
             () if self.info.cancelled.is_told() => {
@@ -212,6 +215,13 @@ impl Task {
             () => return None,
         };
         Some(Refusal::new(code, Ran::No, text))
+    }
+
+    /// Whether its deadline has passed: near it only an exact look at the clock tells.
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| {
+            deadline.saturating_duration_since(now) <= net::TICK && deadline <= Instant::now()
+        })
     }
 
     fn answer(&mut self, way: Way<'_>) -> Ended {

@@ -2,6 +2,16 @@
 
 use isock_models::std::{io, os::fd::BorrowedFd, time::Duration};
 
+/// No model has a clock that is cheaper than another.
+pub(crate) fn tick() -> Option<u64> {
+    None
+}
+
+/// Nor ticks.
+pub(crate) fn between_ticks() -> Option<u64> {
+    None
+}
+
 /// What a thread waits for at a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {

@@ -9,7 +9,7 @@ use isock_models::{
         collections::VecDeque,
         sync::{Arc, Mutex},
         thread::{self, ThreadId},
-        time::Instant,
+        time::{Duration, Instant},
     },
 };
 
@@ -31,14 +31,16 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    fn run(self, now: Instant) -> (Done, Instant);
-    fn pace(&self, last: Option<Arc<dyn Pace>>) -> Arc<dyn Pace>;
+    fn run(self, now: Instant) -> (Done, bool);
+    fn pace(&self) -> Arc<dyn Pace>;
+    fn is_of(&self, pace: &Arc<dyn Pace>) -> bool;
     /// Its answer from a worker.
     fn elsewhere(self) -> Done;
 }
 
-/// Hears that an action is not quick.
+/// Hears whether an action is quick.
 pub(crate) trait Pace: Send + Sync {
+    fn took(&self, took: Duration, runs: u32);
     fn held_up(&self);
     fn blocks(&self);
 }
@@ -64,20 +66,20 @@ pub(crate) struct Record {
 pub(crate) struct EventLoop<S: Service> {
     remote: Remote,
     waker: Waker,
-    arriving: VecDeque<S::Job>,
+    arriving: VecDeque<Vec<S::Job>>,
     jobs: VecDeque<S::Job>,
     left: usize,
     record: Arc<Mutex<Record>>,
 }
 
 impl<S: Service> EventLoop<S> {
-    /// One on which these calls arrive, each by itself.
-    pub(crate) fn with(arriving: Vec<S::Job>) -> EventLoop<S> {
+    /// One on which these batches of calls arrive.
+    pub(crate) fn with(arriving: Vec<Vec<S::Job>>) -> EventLoop<S> {
         let waker = Waker::default();
         EventLoop {
             remote: Remote::new(waker.clone()),
             waker,
-            left: arriving.len(),
+            left: arriving.iter().map(Vec::len).sum(),
             arriving: arriving.into(),
             jobs: VecDeque::new(),
             record: Arc::default(),
@@ -100,7 +102,7 @@ impl<S: Service> EventLoop<S> {
         }
         drop(record);
         match self.arriving.pop_front() {
-            Some(job) => self.jobs.push_back(job),
+            Some(batch) => self.jobs.extend(batch),
             None => self.waker.poll(),
         }
         let mut commands = Vec::new();

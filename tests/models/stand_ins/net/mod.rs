@@ -18,6 +18,7 @@ pub(crate) mod pipe;
 pub(crate) mod polling;
 pub(crate) mod remote;
 pub(crate) mod stream;
+pub(crate) mod timing;
 pub(crate) mod watch;
 
 /// The thread of a pool that a handler runs on. Here no handler waits for another one.

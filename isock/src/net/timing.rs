@@ -1,0 +1,97 @@
+//! How long quick handlers take, with few looks at the clock: a look takes as long as many of them.
+//!
+//! Runs of one action that follow each other are timed together, for as long as the system's clock has
+//! not ticked meanwhile, which is cheap to see. So what one of them takes by surprise is noticed
+//! within a tick. Does not know what runs.
+
+use super::event_loop::Pace;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::sys::{between_ticks, tick};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Ticks that are further apart are of no use: other connections would wait for too long.
+pub(crate) const TICK: Duration = Duration::from_millis(4);
+/// Runs that are timed together at most.
+const RUNS: u32 = 16;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn tick() -> Option<u64> {
+    None
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn between_ticks() -> Option<u64> {
+    None
+}
+
+/// Whether ticks of the system can be gone by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticks(bool);
+
+impl Ticks {
+    pub(super) fn of_the_system() -> Ticks {
+        Ticks(between_ticks().is_some_and(|apart| Duration::from_nanos(apart) <= TICK))
+    }
+
+    fn last(self) -> Option<u64> {
+        self.0.then(tick).flatten()
+    }
+}
+
+/// Handlers that run one after the other.
+#[derive(Debug)]
+pub(super) struct Timing {
+    ticks: Ticks,
+    /// When the first one began.
+    began: Instant,
+    /// The last look at the clock, and the tick before it.
+    looked: Instant,
+    tick: Option<u64>,
+    /// Those that have run since.
+    runs: u32,
+}
+
+impl Timing {
+    /// The first one is about to begin.
+    pub(super) fn begin(ticks: Ticks) -> Timing {
+        let (tick, now) = (ticks.last(), Instant::now());
+        Timing { ticks, began: now, looked: now, tick, runs: 0 }
+    }
+
+    /// The time, at most a tick ago.
+    pub(super) fn now(&self) -> Instant {
+        self.looked
+    }
+
+    /// How long they have been running, as far as has been seen.
+    pub(super) fn passed(&self) -> Duration {
+        self.looked.saturating_duration_since(self.began)
+    }
+
+    /// One more has run, or was refused.
+    pub(super) fn note(&mut self, pace: &Arc<dyn Pace>, ran: bool) {
+        self.runs += u32::from(ran);
+        if self.runs >= RUNS || self.tick.is_none() || self.ticks.last() != self.tick {
+            self.look(pace);
+        }
+    }
+
+    /// There is nothing more to run.
+    pub(super) fn end(mut self, pace: &Arc<dyn Pace>) {
+        if self.runs > 0 {
+            self.look(pace);
+        }
+    }
+
+    /// Looks at the clock, and takes those into account that have run.
+    pub(super) fn look(&mut self, pace: &Arc<dyn Pace>) {
+        let (tick, now) = (self.ticks.last(), Instant::now());
+        if self.runs > 0 {
+            pace.took(now.saturating_duration_since(self.looked), self.runs);
+        }
+        (self.looked, self.tick, self.runs) = (now, tick, 0);
+    }
+}
