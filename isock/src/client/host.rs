@@ -130,7 +130,8 @@ fn run_lane(workers: &Workers, lane: Arc<Lane>) {
 impl Host for Handlers {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal> {
         let found = self.router.find(call.head.name);
-        let entry = Task::judge(found, &call.head, call.body.len()).map_err(|refusal| match refusal.code {
+        let judged = Task::judge(found, &call.head, call.body.len());
+        let entry = judged.map_err(|refusal| match refusal.code {
             RefusalCode::UNKNOWN_ACTION if self.router.is_empty() => {
                 Refusal::new(refusal.code, Ran::No, "this client serves no actions")
             }

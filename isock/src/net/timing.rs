@@ -35,10 +35,11 @@ impl Ticks {
     pub(super) fn of_the_system() -> Ticks {
         Ticks(between_ticks().is_some_and(|apart| Duration::from_nanos(apart) <= TICK))
     }
+}
 
-    fn last(self) -> Option<u64> {
-        self.0.then(tick).flatten()
-    }
+/// The last one, if they can be gone by.
+pub(super) fn last_tick(ticks: Ticks) -> Option<u64> {
+    ticks.0.then(tick).flatten()
 }
 
 /// Handlers that run one after the other.
@@ -57,7 +58,7 @@ pub(super) struct Timing {
 impl Timing {
     /// The first one is about to begin.
     pub(super) fn begin(ticks: Ticks) -> Timing {
-        let (tick, now) = (ticks.last(), Instant::now());
+        let (tick, now) = (last_tick(ticks), Instant::now());
         Timing { ticks, began: now, looked: now, tick, runs: 0 }
     }
 
@@ -74,7 +75,7 @@ impl Timing {
     /// One more has run, or was refused.
     pub(super) fn note(&mut self, pace: &Arc<dyn Pace>, ran: bool) {
         self.runs += u32::from(ran);
-        if self.runs >= RUNS || self.tick.is_none() || self.ticks.last() != self.tick {
+        if self.runs >= RUNS || self.tick.is_none() || last_tick(self.ticks) != self.tick {
             self.look(pace);
         }
     }
@@ -88,7 +89,7 @@ impl Timing {
 
     /// Looks at the clock, and takes those into account that have run.
     pub(super) fn look(&mut self, pace: &Arc<dyn Pace>) {
-        let (tick, now) = (self.ticks.last(), Instant::now());
+        let (tick, now) = (last_tick(self.ticks), Instant::now());
         if self.runs > 0 {
             pace.took(now.saturating_duration_since(self.looked), self.runs);
         }
