@@ -143,7 +143,8 @@ impl<S: Service> Conn<S> {
                     self.readable = n == room || self.read_closed;
                     self.input.filled(n);
                     taken += n;
-                    let now = self.dispatch(service, jobs);
+                    let now = Instant::now();
+                    self.dispatch(now, service, jobs);
                     if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
                         break;
                     }
@@ -154,16 +155,15 @@ impl<S: Service> Conn<S> {
                     (self.eof, self.readable) = (true, false);
                     // Not an end that was meant: nobody will read what is still to be answered.
                     self.proto.handle_eof();
-                    self.dispatch(service, jobs);
+                    self.dispatch(Instant::now(), service, jobs);
                 }
             }
         }
         self.input.shrink_into(spare);
     }
 
-    /// Hands over what the connection has understood; says when it began to.
-    pub(super) fn dispatch(&mut self, service: &mut S, jobs: &mut VecDeque<S::Job>) -> Instant {
-        let now = Instant::now();
+    /// Hands over what the connection has understood.
+    pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
         let mut woken = Vec::new();
         // What follows a preface at once belongs to it: whoever hears of the connection may call.
         let mut ready = false;
@@ -268,7 +268,6 @@ impl<S: Service> Conn<S> {
             service.ready(session);
         }
         wake_all(woken);
-        now
     }
 
     /// Answers a call of the other side.
@@ -427,7 +426,7 @@ impl<S: Service> Conn<S> {
                 jobs.append(&mut self.held);
                 self.go_on_with_flows();
             }
-            self.dispatch(service, jobs);
+            self.dispatch(now, service, jobs);
             if self.may_answer() || !self.writable || self.proto.output_len() == 0 {
                 return true;
             }

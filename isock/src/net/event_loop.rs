@@ -699,9 +699,9 @@ impl<S: Service> EventLoop<S> {
 
     /// Once the grace is over: whatever still runs, every connection is told why it ends.
     fn end_grace(&mut self) {
+        let Some(stopping) = self.stopping else { return };
         let now = Instant::now();
-        let over = |stopping: &Stopping| stopping.step == Step::Finishing && stopping.until <= now;
-        if !self.stopping.as_ref().is_some_and(over) {
+        if stopping.step != Step::Finishing || now < stopping.until {
             return;
         }
         self.stopping = Some(Stopping { until: now + LAST_WORDS, step: Step::Leaving });
@@ -775,18 +775,19 @@ impl<S: Service> EventLoop<S> {
 
     fn flush_touched(&mut self) {
         let mut touched = std::mem::replace(&mut self.touched, std::mem::take(&mut self.emptied));
+        // One look at the clock for all of them: what is due by it is due in seconds.
+        let now = Instant::now();
         for id in touched.drain(..) {
             if let Some(conn) = self.get(id) {
                 conn.touched = false;
-                self.flush(id);
+                self.flush(now, id);
             }
         }
         self.keep(touched);
     }
 
     /// Writes what waits, and ends what is over.
-    fn flush(&mut self, id: ConnId) {
-        let now = Instant::now();
+    fn flush(&mut self, now: Instant, id: ConnId) {
         let stopping = self.stopping.is_some();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
@@ -795,7 +796,7 @@ impl<S: Service> EventLoop<S> {
         if conn.settle_account(&self.service, self.account.is_overdrawn(), SHARE) {
             conn.proto.close(CloseCode::OVERLOADED);
         }
-        conn.dispatch(&mut self.service, &mut self.jobs);
+        conn.dispatch(now, &mut self.service, &mut self.jobs);
         alive = alive && conn.write(now);
         conn.far.note_unsaid(conn.proto.backlog());
         let ready = conn.is_ready(&self.service);
@@ -843,7 +844,7 @@ impl<S: Service> EventLoop<S> {
             if let Some(conn) = conn {
                 conn.timer = None;
                 conn.handle_timeout(now, &self.service);
-                self.flush(id);
+                self.flush(Instant::now(), id);
             }
         }
         // Every connection leaves its last timer behind, and a crowd a large heap.
