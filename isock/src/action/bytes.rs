@@ -1,7 +1,7 @@
 //! Bytes that travel as bytes.
 
 use super::SendAs;
-use crate::wire::{EncodeError, Encoder};
+use crate::wire::{spare, EncodeError, Encoder};
 use serde::{
     de::{Deserializer, SeqAccess, Visitor},
     ser::Serializer,
@@ -24,7 +24,8 @@ pub struct Bytes(pub Vec<u8>);
 impl Bytes {
     /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
     pub(super) fn in_place<T: 'static>(mut message: Vec<u8>) -> Result<T, Vec<u8>> {
-        if TypeId::of::<T>() != TypeId::of::<Bytes>() {
+        // A short one is copied: it may be kept for long, in a block that holds more.
+        if TypeId::of::<T>() != TypeId::of::<Bytes>() || message.len() <= spare::SHORT {
             return Err(message);
         }
         match postcard::take_from_bytes::<usize>(&message) {

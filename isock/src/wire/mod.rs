@@ -16,6 +16,7 @@ mod metadata;
 mod preface;
 mod refusal;
 mod settings;
+mod short;
 pub mod spare;
 
 pub use call::{CallHead, Total, STEP_MICROS};

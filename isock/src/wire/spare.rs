@@ -1,9 +1,11 @@
-//! Memory of long messages that have passed, for those that follow.
+//! Memory of messages that have passed, for those that follow: of long ones here, and of short ones in
+//! `short`.
 //!
 //! A long block that goes back to the system comes again page by page, which takes longer than all
 //! that is done with its bytes. One pool for the process, within a bound; the drivers release it
 //! when it has been quiet.
 
+use super::short;
 use crate::process::OfProcess;
 use std::sync::{
     atomic::{AtomicBool, Ordering},
@@ -12,6 +14,8 @@ use std::sync::{
 
 /// Blocks from this size on are kept, in bytes: the allocator is quick with shorter ones.
 pub(super) const LONG: usize = 32 * 1024;
+/// Up to this size they are lent by the thread, and hold as much, in bytes.
+pub const SHORT: usize = short::LEN;
 /// What is kept in all, in bytes and in blocks.
 const MOST: usize = 8 << 20;
 const BLOCKS: usize = 16;
@@ -38,13 +42,18 @@ struct Pool {
 
 /// An empty block with room for at least `len` bytes.
 pub fn take(len: usize) -> Vec<u8> {
+    if len <= SHORT {
+        return short::take();
+    }
     let known = if len < LONG { None } else { SPARE.get().lock().take(len) };
     known.unwrap_or_else(|| Vec::with_capacity(len))
 }
 
 /// Keeps the memory of a block that nobody needs any more, if it is worth it.
 pub fn give(block: Vec<u8>) {
-    if block.capacity() >= LONG {
+    if block.capacity() == SHORT {
+        short::give(block);
+    } else if block.capacity() >= LONG {
         // What does not fit is dropped, and not under the lock.
         let spare = SPARE.get();
         let mut pool = spare.lock();

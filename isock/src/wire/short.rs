@@ -1,0 +1,58 @@
+//! Memory of short messages that have been read, for those that follow on the same thread.
+//!
+//! A message lies in a block of its own from where it is read to where it is decoded, which is mostly
+//! the same thread. Within a bound its memory serves the next one; the allocator is slower at that,
+//! since it keeps but a few blocks at hand.
+
+use std::cell::Cell;
+
+/// What a block holds, in bytes: most messages fit.
+pub(super) const LEN: usize = 128;
+/// Blocks that a thread keeps: as many as calls come with one read, mostly.
+const BLOCKS: usize = 256;
+
+thread_local! {
+    static KEPT: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+}
+
+/// An empty block.
+pub(super) fn take() -> Vec<u8> {
+    let kept = KEPT.try_with(|kept| {
+        let mut blocks = kept.take();
+        let block = blocks.pop();
+        kept.set(blocks);
+        block
+    });
+    kept.ok().flatten().unwrap_or_else(|| Vec::with_capacity(LEN))
+}
+
+/// Keeps a block of this size that nobody needs any more.
+pub(super) fn give(mut block: Vec<u8>) {
+    debug_assert_eq!(block.capacity(), LEN);
+    block.clear();
+    // At the end of its thread nothing is kept.
+    let _ = KEPT.try_with(|kept| {
+        let mut blocks = kept.take();
+        if blocks.len() < BLOCKS {
+            blocks.push(block);
+        }
+        kept.set(blocks);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_empty_and_few_are_kept() {
+        let mut block = take();
+        block.extend_from_slice(&[7; LEN]);
+        let place = block.as_ptr();
+        give(block);
+        let again = take();
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        (0..2 * BLOCKS).map(|_| Vec::with_capacity(LEN)).for_each(give);
+        assert_eq!(KEPT.take().len(), BLOCKS);
+    }
+}
