@@ -146,9 +146,9 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    /// Runs the handler, and says whether it did: not if it is too late, by a clock that may be behind
-    /// by a [`TICK`](super::TICK). Does not panic.
-    fn run(self, now: Instant) -> (Done, bool);
+    /// Runs the handler, and says whether it did: not if it is too late. It is `at_most` that time,
+    /// and may be a [`TICK`](super::timing::TICK) earlier. Does not panic.
+    fn run(self, at_most: Instant) -> (Done, bool);
     /// Refuses it: it has not begun, and will not.
     fn give_up(self) -> Done;
     /// Whether it still is expected to be.

@@ -160,7 +160,7 @@ impl<S: Service> Shared<S> {
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
-        let mut timing = Timing::begin(self.ticks);
+        let mut timing = Timing::begin(self.ticks, BATCH);
         let mut pace = job.pace();
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
@@ -172,7 +172,7 @@ impl<S: Service> Shared<S> {
                 }
                 let beat = self.park(&mut place, event_loop, pace, me);
                 drop(place);
-                let (done, ran) = job.run(timing.now());
+                let (done, ran) = job.run(timing.at_most());
                 place = lock(&self.parked);
                 match self.unpark(&mut place, beat) {
                     Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
@@ -187,7 +187,7 @@ impl<S: Service> Shared<S> {
             } else {
                 event_loop.run_elsewhere(job);
             }
-            if timing.passed() >= BATCH {
+            if timing.is_over() {
                 return Some(event_loop);
             }
             match event_loop.next_job() {

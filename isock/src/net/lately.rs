@@ -10,7 +10,7 @@ thread_local! {
     static LOOKED: Cell<Option<(u64, Instant)>> = const { Cell::new(None) };
 }
 
-/// The time, at most a [`TICK`](super::TICK) ago: one exact look is enough for all of a tick.
+/// The time, at most a [`TICK`](super::timing::TICK) ago: one exact look is enough for all of a tick.
 pub(crate) fn lately() -> Instant {
     static TICKS: OnceLock<Ticks> = OnceLock::new();
     let tick = last_tick(*TICKS.get_or_init(Ticks::of_the_system));
@@ -26,7 +26,7 @@ pub(crate) fn lately() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::TICK, *};
+    use super::{super::timing::TICK, *};
 
     #[test]
     fn it_is_never_ahead_and_little_behind() {

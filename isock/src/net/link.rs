@@ -92,6 +92,8 @@ struct State {
     corked: u32,
     start: Pattern,
     last_traffic: Instant,
+    /// When that is so long ago that the other side may have gone.
+    idle_from: Instant,
     /// A write failed: nothing more is written, but what has arrived is still read.
     write_failed: bool,
     /// The socket takes nothing at the moment: the reader writes, and never waits for it.
@@ -283,6 +285,7 @@ impl Link {
             corked: 0,
             start: Pattern::Single,
             last_traffic: now,
+            idle_from: now + IDLE,
             write_failed: false,
             full: false,
             hosting,
@@ -505,7 +508,7 @@ impl Link {
     /// a call that would be lost into one that is sent elsewhere.
     fn look_around(&self, now: Instant) -> MutexGuard<'_, State> {
         let state = self.lock();
-        if now.saturating_duration_since(state.last_traffic) < IDLE {
+        if now < state.idle_from {
             return state;
         }
         drop(state);
@@ -746,7 +749,7 @@ impl Link {
             Ok(0) => state.proto.handle_eof(),
             Ok(n) => {
                 input.filled(n);
-                state.last_traffic = now;
+                state.note_traffic(now);
             }
             Err(error) if is_retry(&error) => {}
             Err(_) => state.proto.handle_eof(),
@@ -802,7 +805,7 @@ impl Link {
             match result {
                 Ok(n) => {
                     state.proto.written(now, n);
-                    state.last_traffic = now;
+                    state.note_traffic(now);
                     // A peer that takes a little now and then must not keep the lock here.
                     if now.duration_since(*began.get_or_insert(now)) >= WRITE_PATIENCE {
                         if state.proto.output_len() > 0 {
@@ -928,6 +931,11 @@ impl Drop for Link {
 }
 
 impl State {
+    /// Bytes have moved.
+    fn note_traffic(&mut self, now: Instant) {
+        (self.last_traffic, self.idle_from) = (now, now + IDLE);
+    }
+
     /// The socket takes no more for now: from here on its reader writes, if need be a watcher.
     fn is_full(&mut self, now: Instant) {
         self.full = true;

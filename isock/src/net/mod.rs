@@ -60,7 +60,6 @@ pub(crate) use polling::Polling;
 pub(crate) use remote::{Command, Remote, Running};
 #[cfg(unix)]
 pub(crate) use sigterm::{on_sigterm, Listening, Termination};
-pub(crate) use timing::TICK;
 pub(crate) use watch::{watch, Purpose, Watched};
 
 /// A connection in memory: the end for an event loop, and the other one as if it had been dialled.

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Ticks that are further apart are of no use: other connections would wait for too long.
-pub(crate) const TICK: Duration = Duration::from_millis(4);
+pub(super) const TICK: Duration = Duration::from_millis(4);
 /// Runs that are timed together at most.
 const RUNS: u32 = 16;
 
@@ -46,10 +46,12 @@ pub(super) fn last_tick(ticks: Ticks) -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct Timing {
     ticks: Ticks,
-    /// When the first one began.
-    began: Instant,
+    /// For how long they may run.
+    until: Instant,
     /// The last look at the clock, and the tick before it.
     looked: Instant,
+    /// It is no later than this.
+    at_most: Instant,
     tick: Option<u64>,
     /// Those that have run since.
     runs: u32,
@@ -57,19 +59,27 @@ pub(super) struct Timing {
 
 impl Timing {
     /// The first one is about to begin.
-    pub(super) fn begin(ticks: Ticks) -> Timing {
+    pub(super) fn begin(ticks: Ticks, longest: Duration) -> Timing {
         let (tick, now) = (last_tick(ticks), Instant::now());
-        Timing { ticks, began: now, looked: now, tick, runs: 0 }
+        let mut timing =
+            Timing { ticks, until: now + longest, looked: now, at_most: now, tick, runs: 0 };
+        timing.looked_at(now);
+        timing
     }
 
-    /// The time, at most a tick ago.
-    pub(super) fn now(&self) -> Instant {
-        self.looked
+    /// The time, or up to a tick later.
+    pub(super) fn at_most(&self) -> Instant {
+        self.at_most
     }
 
-    /// How long they have been running, as far as has been seen.
-    pub(super) fn passed(&self) -> Duration {
-        self.looked.saturating_duration_since(self.began)
+    /// Whether they have been running for long enough, as far as has been seen.
+    pub(super) fn is_over(&self) -> bool {
+        self.looked >= self.until
+    }
+
+    fn looked_at(&mut self, now: Instant) {
+        self.looked = now;
+        self.at_most = if self.ticks.0 { now + TICK } else { now };
     }
 
     /// One more has run, or was refused.
@@ -93,6 +103,7 @@ impl Timing {
         if self.runs > 0 {
             pace.took(now.saturating_duration_since(self.looked), self.runs);
         }
-        (self.looked, self.tick, self.runs) = (now, tick, 0);
+        self.looked_at(now);
+        (self.tick, self.runs) = (tick, 0);
     }
 }

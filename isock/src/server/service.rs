@@ -378,8 +378,8 @@ impl net::Pace for Pace {
 }
 
 impl net::Job for Job {
-    fn run(mut self, now: Instant) -> (Done, bool) {
-        let (outcome, ran) = self.task.run_at(now, Way::Far(self.key));
+    fn run(mut self, at_most: Instant) -> (Done, bool) {
+        let (outcome, ran) = self.task.run_at(at_most, Way::Far(self.key));
         let answer = match outcome {
             Ended::Now(answer) => Some(answer),
             Ended::Later(deferred) => {

@@ -190,20 +190,19 @@ impl Task {
         ended
     }
 
-    /// The same where others see how long it takes, by a clock that may be behind by a
-    /// [`TICK`](net::TICK). Says whether the handler has run: what never runs says nothing about how
-    /// long a run takes.
-    pub(crate) fn run_at(&mut self, now: Instant, way: Way<'_>) -> (Ended, bool) {
-        match self.refusal(now) {
+    /// The same where others see how long it takes, and know that it is no later than this. Says
+    /// whether the handler has run: what never runs says nothing about how long a run takes.
+    pub(crate) fn run_at(&mut self, at_most: Instant, way: Way<'_>) -> (Ended, bool) {
+        match self.refusal(at_most) {
             Some(refusal) => (Ended::Now(Answer::Refusal(refusal)), false),
             None => (self.answer(way), true),
         }
     }
 
     /// Why the handler does not begin any more.
-    fn refusal(&self, now: Instant) -> Option<Refusal> {
+    fn refusal(&self, at_most: Instant) -> Option<Refusal> {
         let (code, text) = match () {
-            () if self.is_late(now) => {
+            () if self.is_late(at_most) => {
                 (RefusalCode::EXPIRED, "the deadline passed before the handler began")
             }
             () if self.info.cancelled.is_told() => {
@@ -218,10 +217,9 @@ impl Task {
     }
 
     /// Whether its deadline has passed: near it only an exact look at the clock tells.
-    fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| {
-            deadline.saturating_duration_since(now) <= net::TICK && deadline <= Instant::now()
-        })
+    fn is_late(&self, at_most: Instant) -> bool {
+        let passed = |deadline: &Instant| *deadline <= at_most && *deadline <= Instant::now();
+        self.deadline.as_ref().is_some_and(passed)
     }
 
     fn answer(&mut self, way: Way<'_>) -> Ended {
