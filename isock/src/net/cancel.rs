@@ -66,6 +66,7 @@ impl Cancel {
     }
 
     /// The handler has returned: nothing is left to be done.
+    #[inline]
     pub(crate) fn over(&self) {
         if self.asked.load(Ordering::Acquire) {
             // Not under the lock: hooks are the user's, also when they are dropped.

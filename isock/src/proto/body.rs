@@ -77,6 +77,7 @@ impl Default for SharedBody {
 impl Deref for SharedBody {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Form::Short(len, bytes) => &bytes[..usize::from(*len)],

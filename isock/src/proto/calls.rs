@@ -145,12 +145,14 @@ impl OwnCalls {
 impl Deref for OwnCalls {
     type Target = Calls;
 
+    #[inline]
     fn deref(&self) -> &Calls {
         self.table.as_deref().unwrap_or(&NONE)
     }
 }
 
 impl DerefMut for OwnCalls {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Calls {
         self.table.get_or_insert_with(|| Box::new(Calls::new(self.grant)))
     }
@@ -334,6 +336,7 @@ impl Calls {
     }
 
     /// Whether a frame may answer on this slot with this number.
+    #[inline]
     pub(super) fn is_under_way(&mut self, slot: u16, seq: u32) -> bool {
         self.sent(MessageId { initiator: true, slot, seq }).is_some()
     }

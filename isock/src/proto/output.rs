@@ -186,6 +186,7 @@ impl Output {
     }
 
     /// Whether fragments of a message of this call wait for their turn.
+    #[inline]
     pub(super) fn is_leaving(&self, id: MessageId) -> bool {
         self.bulk.iter().any(|bulk| bulk.id == id)
     }

@@ -44,16 +44,19 @@ pub const INITIAL_MESSAGE: usize = 64 * 1024;
 pub const FRAGMENT: usize = 256 * 1024;
 
 /// Reads a little-endian `u16` at `at`; the caller has checked the length.
+#[inline]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
 /// Reads a little-endian `u32` at `at`; the caller has checked the length.
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// Reads a little-endian `u64` at `at`; the caller has checked the length.
+#[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }

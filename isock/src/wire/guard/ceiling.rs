@@ -32,12 +32,14 @@ impl Ceiling {
     /// That is the budget, and what is reserved for a container before anybody sees how large its
     /// elements are, a mebibyte. A message whose lengths lie has such a reserve in each of the
     /// sequences that it is in the middle of; one that is accepted has none.
+    #[inline]
     pub fn is_below(&self, limits: DecodeLimits, encoded: usize) -> bool {
         let held = self.per_byte.saturating_mul(encoded).saturating_add(self.fixed);
         // A vector that makes no room in advance begins with room for up to eight.
         let most = encoded.saturating_add(8);
+        let elements = self.elements.iter().take_while(|size| **size > 0);
         let reserved: usize =
-            self.elements.iter().map(|size| most.saturating_mul(*size).min(RESERVED)).sum();
+            elements.map(|size| most.saturating_mul(*size).min(RESERVED)).sum();
         let granted = limits.budget.saturating_add(RESERVED);
         self.depth <= limits.depth
             && held <= limits.budget
