@@ -90,7 +90,7 @@ impl Call {
 }
 
 impl Job for Call {
-    fn run(self, now: Instant) -> (Done, bool) {
+    fn run(&mut self, now: Instant) -> (Done, bool) {
         match self.does {
             Does::Returns => self.other.is_done(),
             Does::Lasts => (0..2).for_each(|_| thread::yield_now()),

@@ -57,6 +57,12 @@ impl Charge {
         self.bytes
     }
 
+    /// Takes what it is for over; nothing is left here.
+    pub(crate) fn take(&mut self) -> Charge {
+        let bytes = std::mem::take(&mut self.bytes);
+        Charge { account: self.account.clone(), bytes }
+    }
+
     /// Another one on the same account, for nothing yet.
     pub(super) fn sibling(&self) -> Charge {
         self.account.charge(0)

@@ -254,15 +254,12 @@ impl<S: Service> Conn<S> {
             let call =
                 Incoming { connection: self.id, key, head, body, arrived: now, conduit, streams };
             let flows = &mut self.flows;
-            let job = service.call(session, call, &mut |key, answer| {
+            service.call(session, call, jobs, &mut |key, answer| {
                 proto.answer(key, answer);
                 if let Some(flows) = flows {
                     flows.remove(key.into());
                 }
             });
-            if let Some(job) = job {
-                jobs.push_back(job);
-            }
         }
         if let Some(session) = self.session.as_mut().filter(|_| ready) {
             service.ready(session);

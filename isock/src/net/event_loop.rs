@@ -110,13 +110,14 @@ pub(crate) trait Service: Send + 'static {
     /// The prefaces have been exchanged.
     fn ready(&mut self, session: &mut Self::Session);
     /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
-    /// from the job that is returned: one that is expected to be quick.
+    /// from a job that is added to `jobs`: one that is expected to be quick.
     fn call(
         &mut self,
         session: &mut Self::Session,
         call: Incoming<'_>,
+        jobs: &mut VecDeque<Self::Job>,
         answer: &mut dyn FnMut(ServedKey, Answer),
-    ) -> Option<Self::Job>;
+    );
     /// Whether no more should be read for now, unless an answer is waited for.
     fn is_full(&self, session: &Self::Session) -> bool;
     /// Bytes of what waits to run and takes no slot.
@@ -148,7 +149,7 @@ pub(crate) trait Service: Send + 'static {
 pub(crate) trait Job: Send {
     /// Runs the handler, and says whether it did: not if it is too late. It is `at_most` that time,
     /// and may be a [`TICK`](super::timing::TICK) earlier. Does not panic.
-    fn run(self, at_most: Instant) -> (Done, bool);
+    fn run(&mut self, at_most: Instant) -> (Done, bool);
     /// Refuses it: it has not begun, and will not.
     fn give_up(self) -> Done;
     /// Whether it still is expected to be.

@@ -159,12 +159,12 @@ impl<S: Service> Shared<S> {
         mut event_loop: Box<EventLoop<S>>,
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
-        let Some(mut job) = event_loop.next_job() else { return Some(event_loop) };
+        let mut next = event_loop.next_job();
+        let Some(mut pace) = next.as_ref().map(Job::pace) else { return Some(event_loop) };
         let mut timing = Timing::begin(self.ticks, BATCH);
-        let mut pace = job.pace();
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
-        loop {
+        while let Some(job) = &mut next {
             if self.watched.load(Ordering::Acquire) {
                 if !job.is_of(&pace) {
                     timing.look(&pace);
@@ -173,6 +173,11 @@ impl<S: Service> Shared<S> {
                 let beat = self.park(&mut place, event_loop, pace, me);
                 drop(place);
                 let (done, ran) = job.run(timing.at_most());
+                // Not under the lock: what it holds may be the user's.
+                #[allow(unused_assignments, reason = "it is dropped here, where it lies")]
+                {
+                    next = None;
+                }
                 place = lock(&self.parked);
                 match self.unpark(&mut place, beat) {
                     Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
@@ -184,16 +189,13 @@ impl<S: Service> Shared<S> {
                 }
                 event_loop.finish(done);
                 timing.note(&pace, ran);
-            } else {
+            } else if let Some(job) = next.take() {
                 event_loop.run_elsewhere(job);
             }
             if timing.is_over() {
                 return Some(event_loop);
             }
-            match event_loop.next_job() {
-                Some(next) => job = next,
-                None => break,
-            }
+            next = event_loop.next_job();
         }
         timing.end(&pace);
         Some(event_loop)

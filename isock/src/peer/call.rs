@@ -1,6 +1,10 @@
 //! A call under way, with its types.
 
-use super::{mismatch::Explained, raw::RawReply, CallResult};
+use super::{
+    mismatch::Explained,
+    raw::{RawCall, RawReply},
+    CallResult,
+};
 use crate::{
     action::{shapes_of, Action, Decoding, Payload, Shapes},
     error::{CallError, Problem, ProblemKind},
@@ -12,6 +16,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
 /// A call that has been started: [`wait`](Call::wait) for it on this thread, or `.await` it in any
@@ -23,8 +28,8 @@ pub struct Call<A: Action> {
 }
 
 impl<A: Action> Call<A> {
-    pub(super) fn new(started: Result<Explained, Problem>) -> Call<A> {
-        Call { started: Started::new(started), action: PhantomData }
+    pub(super) fn new(started: Started) -> Call<A> {
+        Call { started, action: PhantomData }
     }
 
     /// Blocks until the call has ended, at the latest some 50 ms after its deadline.
@@ -72,18 +77,24 @@ impl<A: Action> Future for Call<A> {
 pub(super) struct Started(Result<Explained, Option<Problem>>);
 
 impl Started {
-    pub(super) fn new(started: Result<Explained, Problem>) -> Started {
-        Started(started.map_err(Some))
+    /// Begins a call, where it will stay: to move one takes as long as much else that it needs.
+    pub(super) fn begin(call: Result<RawCall, Problem>, now: Instant) -> Started {
+        let mut started = Started(call.map(Explained::new).map_err(Some));
+        let begun = started.0.as_mut().map_or(Ok(()), |call| call.begin(now));
+        if let Err(problem) = begun {
+            started.0 = Err(Some(problem));
+        }
+        started
     }
 
     /// Blocks until the call has ended. With the reply comes what decoding it may cost.
-    pub(super) fn wait(self) -> Result<(RawReply, Decoding), Problem> {
-        match self.0 {
+    pub(super) fn wait(mut self) -> Result<(RawReply, Decoding), Problem> {
+        match &mut self.0 {
             Ok(call) => {
                 let decoding = call.decoding();
                 call.wait().map(|reply| (reply, decoding))
             }
-            Err(problem) => Err(told(problem)),
+            Err(problem) => Err(told(problem.take())),
         }
     }
 

@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Instant,
 };
 
 /// Pairs of builds that are remembered in words; one more empties the table.
@@ -65,19 +66,23 @@ impl Explained {
         }
     }
 
+    /// As [`RawCall::begin`].
+    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
+        self.call.begin(now)
+    }
+
     /// Blocks until the call has ended.
-    pub(super) fn wait(self) -> RawResult {
-        let Explained { mut call, asked } = self;
-        let asked = match asked {
+    pub(super) fn wait(&mut self) -> RawResult {
+        let asked = match self.asked.take() {
             Some(asked) => asked,
-            None => match call.wait() {
-                Err(problem) => ask(&call, problem)?,
+            None => match self.call.wait() {
+                Err(problem) => ask(&self.call, problem)?,
                 reply => return reply,
             },
         };
         let Asked { mut question, problem, pair } = *asked;
         let answer = question.wait();
-        Err(told(&call, problem, pair, answer))
+        Err(told(&self.call, problem, pair, answer))
     }
 
     /// Goes on as far as it can without blocking.
@@ -161,7 +166,7 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         inherited: order.inherited,
         attempts: order.attempts,
     });
-    match question.begin(std::time::Instant::now()) {
+    match question.begin(Instant::now()) {
         Ok(()) => Ok(Box::new(Asked { question, problem, pair })),
         Err(_) => Err(problem),
     }

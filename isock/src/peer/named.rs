@@ -5,7 +5,6 @@
 use super::{
     call::{undecodable, Started},
     channel::Channel,
-    mismatch::Explained,
     raw::{Order, RawCall, RawReply},
     request::{chain, deadline, uncarried, unencodable, with_metadata},
 };
@@ -195,7 +194,9 @@ impl<I: NamedInput> NamedRequest<I> {
     /// Starts the call and returns at once.
     pub fn start(self) -> NamedCall<I> {
         let action = self.action.clone();
-        NamedCall { action, started: Started::new(self.begin()), form: PhantomData }
+        let (channel, now) = (Arc::clone(&self.channel), Instant::now());
+        let call = self.order(now).map(|order| RawCall::new(channel, order));
+        NamedCall { action, started: Started::begin(call, now), form: PhantomData }
     }
 
     /// Sends the input without waiting for anything: see [`Peer::send`](crate::Peer::send).
@@ -205,13 +206,6 @@ impl<I: NamedInput> NamedRequest<I> {
     pub fn send(self) -> Result<(), Problem> {
         let channel = Arc::clone(&self.channel);
         RawCall::new(channel, self.order(Instant::now())?).send_only()
-    }
-
-    fn begin(self) -> Result<Explained, Problem> {
-        let (channel, now) = (Arc::clone(&self.channel), Instant::now());
-        let mut call = RawCall::new(channel, self.order(now)?);
-        call.begin(now)?;
-        Ok(Explained::new(call))
     }
 
     fn order(self, now: Instant) -> Result<Order, Problem> {

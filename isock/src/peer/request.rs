@@ -1,8 +1,8 @@
 //! A call with options of its own.
 
 use super::{
+    call::Started,
     channel::Channel,
-    mismatch::Explained,
     raw::{Order, RawCall},
     Call, CallResult, Stream,
 };
@@ -161,13 +161,11 @@ impl<A: Action> Request<A> {
         }
     }
 
-    fn begin(self) -> Result<Explained, Problem> {
+    fn begin(self) -> Started {
         // One with time to spare may end a few milliseconds earlier: to look at the clock takes longer
         // than much else that a call needs.
         let now = if self.timeout >= UNHURRIED { net::lately() } else { Instant::now() };
-        let mut call = self.call(now)?;
-        call.begin(now)?;
-        Ok(Explained::new(call))
+        Started::begin(self.call(now), now)
     }
 
     /// The call without its types, not begun.
@@ -204,6 +202,10 @@ pub(super) fn with_metadata(
     metadata: &Metadata,
     input: SharedBody,
 ) -> Result<(SharedBody, u32), Problem> {
+    // Most calls have none.
+    if metadata.own.is_empty() && metadata.chain.is_empty() {
+        return Ok((input, 0));
+    }
     let own = metadata.own.len();
     if own > MAX_OWN_METADATA {
         let text = format!("{own} bytes of metadata, and a call carries {MAX_OWN_METADATA}");

@@ -13,6 +13,7 @@ use crate::{
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
+    collections::VecDeque,
     ptr,
     sync::Arc,
     time::{Duration, Instant},
@@ -130,8 +131,9 @@ impl Service for Dispatch {
         &mut self,
         session: &mut Session,
         call: Incoming<'_>,
+        jobs: &mut VecDeque<Job>,
         answer: &mut dyn FnMut(ServedKey, Answer),
-    ) -> Option<Job> {
+    ) {
         let found = self.lately.find(&self.router, call.head.name);
         let found = Task::judge(found, &call.head, call.body.len());
         let entry = match found {
@@ -147,12 +149,10 @@ impl Service for Dispatch {
         let entry = match (entry, call.key) {
             (Ok(entry), _) => entry,
             (Err(refusal), Some(key)) => {
-                answer(key, Answer::Refusal(refusal));
-                return None;
+                return answer(key, Answer::Refusal(refusal));
             }
             (Err(refusal), None) => {
-                self.log_dropped(session, &call.head, &refusal);
-                return None;
+                return self.log_dropped(session, &call.head, &refusal);
             }
         };
         let cancelled = match call.key {
@@ -169,19 +169,17 @@ impl Service for Dispatch {
         };
         let task = Task::new(entry, arrived, peer, cancelled, &self.settings);
         let Some(key) = call.key else {
-            self.queue(session, connection, action, task);
-            return None;
+            return self.queue(session, connection, action, task);
         };
         let charge = self.account.charge(task.size());
         let job = Job { task, connection, key, charge };
         if job.task.is_quick() {
-            return Some(job);
+            return jobs.push_back(job);
         }
         if let Some(Done { key, answer: Some(refused), .. }) = self.run_elsewhere(job) {
             self.answered(session, key);
             answer(key, refused);
         }
-        None
     }
 
     fn is_full(&self, session: &Session) -> bool {
@@ -316,13 +314,15 @@ fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<La
 struct Queued(Job);
 
 impl Work for Queued {
-    fn run(self: Box<Self>) {
+    fn run(mut self: Box<Self>) {
         let far = self.0.task.peer().far();
-        let (began, pace) = (Instant::now(), Arc::clone(self.0.task.pace()));
-        let (Done { key, answer, .. }, ran) = net::Job::run(self.0, began);
+        let began = Instant::now();
+        let (Done { key, answer, .. }, ran) = net::Job::run(&mut self.0, began);
         if ran {
-            pace.note(began.elapsed());
+            self.0.task.pace().note(began.elapsed());
         }
+        // What it holds goes before its caller has the answer.
+        drop(self);
         if let (Some(far), Some(answer)) = (far, answer) {
             far.answer(key, answer);
         }
@@ -378,12 +378,12 @@ impl net::Pace for Pace {
 }
 
 impl net::Job for Job {
-    fn run(mut self, at_most: Instant) -> (Done, bool) {
+    fn run(&mut self, at_most: Instant) -> (Done, bool) {
         let (outcome, ran) = self.task.run_at(at_most, Way::Far(self.key));
         let answer = match outcome {
             Ended::Now(answer) => Some(answer),
             Ended::Later(deferred) => {
-                deferred.keep(self.charge);
+                deferred.keep(self.charge.take());
                 None
             }
         };

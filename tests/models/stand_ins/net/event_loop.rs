@@ -31,7 +31,7 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    fn run(self, now: Instant) -> (Done, bool);
+    fn run(&mut self, at_most: Instant) -> (Done, bool);
     fn pace(&self) -> Arc<dyn Pace>;
     fn is_of(&self, pace: &Arc<dyn Pace>) -> bool;
     /// Its answer from a worker.
@@ -103,7 +103,8 @@ impl<S: Service> EventLoop<S> {
         drop(record);
         match self.arriving.pop_front() {
             Some(batch) => self.jobs.extend(batch),
-            None => self.waker.poll(),
+            None if self.jobs.is_empty() => self.waker.poll(),
+            None => {}
         }
         let mut commands = Vec::new();
         self.remote.take(&mut commands);
