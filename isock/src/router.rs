@@ -49,6 +49,7 @@ pub(crate) struct Lately([Option<(u32, Entry)>; LATELY]);
 
 impl Lately {
     /// The action with this number.
+    #[inline]
     pub(crate) fn find(&mut self, table: &Router, hash: u32) -> Option<Entry> {
         let place = &mut self.0[hash as usize % LATELY];
         if !matches!(place, Some((known, _)) if *known == hash) {

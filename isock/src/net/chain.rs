@@ -82,6 +82,7 @@ impl Drop for Before {
 }
 
 /// Runs the handler of a call that others may wait for.
+#[inline]
 pub(crate) fn handling<T>(chain: Vec<ChainStep>, run: impl FnOnce() -> T) -> T {
     let _before = Before(STAND.replace(Stand::Handler), !chain.is_empty());
     if !chain.is_empty() {

@@ -34,6 +34,7 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// What the other side answered.
+    #[inline]
     pub(super) fn of(outcome: Outcome<'_>) -> Ended {
         match outcome {
             Outcome::Value(body) => Ended::Value(body.into_vec()),

@@ -198,6 +198,7 @@ pub(super) fn chain(waiting: Option<&net::Waiting>) -> Vec<ChainStep> {
 }
 
 /// The body of a call, and how many bytes of it are metadata.
+#[inline]
 pub(super) fn with_metadata(
     metadata: &Metadata,
     input: SharedBody,

@@ -38,11 +38,13 @@ impl SharedBody {
     }
 
     /// A body of what has been encoded.
+    #[inline]
     pub fn encoded(encoder: Encoder) -> SharedBody {
         let short = SharedBody::short(encoder.as_bytes());
         short.unwrap_or_else(|| SharedBody::long(encoder.into_bytes()))
     }
 
+    #[inline]
     fn short(bytes: &[u8]) -> Option<SharedBody> {
         let mut place = [0; SHORT];
         place.get_mut(..bytes.len())?.copy_from_slice(bytes);

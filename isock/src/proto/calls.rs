@@ -194,6 +194,7 @@ impl Calls {
     }
 
     /// Gives a new call a slot, if none waits before it and one is free.
+    #[inline]
     pub(super) fn send_at_once(&mut self) -> Option<(CallKey, MessageId)> {
         if !self.queue.is_empty() {
             return None;
@@ -276,6 +277,7 @@ impl Calls {
         Some(key)
     }
 
+    #[inline]
     fn lowest_free(&mut self) -> Option<u16> {
         let free = self.free.iter().position(|&bits| bits != 0);
         if let Some(word) = free {

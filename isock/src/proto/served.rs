@@ -54,6 +54,7 @@ impl Served {
     }
 
     /// Judges the first frame of a call, and takes the slot if it is new.
+    #[inline]
     pub(super) fn arrive(&mut self, key: ServedKey) -> Arrival {
         let at = usize::from(key.slot);
         if key.slot >= self.grant {
@@ -99,6 +100,7 @@ impl Served {
     }
 
     /// Frees the slot; false if the call had been answered already.
+    #[inline]
     pub(super) fn finish(&mut self, key: ServedKey) -> bool {
         let running = self.is_running(key);
         if running {

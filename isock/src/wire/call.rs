@@ -44,6 +44,7 @@ impl CallHead {
     }
 
     /// Appends the header words.
+    #[inline]
     pub fn write(&self, total: Option<Total>, out: &mut Vec<u8>) {
         // In one piece: each that is appended looks for room.
         let mut first = [0; 2 * WORD_LEN];
@@ -62,6 +63,7 @@ impl CallHead {
     }
 
     /// Reads the header words; `None` if there are fewer than two. Words past the fourth are skipped.
+    #[inline]
     pub fn parse(words: &[u8]) -> Option<(CallHead, Option<Total>)> {
         if words.len() < 2 * WORD_LEN {
             return None;

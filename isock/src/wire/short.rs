@@ -4,7 +4,7 @@
 //! the same thread. Within a bound its memory serves the next one; the allocator is slower at that,
 //! since it keeps but a few blocks at hand.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// What a block holds, in bytes: most messages fit.
 pub(super) const LEN: usize = 128;
@@ -12,17 +12,12 @@ pub(super) const LEN: usize = 128;
 const BLOCKS: usize = 256;
 
 thread_local! {
-    static KEPT: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty block.
 pub(super) fn take() -> Vec<u8> {
-    let kept = KEPT.try_with(|kept| {
-        let mut blocks = kept.take();
-        let block = blocks.pop();
-        kept.set(blocks);
-        block
-    });
+    let kept = KEPT.try_with(|kept| kept.borrow_mut().pop());
     kept.ok().flatten().unwrap_or_else(|| Vec::with_capacity(LEN))
 }
 
@@ -32,11 +27,10 @@ pub(super) fn give(mut block: Vec<u8>) {
     block.clear();
     // At the end of its thread nothing is kept.
     let _ = KEPT.try_with(|kept| {
-        let mut blocks = kept.take();
+        let mut blocks = kept.borrow_mut();
         if blocks.len() < BLOCKS {
             blocks.push(block);
         }
-        kept.set(blocks);
     });
 }
 
@@ -53,6 +47,6 @@ mod tests {
         let again = take();
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
         (0..2 * BLOCKS).map(|_| Vec::with_capacity(LEN)).for_each(give);
-        assert_eq!(KEPT.take().len(), BLOCKS);
+        assert_eq!(KEPT.with_borrow(Vec::len), BLOCKS);
     }
 }

@@ -41,6 +41,7 @@ struct Pool {
 }
 
 /// An empty block with room for at least `len` bytes.
+#[inline]
 pub fn take(len: usize) -> Vec<u8> {
     if len <= SHORT {
         return short::take();
@@ -50,6 +51,7 @@ pub fn take(len: usize) -> Vec<u8> {
 }
 
 /// Keeps the memory of a block that nobody needs any more, if it is worth it.
+#[inline]
 pub fn give(block: Vec<u8>) {
     if block.capacity() == SHORT {
         short::give(block);
