@@ -164,6 +164,9 @@ impl<S: Service> Conn<S> {
 
     /// Hands over what the connection has understood.
     pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
+        if self.input.is_empty() && !self.proto.has_events() {
+            return;
+        }
         let mut woken = Vec::new();
         // What follows a preface at once belongs to it: whoever hears of the connection may call.
         let mut ready = false;
@@ -420,7 +423,9 @@ impl<S: Service> Conn<S> {
                 return false;
             }
             if self.may_answer() {
-                jobs.append(&mut self.held);
+                if !self.held.is_empty() {
+                    jobs.append(&mut self.held);
+                }
                 self.go_on_with_flows();
             }
             self.dispatch(now, service, jobs);

@@ -448,6 +448,9 @@ impl Link {
 
     /// Wakes those who are to be woken. A waker is the user's code, so not before the lock is free.
     fn unlock(&self, mut state: MutexGuard<'_, State>) {
+        if state.woken.is_empty() {
+            return;
+        }
         let woken = std::mem::take(&mut state.woken);
         drop(state);
         woken.into_iter().for_each(Waiter::wake);
@@ -766,7 +769,9 @@ impl Link {
         state.crowd |= woken.iter().any(|waiter| matches!(waiter, Waiter::Thread(_)));
         drop(state);
         drop(input);
-        woken.into_iter().for_each(Waiter::wake);
+        if !woken.is_empty() {
+            woken.into_iter().for_each(Waiter::wake);
+        }
         (has_read || has_written, now)
     }
 

@@ -85,7 +85,11 @@ impl fmt::Debug for Waiter {
 }
 
 /// Wakes on the thread of a loop, which a waker that panics must not end.
+#[inline]
 pub(super) fn wake_all(woken: Vec<Waiter>) {
+    if woken.is_empty() {
+        return;
+    }
     for waiter in woken {
         // The panic hook has reported it.
         let _ = catch_unwind(AssertUnwindSafe(|| waiter.wake()));

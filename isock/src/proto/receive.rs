@@ -65,6 +65,11 @@ impl Connection {
         Some(pending.into_event(input))
     }
 
+    /// Whether there is an event that no further byte stands behind.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     fn step(&mut self, now: Instant, input: &mut Buffer) -> Result<Step, CloseCode> {
         match self.phase {
             Phase::Handshake => return self.preface(input),
