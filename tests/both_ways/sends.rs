@@ -101,6 +101,30 @@ fn a_slow_receiver_slows_its_senders_down_and_nothing_is_lost() {
 }
 
 #[test]
+fn what_a_full_socket_left_behind_leaves_although_nobody_calls_again() {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(Some(gate));
+    let (kept, seen) = mpsc::channel();
+    let server = Server::builder()
+        .on::<Note>(move |text, _| {
+            if let Some(gate) = gate.lock().unwrap().take() {
+                let _ = gate.recv();
+            }
+            Ok(kept.send(text.len())?)
+        })
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .spawn()
+        .unwrap();
+    let client = server.client();
+    let sent = (0..).take_while(|_| client.send::<Note>("x".repeat(10_000)).is_ok()).count();
+    drop(open);
+    for at in 0..sent {
+        assert_eq!(seen.recv_timeout(PATIENCE), Ok(10_000), "{at} of {sent}");
+    }
+}
+
+#[test]
 fn a_send_without_a_server_says_that_it_was_not_sent() {
     let (server, _seen) = keeping();
     let client = server.client_with(|client| client.attempts(1)).unwrap();

@@ -140,13 +140,13 @@ impl Watched {
     /// Sends what stayed behind; false if the connection is gone, or has been quiet.
     fn look(&mut self) -> bool {
         let Some(link) = self.link.upgrade() else { return false };
-        self.quiet = if link.uncork() { 0 } else { self.quiet + 1 };
+        self.quiet = if link.push_on() { 0 } else { self.quiet + 1 };
         if self.quiet < QUIET {
             return true;
         }
         link.looking().0.store(false, Ordering::SeqCst);
         // A call may have stayed behind between the last look and the line above.
-        link.uncork();
+        link.push_on();
         false
     }
 }

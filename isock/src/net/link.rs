@@ -507,6 +507,20 @@ impl Link {
         corked
     }
 
+    /// The same when there may be no caller at all, since who sends waits for nothing: into a full
+    /// socket only a reader writes, so this reads for a moment if nobody does.
+    pub(super) fn push_on(&self) -> bool {
+        let corked = self.uncork();
+        let left = self.owner.is_this() && {
+            let state = self.lock();
+            state.full && state.proto.output_len() > 0
+        };
+        if left {
+            self.glance();
+        }
+        corked || left
+    }
+
     /// A server that has gone away or is going has often said so already: reading it now turns
     /// a call that would be lost into one that is sent elsewhere.
     fn look_around(&self, now: Instant) -> MutexGuard<'_, State> {
