@@ -13,7 +13,7 @@ use std::sync::{
 /// Blocks from this size on are kept, in bytes: the allocator is quick with shorter ones.
 pub(super) const LONG: usize = 32 * 1024;
 /// What is kept in all, in bytes and in blocks.
-const MOST: usize = 8 << 20;
+const MOST: usize = 48 << 20;
 const BLOCKS: usize = 16;
 /// A block is not lent to a message of less than this part of it.
 const WASTE: usize = 4;
@@ -23,7 +23,7 @@ static SPARE: OfProcess<Spare> = OfProcess::new(Spare::new(), Spare::new);
 #[derive(Debug)]
 struct Spare {
     pool: Mutex<Pool>,
-    /// Something is kept: known without the lock.
+    /// Something is kept, or will be once it is given: known without the lock.
     held: AtomicBool,
 }
 
@@ -32,14 +32,26 @@ struct Spare {
 struct Pool {
     blocks: Vec<Vec<u8>>,
     bytes: usize,
-    /// Bytes that were asked for and not there: no more than that is kept on top.
+    /// Bytes that were asked for and not there, since the last release: no more than that is kept on
+    /// top.
     missed: usize,
 }
 
 /// An empty block with room for at least `len` bytes.
 pub fn take(len: usize) -> Vec<u8> {
-    let known = if len < LONG { None } else { SPARE.get().lock().take(len) };
-    known.unwrap_or_else(|| Vec::with_capacity(len))
+    ready(len).unwrap_or_else(|| Vec::with_capacity(len))
+}
+
+/// The same if there is one; one that is asked for is kept the next time.
+pub fn ready(len: usize) -> Option<Vec<u8>> {
+    if len < LONG {
+        return None;
+    }
+    let spare = SPARE.get();
+    let mut pool = spare.lock();
+    let known = pool.take(len);
+    spare.held.store(pool.is_used(), Ordering::Relaxed);
+    known
 }
 
 /// Keeps the memory of a block that nobody needs any more, if it is worth it.
@@ -49,24 +61,24 @@ pub fn give(block: Vec<u8>) {
         let spare = SPARE.get();
         let mut pool = spare.lock();
         let dropped = pool.give(block);
-        spare.held.store(pool.bytes > 0, Ordering::Relaxed);
+        spare.held.store(pool.is_used(), Ordering::Relaxed);
         drop(pool);
         drop(dropped);
     }
 }
 
-/// Whether something is kept that [`release`] would give back.
+/// Whether something is kept, or may soon be, that [`release`] is for.
 #[inline]
 pub fn is_held() -> bool {
     SPARE.get().held.load(Ordering::Relaxed)
 }
 
-/// Gives back what is kept.
+/// Gives back what is kept, and keeps nothing until somebody asks again.
 pub fn release() {
     let spare = SPARE.get();
     let mut pool = spare.lock();
     let blocks = std::mem::take(&mut pool.blocks);
-    pool.bytes = 0;
+    (pool.bytes, pool.missed) = (0, 0);
     spare.held.store(false, Ordering::Relaxed);
     drop(pool);
     drop(blocks);
@@ -89,6 +101,10 @@ impl Spare {
 }
 
 impl Pool {
+    fn is_used(&self) -> bool {
+        self.bytes > 0 || self.missed > 0
+    }
+
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {
         let fits = |block: &Vec<u8>| (len..=len * WASTE).contains(&block.capacity());
         let Some(at) = self.blocks.iter().rposition(fits) else {
