@@ -152,7 +152,7 @@ fn scenario_5_five_megabytes_and_nested_values_come_back_as_they_were() {
         .spawn()
         .unwrap();
     let client = Client::connect(server.address()).unwrap();
-    let bytes = Bytes((0..5_000_000u32).map(|n| (n % 251) as u8).collect());
+    let bytes: Bytes = (0..5_000_000u32).map(|n| (n % 251) as u8).collect();
     assert!(client.run::<Blob>(&bytes).unwrap() == bytes);
     let text = "é".repeat(2_500_000);
     assert!(client.run::<Echo>(&text).unwrap() == text);

@@ -85,15 +85,15 @@ fn server_at(address: &str, limits: Limits, gate: &Gate) -> Result<ServerHandle,
     Ok(Server::builder()
         .limits(limits)
         .on::<Echo>(|bytes, _| Ok(bytes))
-        .on::<Make>(|len, _| Ok(Bytes(vec![7; len as usize])))
+        .on::<Make>(|len, _| Ok(Bytes::from(vec![7; len as usize])))
         .on::<Small>(|_, _| Ok(()))
-        .on::<Brief>(|len, _| Ok(Bytes(vec![7; len as usize])))
+        .on::<Brief>(|len, _| Ok(Bytes::from(vec![7; len as usize])))
         .on::<Frugal>(|_, _| Ok(()))
         .on::<Numbers>(|_, _| Ok(()))
         .on::<Deep>(|_, _| Ok(()))
         .on::<Late>(move |(len, _), _| {
             gate.pass();
-            Ok(Bytes(vec![7; len as usize]))
+            Ok(Bytes::from(vec![7; len as usize]))
         })
         .on::<Abandoned>(move |(), cx| {
             eventually("its caller has gone", ms(20_000), || cx.cancelled());

@@ -12,6 +12,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutate-wire"
 
 mkdir -p "$work/src"
 cp -r "$root/isock/src/wire" "$work/src/wire"
+cp "$root/tests/models/stand_ins/process.rs" "$work/src/process.rs"
 cp "$root/Cargo.lock" "$work/"
 cat > "$work/Cargo.toml" <<'TOML'
 [package]
@@ -26,7 +27,7 @@ postcard = { version = "1.1", default-features = false, features = ["use-std"] }
 serde = { version = "1", features = ["derive"] }
 thiserror = "2"
 TOML
-printf '#![allow(dead_code)]\npub mod wire;\n' > "$work/src/lib.rs"
+printf '#![allow(dead_code)]\nmod process;\npub mod wire;\n' > "$work/src/lib.rs"
 
 cd "$work"
 if ! cargo test -q golden > log 2>&1; then

@@ -166,11 +166,11 @@ fn a_packet_arrives_with_exactly_what_it_was_sent_with() {
     assert_eq!(came, sent);
     // Exactly these: this does not compile with a field more.
     let Packet { action, data: came, created: _, token } = came;
-    assert_eq!((action.as_str(), came.0, token), ("note", data, there.token()));
+    assert_eq!((action.as_str(), came.into_vec(), token), ("note", data, there.token()));
     let before = SystemTime::now();
     send(&there.client, "note", "é\0\n%".as_bytes()).unwrap();
     let came = next(&seen);
-    assert_eq!(*came.data, "é\0\n%".as_bytes());
+    assert_eq!(came.data[..], *"é\0\n%".as_bytes());
     assert!(before <= came.created && came.created <= SystemTime::now());
 }
 
@@ -184,10 +184,10 @@ fn a_push_reaches_one_client_and_a_broadcast_reaches_all() {
     assert_eq!(results.len(), 2);
     assert!(results.iter().all(|(_, result)| result.is_ok()), "{results:?}");
     let came = next(&a.seen);
-    assert_eq!((came.data.0, came.token), (b"for a".to_vec(), a.token()));
+    assert_eq!((came.data.into_vec(), came.token), (b"for a".to_vec(), a.token()));
     for there in [&a, &b] {
         let came = next(&there.seen);
-        assert_eq!((came.data.0, came.token), (b"for all".to_vec(), there.token()));
+        assert_eq!((came.data.into_vec(), came.token), (b"for all".to_vec(), there.token()));
         assert!(there.seen.try_recv().is_err(), "nothing else came");
     }
     let results = broadcast(&hub.clients().unwrap(), "nothing bound", b"");
@@ -296,9 +296,9 @@ fn a_packet_of_a_megabyte_arrives_intact_in_both_directions() {
     let there = There::at(&hub);
     let data: Vec<u8> = (0..1_000_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
     send(&there.client, "note", &data).unwrap();
-    assert_eq!(next(&seen).data, Bytes(data.clone()));
+    assert_eq!(next(&seen).data, Bytes::from(data.clone()));
     send(&there.connection, "note", &data).unwrap();
-    assert_eq!(next(&there.seen).data, Bytes(data));
+    assert_eq!(next(&there.seen).data, Bytes::from(data));
 }
 
 /// What the console says to these commands, tokens and times replaced.
@@ -377,7 +377,7 @@ fn every_command_of_the_console_says_what_it_did() {
         .collect();
     assert_eq!(lines, expected, "and nothing after `stop`");
     let told = |seen: &Receiver<Packet>| -> Vec<String> {
-        seen.try_iter().map(|it| String::from_utf8(it.data.0).unwrap()).collect()
+        seen.try_iter().map(|it| String::from_utf8(it.data.into_vec()).unwrap()).collect()
     };
     assert_eq!(told(&a.seen), ["two  words", "three"]);
     assert_eq!(told(&b.seen), ["one", "three"]);

@@ -33,6 +33,7 @@ use std::{
     str::Lines,
     sync::mpsc::{self, Sender},
     thread,
+    time::Duration,
 };
 
 /// Where the server listens unless it is told otherwise.
@@ -118,7 +119,7 @@ fn connect(address: &str) -> Result<(), Error> {
     let (events, happened) = mpsc::channel();
     let gone = events.clone();
     // Nobody listens any more once the program ends.
-    let client = client::connect(address, client_bindings(), move |why| {
+    let client = client::connect(address, client_bindings(|| ()), move |why| {
         drop(gone.send(Event::Disconnected(why.into())));
     })?;
     if let Some(token) = client.id() {
@@ -157,10 +158,13 @@ fn say(client: &Client, line: &str) {
     }
 }
 
-fn client_bindings() -> Bindings {
+/// Shows what comes, and says that it has.
+fn client_bindings(heard: impl Fn() + Clone + Send + Sync + 'static) -> Bindings {
     ["say", "echo"].into_iter().fold(Bindings::default(), |bindings, action| {
-        bindings.bind(action, |packet, _| {
+        let heard = heard.clone();
+        bindings.bind(action, move |packet, _| {
             println!("{}: {}", packet.action, shown(&packet.data));
+            heard();
             Ok(())
         })
     })
@@ -172,10 +176,16 @@ fn demonstrate() -> Result<(), Error> {
     hub.start()?;
     announce(&hub);
     let address = hub.server().map(|server| server.address().to_string()).unwrap_or_default();
-    let connect = |_| client::connect(&address, client_bindings(), |_| ());
+    let (heard, echoes) = mpsc::channel();
+    let bindings = client_bindings(move || heard.send(()).unwrap_or_default());
+    let connect = |_| client::connect(&address, bindings.clone(), |_| ());
     let clients = (0..2).map(connect).collect::<Result<Vec<_>, _>>()?;
     for client in &clients {
         say(client, "echo from a client");
+    }
+    for _ in &clients {
+        // The operator comes when all have heard theirs.
+        let _ = echoes.recv_timeout(Duration::from_secs(5));
     }
     Ok(console::console(BufReader::new(Script(SCRIPT.lines())), io::stdout(), &mut hub)?)
 }

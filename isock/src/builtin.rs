@@ -176,7 +176,7 @@ impl Part {
         Part {
             shape: part.shape.map(|shape| shape.encode().into()),
             unknown: part.unknown,
-            example: part.example.map(Bytes),
+            example: part.example.map(Bytes::from),
         }
     }
 

@@ -157,7 +157,7 @@ fn a_deadline_beyond_the_clock_is_no_error() {
 fn while_the_server_reads_nothing_and_many_call() {
     let client = server_that(reads_nothing);
     // Together less than a client queues, and more than the sockets hold.
-    let large = Bytes(vec![0; 900_000]);
+    let large = Bytes::from(vec![0; 900_000]);
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run()));
@@ -173,7 +173,7 @@ fn while_the_server_reads_very_slowly() {
             pass(ms(5));
         }
     });
-    let large = Bytes(vec![0; 7_000_000]);
+    let large = Bytes::from(vec![0; 7_000_000]);
     expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
 }
 
@@ -183,7 +183,7 @@ fn while_the_server_reads_nothing() {
     let ran = expires(|| client.request::<Echo>("small").timeout(TIMEOUT).run());
     assert_eq!(ran, Ran::Unknown);
     // More than the sockets hold: the rest of it never leaves.
-    let large = Bytes(vec![0; 7_000_000]);
+    let large = Bytes::from(vec![0; 7_000_000]);
     expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
     let ran = expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
     assert_eq!(ran, Ran::No);

@@ -64,7 +64,7 @@ fn large_values_both_ways_and_small_ones_between_them() {
             let client = &client;
             scope.spawn(move || {
                 // Together less than a client queues.
-                let large = Bytes(vec![thread; 1_300_000]);
+                let large = Bytes::from(vec![thread; 1_300_000]);
                 for _ in 0..4 {
                     let calls: Vec<_> = (0..2).map(|_| client.start::<Blob>(&large)).collect();
                     for call in calls {
@@ -85,7 +85,7 @@ fn small_calls_do_not_wait_behind_large_ones() {
     let server =
         spawn(Server::builder().on::<Blob>(|bytes, _| Ok(bytes)).on::<Square>(|n, _| Ok(n * n)));
     let client = connect(&server);
-    let large = Bytes(vec![1; 7_000_000]);
+    let large = Bytes::from(vec![1; 7_000_000]);
     let call = client.start::<Blob>(&large);
     let before = Instant::now();
     assert_eq!(client.run::<Square>(3).unwrap(), 9);

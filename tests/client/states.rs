@@ -72,7 +72,7 @@ fn expires(client: &Client, large: bool) -> (Option<ProblemKind>, Ran) {
     let error = match large {
         false => client.request::<Echo>("hi").timeout(TIMEOUT).run().unwrap_err(),
         true => {
-            let large = Bytes(vec![0; 950_000]);
+            let large = Bytes::from(vec![0; 950_000]);
             client.request::<Blob>(&large).timeout(TIMEOUT).run().unwrap_err()
         }
     };

@@ -41,7 +41,8 @@ fn in_flight() -> Result<(), Any> {
     let _opens = gate.opened_at_the_end();
     let client = server.client();
     client.expect(isock_tests::actions::Nothing)?;
-    let calls: Vec<_> = (0..17).map(|_| client.start::<Late>((1, Bytes(Vec::new())))).collect();
+    let calls: Vec<_> =
+        (0..17).map(|_| client.start::<Late>((1, Bytes::from(Vec::new())))).collect();
     gate.wait_for(16);
     // The seventeenth waits at the client: the server has room for it in its workers, and a peer
     // that sent it anyway would be closed (PROTOCOL.md, slots).
@@ -144,11 +145,11 @@ fn metadata() -> Result<(), Any> {
     raw.send(&call(MAX_OWN_METADATA, &[0]).1);
     assert_eq!(raw.closed(), Ok(CloseCode::BAD_FRAME));
 
-    server.on::<Told>(|(), cx| Ok(Bytes(cx.metadata().to_vec())))?;
+    server.on::<Told>(|(), cx| Ok(Bytes::from(cx.metadata().to_vec())))?;
     let client = Client::connect(server.address())?;
     let told = |len| client.request::<Told>(()).metadata(vec![7; len]).run();
-    assert_eq!(told(MAX_OWN_METADATA)?.0, [7; MAX_OWN_METADATA]);
-    assert_eq!(told(0)?.0, []);
+    assert_eq!(told(MAX_OWN_METADATA)?[..], [7; MAX_OWN_METADATA]);
+    assert_eq!(*told(0)?, []);
     refused(told(MAX_OWN_METADATA + 1), ProblemKind::InputTooLarge, Ran::No);
     let text = told(MAX_OWN_METADATA + 1).unwrap_err().to_string();
     assert!(text.contains("8189 bytes of metadata, and a call carries 8188"), "{text}");

@@ -7,7 +7,7 @@ use isock::{Action, Bytes, Client, Limits, ProblemKind, Ran};
 fn encoded(len: usize) -> Bytes {
     assert!((1 << 14..1 << 28).contains(&len), "three or four bytes of length");
     let prefix = if len > (1 << 21) + 4 { 4 } else { 3 };
-    Bytes(vec![7; len - prefix])
+    Bytes::from(vec![7; len - prefix])
 }
 
 #[test]

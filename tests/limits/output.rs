@@ -108,7 +108,7 @@ fn replies_read_late(on_worker: &Arc<AtomicBool>) -> Result<(), Any> {
         if thread::current().name() == Some("isock-worker") {
             told.store(true, Ordering::SeqCst);
         }
-        Ok(Bytes(vec![7; len as usize]))
+        Ok(Bytes::from(vec![7; len as usize]))
     });
     let server = server.bind("127.0.0.1:0")?.spawn()?;
     let client = server.client();

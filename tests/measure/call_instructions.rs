@@ -43,7 +43,7 @@ fn main() {
         "stream" => streamed(&client, calls),
         "bulk" => {
             let bytes = vec![7; 64 * 1024];
-            (0..calls).for_each(|_| assert_eq!(client.run::<Bulk>(&bytes[..]).unwrap().0, bytes));
+            (0..calls).for_each(|_| assert_eq!(client.run::<Bulk>(&bytes[..]).unwrap()[..], bytes));
         }
         other => panic!("no script {other}"),
     }

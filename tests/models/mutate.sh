@@ -55,7 +55,7 @@ net/link.rs|if state.reader == Reader::Nobody {~            return None;~       
 net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
 net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
-net/corker.rs|state.runs_in = (!state.watched.is_empty()).then(Process::this);~        state.runs_in.is_some()|!state.watched.is_empty()|the thread ends and is said to run
+net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
 net/bell.rs|while !std::mem::take(&mut state.rung) {|state.rung = false;~        while !std::mem::take(&mut state.rung) {|a ring before the wait is forgotten
 net/bell.rs|state.polling = true;~        drop(state);|drop(state);~        self.lock().polling = true;|a ring between the look and the poll is not written
 net/handover.rs|take_if(\|parked\| parked.beat == beat)?;|take()?;|who was held up takes whatever is parked
@@ -78,7 +78,7 @@ sync/place.rs|let waits = state.value.is_none();~        if waits {|let waits = 
 sync/turns.rs|!std::mem::replace(&mut state.busy, true)|state.busy = true;~        true|two come to do what waits
 sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing left is said to be busy still
 sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
-wire/spare.rs|pool.bytes = 0;~    HELD.store(false, Ordering::Relaxed);~    drop(pool);|pool.bytes = 0;~    drop(pool);~    HELD.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
+wire/spare.rs|spare.held.store(false, Ordering::Relaxed);~    drop(pool);|drop(pool);~    spare.held.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
 net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
 TABLE
 }

@@ -155,7 +155,7 @@ fn an_answer_that_cannot_travel_is_told_to_both_sides() {
     );
     let client = connect(&server);
     let call = client.start::<Blob>(Bytes::default());
-    let told = held.recv().unwrap().respond(Ok(Bytes(vec![0; 100_001])));
+    let told = held.recv().unwrap().respond(Ok(Bytes::from(vec![0; 100_001])));
     assert!(matches!(told, Err(RespondError::Unsendable(_))), "{told:?}");
     let error = call.wait().unwrap_err();
     assert_eq!((kind(&error), error.ran()), (Some(ProblemKind::OutputTooLarge), Ran::Yes));
@@ -215,7 +215,7 @@ fn what_a_call_costs_is_counted_until_it_is_answered() {
     let server =
         spawn(Server::builder().on_deferred::<Blob>(move |b, cx| Ok(hand.send((b, cx.defer()))?)));
     let client = connect(&server);
-    let call = client.start::<Blob>(Bytes(vec![7; 100_000]));
+    let call = client.start::<Blob>(Bytes::from(vec![7; 100_000]));
     let (bytes, responder) = held.recv().unwrap();
     eventually("all but the input is given back", ms(5000), || server.held_bytes() < 200_000);
     pass(ms(20));
@@ -308,7 +308,7 @@ fn answers_in_a_hook_do_not_wait_for_a_peer_that_does_not_read() {
         let (responder, gives, tell) = (cx.defer(), Arc::clone(&gives), tell.clone());
         cx.on_cancel(move || {
             let answers = std::mem::take(&mut *gives.lock().unwrap());
-            let answer = || Ok(Bytes(vec![7; 1 << 20]));
+            let answer = || Ok(Bytes::from(vec![7; 1 << 20]));
             answers.into_iter().for_each(|later| drop(later.respond(answer())));
             drop((responder, tell.send(())));
         });

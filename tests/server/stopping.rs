@@ -281,7 +281,7 @@ fn reads_an_answer_while_the_server_stops(piece: usize, pause: Duration) {
     let (begun, began) = mpsc::channel();
     let server = spawn(Server::builder().on::<Blob>(move |_, _| {
         begun.send(())?;
-        Ok(Bytes(vec![7; LEN]))
+        Ok(Bytes::from(vec![7; LEN]))
     }));
     let mut stream = TcpStream::connect(server.address().socket().unwrap()).unwrap();
     stream.write_all(&raw::hello(1, 1)).unwrap();

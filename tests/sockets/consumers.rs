@@ -39,14 +39,14 @@ const ITEM: usize = 512;
 pub(crate) fn serve(server: ServerBuilder) -> ServerBuilder {
     server
         .on::<Pour>(|(), cx| {
-            let end = (0..).find_map(|_| cx.send(Bytes(vec![7; ITEM])).err());
+            let end = (0..).find_map(|_| cx.send(Bytes::from(vec![7; ITEM])).err());
             let end = end.ok_or_else(|| Failure::new("it has no end"))?;
             POURED.lock().unwrap_or_else(PoisonError::into_inner).push(end.to_string());
             Err(end.into())
         })
         .on::<Boulder>(|len, cx| {
-            let refused = cx.send(Bytes(vec![7; len as usize])).is_err();
-            cx.send(Bytes(vec![u8::from(refused)]))?;
+            let refused = cx.send(Bytes::from(vec![7; len as usize])).is_err();
+            cx.send(Bytes::from(vec![u8::from(refused)]))?;
             Ok(())
         })
 }
@@ -145,14 +145,14 @@ pub(crate) fn what_is_too_much_costs_its_call_only(arena: &Arena) {
 
     let huge = limits.message + 1;
     let stream = client.open::<Upload>(()).expect("an open call");
-    let refused = stream.send(Bytes(vec![7; huge])).expect_err("longer than any message");
+    let refused = stream.send(Bytes::from(vec![7; huge])).expect_err("longer than any message");
     assert_eq!(refused.kind(), Some(ProblemKind::InputTooLarge), "{refused}");
-    stream.send(Bytes(vec![7])).expect("a small one");
+    stream.send(Bytes::from(vec![7])).expect("a small one");
     assert_eq!(stream.finish().expect("it goes on"), 1);
 
     let mut stream = client.open::<Boulder>(huge as u32).expect("an open call");
     let told = stream.next().expect("an item").expect("no error");
-    assert_eq!((told.0, stream.count()), (vec![1], 0), "the huge one was refused");
+    assert_eq!((told.into_vec(), stream.count()), (vec![1], 0), "the huge one was refused");
     assert!(client.run::<Echo>("after it").is_ok());
     arena.runs.take();
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Large;
 
 pub(crate) fn serve(server: ServerBuilder) -> ServerBuilder {
-    server.on::<Large>(|len, _| Ok(Bytes(vec![7; len as usize])))
+    server.on::<Large>(|len, _| Ok(Bytes::from(vec![7; len as usize])))
 }
 
 /// The limits of row 25: what is left unread for three tenths of a second is too much.

@@ -114,7 +114,7 @@ static PIECES_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 impl Serialize for Gibibyte {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let piece = isock::Bytes(vec![7; PIECE]);
+        let piece = isock::Bytes::from(vec![7; PIECE]);
         let mut sequence = serializer.serialize_seq(Some(self.pieces))?;
         for _ in 0..self.pieces {
             PIECES_TAKEN.fetch_add(1, Ordering::SeqCst);

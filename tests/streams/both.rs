@@ -8,7 +8,7 @@ fn items_go_both_ways_at_once() {
     for n in 0..1000u32 {
         stream.send(&n.to_le_bytes()).unwrap();
         let back = stream.next().unwrap().unwrap();
-        assert_eq!(back.as_slice(), n.to_le_bytes());
+        assert_eq!(back[..], n.to_le_bytes());
     }
     stream.close();
     assert!(stream.next().is_none());

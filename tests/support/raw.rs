@@ -703,6 +703,6 @@ pub fn text(text: &str) -> Vec<u8> {
 /// The encoded form of bytes: their length, then they themselves.
 pub fn bytes(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = isock::wire::Encoder::new(usize::MAX);
-    encoder.push(&isock::Bytes(bytes.to_vec())).expect("bytes can be encoded");
+    encoder.push(&isock::Bytes::from(bytes.to_vec())).expect("bytes can be encoded");
     encoder.into_bytes()
 }

@@ -9,7 +9,10 @@ use serde::{
 };
 use std::{
     any::{Any, TypeId},
+    cmp::Ordering,
     fmt,
+    hash::{Hash, Hasher},
+    mem,
     ops::{Deref, DerefMut},
 };
 
@@ -18,30 +21,60 @@ use std::{
 /// A `Vec<u8>` travels as the same bytes, but serde takes it apart number by number, which costs
 /// far more for anything long. A caller may pass `&[u8]`, `&[u8; N]` or `Vec<u8>` where an action
 /// takes `Bytes`.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bytes(pub Vec<u8>);
+///
+/// ```
+/// let bytes = isock::Bytes::from(vec![1, 2, 3]);
+/// assert_eq!(bytes[..2], [1, 2]);
+/// assert_eq!(bytes.into_vec(), [1, 2, 3]);
+/// ```
+#[derive(Default)]
+pub struct Bytes {
+    /// The bytes, behind what the message that they came in has in front of them: they are not moved.
+    message: Vec<u8>,
+    start: usize,
+}
 
 impl Bytes {
+    /// The bytes alone. Those that have come in a message are moved to its beginning.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        let mut message = mem::take(&mut self.message);
+        message.drain(..self.start);
+        message
+    }
+
+    /// Appends them to a message, from the memory in which they are.
+    pub(super) fn push_to(&mut self, out: &mut Encoder) -> Result<(), EncodeError> {
+        let start = mem::take(&mut self.start);
+        out.push_bytes(mem::take(&mut self.message), start)
+    }
+
     /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
-    pub(super) fn in_place<T: 'static>(mut message: Vec<u8>) -> Result<T, Vec<u8>> {
+    pub(super) fn in_place<T: 'static>(message: Vec<u8>) -> Result<T, Vec<u8>> {
         // A short one is copied: it may be kept for long, in a block that holds more.
         if TypeId::of::<T>() != TypeId::of::<Bytes>() || message.len() <= spare::SHORT {
             return Err(message);
         }
-        match postcard::take_from_bytes::<usize>(&message) {
-            Ok((len, rest)) if len == rest.len() => drop(message.drain(..message.len() - len)),
+        let start = match postcard::take_from_bytes::<usize>(&message) {
+            Ok((len, rest)) if len == rest.len() => message.len() - len,
             // Another look will say what is wrong with it.
             _ => return Err(message),
-        }
-        let mut bytes = Some(Bytes(message));
+        };
+        let mut bytes = Some(Bytes { message, start });
         let value = (&mut bytes as &mut dyn Any).downcast_mut::<Option<T>>();
         Ok(value.and_then(Option::take).expect("the type has been compared above"))
     }
 }
 
+/// The memory of a long message serves the next one.
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        spare::give(mem::take(&mut self.message));
+    }
+}
+
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        serializer.serialize_bytes(self)
     }
 }
 
@@ -61,11 +94,11 @@ impl<'de> Visitor<'de> for BytesVisitor {
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes(bytes.to_vec()))
+        Ok(Bytes::from(bytes))
     }
 
     fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-        Ok(Bytes(bytes))
+        Ok(Bytes::from(bytes))
     }
 
     // Formats without bytes of their own, JSON for one, give a list of numbers.
@@ -74,7 +107,7 @@ impl<'de> Visitor<'de> for BytesVisitor {
         while let Some(byte) = seq.next_element()? {
             bytes.push(byte);
         }
-        Ok(Bytes(bytes))
+        Ok(Bytes::from(bytes))
     }
 }
 
@@ -107,45 +140,89 @@ impl SendAs<Bytes> for Vec<u8> {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Bytes {
-        Bytes(bytes)
+        Bytes { message: bytes, start: 0 }
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Bytes {
-        Bytes(bytes.to_vec())
+        Bytes::from(bytes.to_vec())
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Bytes {
+    fn from(bytes: [u8; N]) -> Bytes {
+        Bytes::from(bytes.to_vec())
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Bytes {
+        Bytes::from(Vec::from_iter(bytes))
     }
 }
 
 impl From<Bytes> for Vec<u8> {
     fn from(bytes: Bytes) -> Vec<u8> {
-        bytes.0
+        bytes.into_vec()
     }
 }
 
 impl Deref for Bytes {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
-        &self.0
+    fn deref(&self) -> &[u8] {
+        &self.message[self.start..]
     }
 }
 
 impl DerefMut for Bytes {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.message[self.start..]
     }
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
+    }
+}
+
+impl Clone for Bytes {
+    fn clone(&self) -> Bytes {
+        Bytes::from(&**self)
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Bytes) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Bytes) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Bytes) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.len())
     }
 }
 
@@ -161,16 +238,18 @@ mod tests {
     fn bytes_stay_in_the_memory_in_which_they_came_and_leave_from_it() {
         let limits = DecodeLimits::for_len(10_000);
         for len in [0, 1, 127, 128, 5000, 70_000] {
-            let value = Bytes((0..len).map(|n| n as u8).collect());
+            let value: Bytes = (0..len).map(|n| n as u8).collect();
             let mut out = Encoder::new(usize::MAX);
             Payload::encode(&value, &mut out).unwrap();
             let message = out.into_bytes();
             let (place, copy) = (message.as_ptr(), message.clone());
             let decoded = Bytes::decode_owned(message, limits, None).unwrap();
-            assert_eq!((&decoded, decoded.0.as_ptr()), (&value, place));
+            assert_eq!((&decoded, decoded.message.as_ptr()), (&value, place));
             let mut out = Encoder::new(usize::MAX);
             decoded.encode_owned(&mut out).unwrap();
-            assert_eq!(out.into_bytes(), copy, "{len}");
+            let left = out.into_bytes();
+            assert!(len < 70_000 || left.as_ptr() == place, "{len} bytes were moved");
+            assert_eq!(left, copy, "{len}");
         }
     }
 
@@ -187,7 +266,7 @@ mod tests {
     fn owned_bytes_keep_to_the_limit_of_their_action() {
         for (len, fits) in [(9_998, true), (9_999, false)] {
             let mut out = Encoder::new(10_000);
-            assert_eq!(Bytes(vec![7; len]).encode_owned(&mut out).is_ok(), fits, "{len}");
+            assert_eq!(Bytes::from(vec![7; len]).encode_owned(&mut out).is_ok(), fits, "{len}");
         }
     }
 
@@ -197,6 +276,6 @@ mod tests {
         SendAs::<Bytes>::encode(&b"abc", &mut out).unwrap();
         let encoded = out.into_bytes();
         assert_eq!(decode_unguarded::<Vec<u8>>(&encoded).unwrap(), b"abc");
-        assert_eq!(decode_unguarded::<Bytes>(&encoded).unwrap().0, b"abc");
+        assert_eq!(*decode_unguarded::<Bytes>(&encoded).unwrap(), *b"abc");
     }
 }

@@ -82,7 +82,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
 
     fn encode_owned(mut self, out: &mut Encoder) -> Result<(), EncodeError> {
         match (&mut self as &mut dyn Any).downcast_mut::<Bytes>() {
-            Some(bytes) => out.push_bytes(std::mem::take(&mut bytes.0)),
+            Some(bytes) => bytes.push_to(out),
             None => out.push(&self),
         }
     }

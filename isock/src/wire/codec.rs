@@ -92,18 +92,25 @@ impl Encoder {
         })
     }
 
-    /// Appends a list of bytes. A long one stays in its memory where that is enough for its length.
+    /// Appends a list of bytes, those from `start` on. A long one stays in its memory where there is room
+    /// for what is before it, and in its place if that is all the room before it.
     ///
     /// # Errors
     /// As [`push`](Encoder::push).
-    pub fn push_bytes(&mut self, mut bytes: Vec<u8>) -> Result<(), EncodeError> {
-        self.push(&bytes.len())?;
-        let whole = self.bytes.len().saturating_add(bytes.len());
-        if bytes.len() < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
-            let appended = self.append(&bytes);
+    pub fn push_bytes(&mut self, mut bytes: Vec<u8>, start: usize) -> Result<(), EncodeError> {
+        let len = bytes.len() - start;
+        self.push(&len)?;
+        let whole = self.bytes.len().saturating_add(len);
+        if len < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
+            let appended = self.append(&bytes[start..]);
+            spare::give(bytes);
             return appended.map_err(|_| EncodeError::TooLarge { limit: self.limit });
         }
-        bytes.splice(0..0, self.bytes.drain(..));
+        if self.bytes.len() == start {
+            bytes[..start].copy_from_slice(&self.bytes);
+        } else {
+            bytes.splice(0..start, self.bytes.drain(..));
+        }
         self.keep_scratch();
         self.bytes = bytes;
         Ok(())

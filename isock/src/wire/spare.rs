@@ -17,7 +17,7 @@ pub(super) const LONG: usize = 32 * 1024;
 /// Up to this size they are lent by the thread, and hold as much, in bytes.
 pub const SHORT: usize = short::LEN;
 /// What is kept in all, in bytes and in blocks.
-const MOST: usize = 8 << 20;
+const MOST: usize = 48 << 20;
 const BLOCKS: usize = 16;
 /// A block is not lent to a message of less than this part of it.
 const WASTE: usize = 4;
@@ -27,7 +27,7 @@ static SPARE: OfProcess<Spare> = OfProcess::new(Spare::new(), Spare::new);
 #[derive(Debug)]
 struct Spare {
     pool: Mutex<Pool>,
-    /// Something is kept: known without the lock.
+    /// Something is kept, or will be once it is given: known without the lock.
     held: AtomicBool,
 }
 
@@ -36,7 +36,8 @@ struct Spare {
 struct Pool {
     blocks: Vec<Vec<u8>>,
     bytes: usize,
-    /// Bytes that were asked for and not there: no more than that is kept on top.
+    /// Bytes that were asked for and not there, since the last release: no more than that is kept on
+    /// top.
     missed: usize,
 }
 
@@ -46,8 +47,19 @@ pub fn take(len: usize) -> Vec<u8> {
     if len <= SHORT {
         return short::take();
     }
-    let known = if len < LONG { None } else { SPARE.get().lock().take(len) };
-    known.unwrap_or_else(|| Vec::with_capacity(len))
+    ready(len).unwrap_or_else(|| Vec::with_capacity(len))
+}
+
+/// The same if there is one; one that is asked for is kept the next time.
+pub fn ready(len: usize) -> Option<Vec<u8>> {
+    if len < LONG {
+        return None;
+    }
+    let spare = SPARE.get();
+    let mut pool = spare.lock();
+    let known = pool.take(len);
+    spare.held.store(pool.is_used(), Ordering::Relaxed);
+    known
 }
 
 /// Keeps the memory of a block that nobody needs any more, if it is worth it.
@@ -60,24 +72,24 @@ pub fn give(block: Vec<u8>) {
         let spare = SPARE.get();
         let mut pool = spare.lock();
         let dropped = pool.give(block);
-        spare.held.store(pool.bytes > 0, Ordering::Relaxed);
+        spare.held.store(pool.is_used(), Ordering::Relaxed);
         drop(pool);
         drop(dropped);
     }
 }
 
-/// Whether something is kept that [`release`] would give back.
+/// Whether something is kept, or may soon be, that [`release`] is for.
 #[inline]
 pub fn is_held() -> bool {
     SPARE.get().held.load(Ordering::Relaxed)
 }
 
-/// Gives back what is kept.
+/// Gives back what is kept, and keeps nothing until somebody asks again.
 pub fn release() {
     let spare = SPARE.get();
     let mut pool = spare.lock();
     let blocks = std::mem::take(&mut pool.blocks);
-    pool.bytes = 0;
+    (pool.bytes, pool.missed) = (0, 0);
     spare.held.store(false, Ordering::Relaxed);
     drop(pool);
     drop(blocks);
@@ -100,6 +112,10 @@ impl Spare {
 }
 
 impl Pool {
+    fn is_used(&self) -> bool {
+        self.bytes > 0 || self.missed > 0
+    }
+
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {
         let fits = |block: &Vec<u8>| (len..=len * WASTE).contains(&block.capacity());
         let Some(at) = self.blocks.iter().rposition(fits) else {

@@ -52,7 +52,7 @@ fn codec(criterion: &mut Criterion) {
     both_ways(criterion, "number", &7u64);
     both_ways(criterion, "row", &row(7));
     both_ways(criterion, "1000 rows", &(0..1000).map(row).collect::<Vec<_>>());
-    both_ways(criterion, "64 KiB", &isock::Bytes(vec![7; 64 << 10]));
+    both_ways(criterion, "64 KiB", &isock::Bytes::from(vec![7; 64 << 10]));
 }
 
 fn main() {

@@ -1,6 +1,6 @@
 //! The standard library as the models have it: locks, threads and time that `loom` steers.
 //!
-//! Everything else is the real one. Time stands still until a model lets it [pass](time::pass), so a
+//! Everything else is the real one. Time stands still until a model lets it [pass](std::time::pass), so a
 //! wait that only its deadline ends is found as one that never ends.
 
 pub mod atomic;

@@ -5,7 +5,7 @@ pub(crate) struct OfProcess<T>(T);
 
 impl<T> OfProcess<T> {
     /// As the library's own.
-    pub(crate) fn new(value: T, _make: fn() -> T) -> OfProcess<T> {
+    pub(crate) const fn new(value: T, _make: fn() -> T) -> OfProcess<T> {
         OfProcess(value)
     }
 

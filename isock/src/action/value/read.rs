@@ -391,7 +391,7 @@ mod tests {
         same(0.5_f32, "0.5");
         same((i64::MIN, u64::MAX, i128::MIN, u128::MAX), "[-9223372036854775808,18446744073709551615,-170141183460469231731687303715884105728,340282366920938463463374607431768211455]");
         same(vec![Wrapped(1)], "[1]");
-        same(Bytes(vec![1, 2]), "0x0102");
+        same(Bytes::from(vec![1, 2]), "0x0102");
         same(vec![1_u8, 2], "[1,2]");
         same(BTreeSet::from([1, 2]), "[1,2]");
         same(BTreeMap::from([(Wrapped(7), 'a')]), "{\"7\":\"a\"}");
@@ -417,13 +417,13 @@ mod tests {
         let numbers = [Value::Big(u128::MAX), i128::MIN.into(), u64::MAX.into(), 0.5.into()];
         let value = Value::from([
             ("numbers", Value::from(numbers)),
-            ("bytes", Bytes(vec![0]).into()),
+            ("bytes", Bytes::from(vec![0]).into()),
             ("nothing", Value::Null),
         ]);
         assert_eq!(Value::of(&value).as_ref(), Ok(&value));
         assert_eq!(value.to::<Value>().as_ref(), Ok(&value));
         assert_eq!(value["bytes"].to::<Vec<u8>>(), Ok(vec![0]));
-        assert_eq!(Value::from([1, 2]).to::<Bytes>(), Ok(Bytes(vec![1, 2])));
+        assert_eq!(Value::from([1, 2]).to::<Bytes>(), Ok(Bytes::from(vec![1, 2])));
         assert_eq!(Value::from("lent").to::<&str>(), Ok("lent"));
         assert_eq!(Value::from(3).to::<f32>(), Ok(3.0));
     }

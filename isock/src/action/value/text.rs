@@ -80,7 +80,7 @@ mod tests {
             u128::MAX.into(),
             1.0.into(),
             f64::NAN.into(),
-            Bytes(vec![0, 255]).into(),
+            Bytes::from(vec![0, 255]).into(),
         ]
         .into();
         let value = Value::from([("list", list), ("text\u{1b}", "a\"\\\n\u{202e}é".into())]);

@@ -122,11 +122,11 @@ impl<'de> Visitor<'de> for Described {
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
-        Ok(Value::Bytes(Bytes(bytes.to_vec())))
+        Ok(Value::Bytes(Bytes::from(bytes.to_vec())))
     }
 
     fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
-        Ok(Value::Bytes(Bytes(bytes)))
+        Ok(Value::Bytes(Bytes::from(bytes)))
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -197,7 +197,7 @@ mod tests {
             (u64::MAX.into(), &[2, 254, 255, 255, 255, 255, 255, 255, 255, 255, 3]),
             (1.5.into(), &[4, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]),
             ("hi".into(), &[5, 2, b'h', b'i']),
-            (Bytes(vec![7, 0]).into(), &[6, 2, 7, 0]),
+            (Bytes::from(vec![7, 0]).into(), &[6, 2, 7, 0]),
             ([Value::Null, false.into()].into(), &[7, 2, 0, 1, 0]),
             (map, &[8, 2, 1, b'a', 2, 2, 1, b'b', 0]),
         ];

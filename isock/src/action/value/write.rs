@@ -100,7 +100,7 @@ impl Serializer for Writer {
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Written {
-        Ok(Value::Bytes(Bytes(bytes.to_vec())))
+        Ok(Value::Bytes(Bytes::from(bytes.to_vec())))
     }
 
     fn serialize_none(self) -> Written {
