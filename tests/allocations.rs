@@ -1,5 +1,5 @@
 //! How often a call asks for memory once everything is warm. All values are numbers, which hold
-//! none, so what is counted is what the library takes. The numbers can only go down.
+//! none, or texts that are read in place, so what is counted is what the library takes. The numbers can only go down.
 
 use isock::{Action, Client, Server, ServerHandle};
 use isock_tests::{
@@ -18,6 +18,12 @@ static MEMORY: Counting = Counting;
 #[derive(Action)]
 #[action(input = u64, output = u64)]
 struct Echo;
+
+/// Sends texts back.
+#[derive(Action)]
+#[action(input = Vec<String>, output = Vec<String>)]
+#[action(input_view = Vec<&str>, output_view = Vec<&str>)]
+struct Texts;
 
 /// Takes a number, and is counted in [`NOTED`].
 #[derive(Action)]
@@ -94,6 +100,7 @@ fn turn() -> MutexGuard<'static, ()> {
 fn server() -> ServerHandle {
     Server::builder()
         .on::<Echo>(|number, _| Ok(number))
+        .on_views::<Texts>(|texts, _| Ok(texts))
         .on::<Note>(|_, _| {
             NOTED.fetch_add(1, Relaxed);
             Ok(())
@@ -134,6 +141,21 @@ fn a_pipelined_call_takes_no_block_on_either_side() {
             calls.extend((0..DEPTH as u64).map(|n| client.start::<Echo>(n)));
             let numbers = calls.drain(..).map(|call| call.wait().unwrap());
             assert!(numbers.eq(0..DEPTH as u64));
+        }
+    });
+}
+
+/// The list, on each side; none of its twelve texts.
+#[test]
+fn what_is_read_in_place_takes_no_block_of_its_own() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    let texts: Vec<String> = (10..22).map(|n| format!("t{n}")).collect();
+    check(CALLS, Requests { caller: 1, server: 1 }, || {
+        for _ in 0..CALLS {
+            let same = client.run_view::<Texts, _>(&texts, |answer| answer == texts);
+            assert!(same.unwrap());
         }
     });
 }

@@ -129,6 +129,18 @@ fn upload_stores_what_it_sends() {
     assert!(done.ends_with(&format!(" bytes stored, checksum {checksum}")), "{out}");
 }
 
+#[test]
+fn views_shows_what_was_kept() {
+    let out = stdout(run(&example("views"), &[]));
+    assert_eq!(
+        out,
+        "kept 2 of 3 lines\n\
+         shop: card refused\n\
+         mail: the queue is full\n\
+         levels [2, 3]\n"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn unix_needs_no_port_and_leaves_no_path() {

@@ -30,6 +30,10 @@ pub(crate) struct Settings {
     pub(crate) stream: Option<Type>,
     /// `upload = Part`
     pub(crate) upload: Option<Type>,
+    /// `input_view = OrderView<'_>`
+    pub(crate) input_view: Option<Type>,
+    /// `output_view = ReceiptView<'_>`
+    pub(crate) output_view: Option<Type>,
     /// `name = "shop.place"`
     pub(crate) name: Option<LitStr>,
     /// `kind = read`
@@ -199,6 +203,8 @@ impl Reader<'_> {
             Key::Error => self.settings.error = Some(self.unquoted(key, input)?),
             Key::Stream => self.settings.stream = Some(self.unquoted(key, input)?),
             Key::Upload => self.settings.upload = Some(self.unquoted(key, input)?),
+            Key::InputView => self.settings.input_view = Some(self.unquoted(key, input)?),
+            Key::OutputView => self.settings.output_view = Some(self.unquoted(key, input)?),
             Key::Name => self.settings.name = Some(typed(key, input)?),
             Key::Kind => self.settings.kind = Some(self.kind(input)?),
             Key::Timeout => self.settings.timeout = Some(typed(key, input)?),
@@ -321,6 +327,8 @@ enum Key {
     Error,
     Stream,
     Upload,
+    InputView,
+    OutputView,
     Name,
     Kind,
     Timeout,
@@ -334,12 +342,14 @@ enum Key {
 }
 
 impl Key {
-    const NAMES: [&'static str; 15] = [
+    const NAMES: [&'static str; 17] = [
         "input",
         "output",
         "error",
         "stream",
         "upload",
+        "input_view",
+        "output_view",
         "name",
         "kind",
         "timeout",
@@ -352,12 +362,14 @@ impl Key {
         "crate",
     ];
 
-    const ALL: [Key; 15] = [
+    const ALL: [Key; 17] = [
         Key::Input,
         Key::Output,
         Key::Error,
         Key::Stream,
         Key::Upload,
+        Key::InputView,
+        Key::OutputView,
         Key::Name,
         Key::Kind,
         Key::Timeout,
@@ -385,6 +397,8 @@ impl Key {
             Key::Error => "a type, as in `error = PlaceError`",
             Key::Stream => "the type of an item, as in `stream = Tick`",
             Key::Upload => "the type of an item, as in `upload = Part`",
+            Key::InputView => "a type that borrows, as in `input_view = OrderView<'_>`",
+            Key::OutputView => "a type that borrows, as in `output_view = ReceiptView<'_>`",
             Key::Name => "a string, as in `name = \"shop.place\"`",
             Key::Kind => "one of `read`, `idempotent` and `once`, as in `kind = read`",
             Key::Timeout => "a time with its unit, as in `timeout = \"5s\"`",

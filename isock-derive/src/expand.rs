@@ -3,9 +3,10 @@
 use crate::{
     attr::{Bounds, Kind},
     valid::{Action, Input},
+    view,
 };
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{parse_quote, GenericParam, Generics, Type};
 
 /// The impl of `Action`.
@@ -23,6 +24,7 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
         action.timeout.map(|millis| quote!(.timeout(::core::time::Duration::from_millis(#millis))));
     let bounds = bounds(&action.bounds);
     let samples = samples(action);
+    let (views, traits) = (views(action), view_traits(action));
     let docs = action.docs.expression().map(|docs| quote!(.docs(#docs)));
     quote! {
         #[automatically_derived]
@@ -37,6 +39,47 @@ pub(crate) fn expand(action: &Action) -> TokenStream {
             type Pattern = #pattern;
             const INFO: #private::Info = #private::Info::new(#name) #docs .kind::<#kind>() #timeout #bounds;
             #samples
+            #views
+        }
+
+        #traits
+    }
+}
+
+/// The function that names the views, if there are any.
+fn views(action: &Action) -> TokenStream {
+    let private = &action.private;
+    let input = action.input_view.iter().map(|_| quote!(.input::<Self>()));
+    let output = action.output_view.iter().map(|_| quote!(.output::<Self>()));
+    let all: Vec<_> = input.chain(output).collect();
+    if all.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        fn views() -> #private::Views {
+            #private::Views::new() #(#all)*
+        }
+    }
+}
+
+/// The impls that say what the views are.
+fn view_traits(action: &Action) -> TokenStream {
+    let input = action.input_view.as_ref().map(|ty| view_trait(action, "Input", ty));
+    let output = action.output_view.as_ref().map(|ty| view_trait(action, "Output", ty));
+    input.into_iter().chain(output).collect()
+}
+
+fn view_trait(action: &Action, of: &str, ty: &Type) -> TokenStream {
+    let Action { ident, private, .. } = action;
+    let generics = outliving(action.generics);
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let (name, view) = (format_ident!("View{of}"), format_ident!("{of}View"));
+    let lifetime = view::lifetime();
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #impl_generics #private::#name for #ident #ty_generics #where_clause {
+            type #view<#lifetime> = #ty;
         }
     }
 }
@@ -200,11 +243,63 @@ mod tests {
     }
 
     #[test]
+    fn a_view_is_named_and_has_one_lifetime() {
+        let written = derive(&parse_quote! {
+            #[action(input = Text, output = Text, input_view = &str, output_view = TextView<'a>)]
+            pub struct Echo;
+        });
+        let names = quote! {
+            fn views() -> ::isock::__private::Views {
+                ::isock::__private::Views::new().input::<Self>().output::<Self>()
+            }
+        };
+        assert!(written.to_string().contains(&names.to_string()), "{written}");
+        let expected = quote! {
+            #[automatically_derived]
+            #[allow(deprecated)]
+            impl ::isock::__private::ViewInput for Echo {
+                type InputView<'message> = &'message str;
+            }
+            #[automatically_derived]
+            #[allow(deprecated)]
+            impl ::isock::__private::ViewOutput for Echo {
+                type OutputView<'message> = TextView<'message>;
+            }
+        };
+        assert!(written.to_string().ends_with(&expected.to_string()), "{written}");
+    }
+
+    #[test]
     fn every_attribute_gets_an_impl() {
         let words = [
-            "input", "output", "stream", "upload", "kind", "name", "crate", "item", "=", "=", "=",
-            ",", ",", ":", "::", "<", ">", "&", "str", "u8", "read", "\"a\"", "7", "(u8)", "[]",
-            "'a", "dyn",
+            "input",
+            "output",
+            "stream",
+            "upload",
+            "kind",
+            "name",
+            "crate",
+            "item",
+            "=",
+            "=",
+            "=",
+            ",",
+            ",",
+            ":",
+            "::",
+            "<",
+            ">",
+            "&",
+            "str",
+            "u8",
+            "read",
+            "\"a\"",
+            "7",
+            "(u8)",
+            "[]",
+            "'a",
+            "dyn",
+            "input_view",
         ];
         let mut state = 1_u32;
         for _ in 0..5_000 {

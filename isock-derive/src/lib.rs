@@ -14,6 +14,7 @@ mod name;
 mod owned;
 mod time;
 mod valid;
+mod view;
 mod words;
 
 use errors::Errors;
@@ -83,6 +84,8 @@ use syn::{parse_macro_input, DeriveInput};
 /// | [`error`](#input-output-error) | the type that the handler fails with | `isock::Failure` |
 /// | [`stream`](#stream-upload) | the type of the items that the handler sends on its way | no items |
 /// | [`upload`](#stream-upload) | the type of the items that the caller sends on its way | no items |
+/// | [`input_view`](#input_view-output_view) | the type that the handler reads in place | none |
+/// | [`output_view`](#input_view-output_view) | the type that the caller reads in place | none |
 /// | [`name`](#name) | the name on the wire | the type's name |
 /// | [`kind`](#kind) | `read`, `idempotent` or `once` | `once` |
 /// | [`timeout`](#timeout) | how long a call may take | the client's timeout, 30 s |
@@ -141,6 +144,51 @@ use syn::{parse_macro_input, DeriveInput};
 /// stream.close();
 /// let sums = stream.by_ref().collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!((sums, stream.finish()?), (vec![1, 3, 6], 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ## `input_view`, `output_view`
+///
+/// Types that are read where the message has arrived: their `&str` and `&[u8]` point into it, and
+/// nothing is copied. What travels stays the same, so each side may use its view or not. A view
+/// has serde's `Deserialize` and one lifetime, that of the message, and reads what its owned type
+/// reads: the same fields in the same order, `&str` for `String`, `&[u8]` for `Vec<u8>` or
+/// `isock::Bytes`. Where the action is registered or called the two are compared, and one that
+/// reads something else is refused in words.
+///
+/// A handler takes the view with
+/// [`on_view`](https://docs.rs/isock/latest/isock/struct.ServerBuilder.html#method.on_view), a caller
+/// with [`run_view`](https://docs.rs/isock/latest/isock/struct.Peer.html#method.run_view).
+///
+/// ```
+/// # use isock::{Action, Server};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// pub struct Line {
+///     number: u32,
+///     text: String,
+/// }
+///
+/// #[derive(Deserialize)]
+/// pub struct LineView<'a> {
+///     number: u32,
+///     text: &'a str,
+/// }
+///
+/// /// The lines that contain a word.
+/// #[derive(Action)]
+/// #[action(input = String, input_view = &str)]
+/// #[action(output = Vec<Line>, output_view = Vec<LineView<'_>>, kind = read)]
+/// pub struct Find;
+///
+/// let server = Server::in_memory()
+///     .on_view::<Find>(|word, _cx| Ok(vec![Line { number: 7, text: format!("a {word}") }]))
+///     .spawn()?;
+/// let found = server.client().run_view::<Find, _>("word", |lines| {
+///     lines.iter().map(|line| line.number as usize + line.text.len()).sum::<usize>()
+/// })?;
+/// assert_eq!(found, 13);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -258,7 +306,8 @@ use syn::{parse_macro_input, DeriveInput};
 ///
 /// # What cannot be an action
 ///
-/// - A type with a **lifetime**, or a borrowed `input` or `output`: what travels is owned.
+/// - A type with a **lifetime**, or a borrowed `input` or `output`: what travels is owned. What is
+///   only read may have a [view](#input_view-output_view).
 /// - A **generic** type: every instance would have the same name on the wire. Write a concrete
 ///   type, or implement `Action` by hand with a name for each instance.
 /// - A **union**.

@@ -9,7 +9,7 @@ use crate::{
     errors::Errors,
     name,
     owned::{Owner, Place},
-    time,
+    time, view,
 };
 use proc_macro2::TokenStream;
 use quote::{quote, ToTokens};
@@ -37,6 +37,10 @@ pub(crate) struct Action<'a> {
     pub(crate) item: Option<Type>,
     /// What the caller sends on its way, if anything.
     pub(crate) upload: Option<Type>,
+    /// What the handler reads in place, if anything.
+    pub(crate) input_view: Option<Type>,
+    /// What the caller reads in place, if anything.
+    pub(crate) output_view: Option<Type>,
     /// Whether it may be repeated.
     pub(crate) kind: Kind,
     /// How long a call may take unless its caller says otherwise, in milliseconds.
@@ -67,6 +71,8 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
     let error = settings.error.and_then(|ty| check.owned(ty, Place::Error));
     let item = settings.stream.and_then(|ty| check.owned(ty, Place::Other));
     let upload = settings.upload.and_then(|ty| check.owned(ty, Place::Other));
+    let input_view = settings.input_view.and_then(|ty| view::of_message(ty, errors));
+    let output_view = settings.output_view.and_then(|ty| view::of_message(ty, errors));
     let name = name::choose(ident, settings.name, errors);
     let kind = settings.kind.unwrap_or(Kind::Once);
     let timeout = settings.timeout.and_then(|written| time::millis(&written, errors));
@@ -84,6 +90,8 @@ pub(crate) fn check<'a>(subject: Subject<'a>, errors: &mut Errors) -> Action<'a>
         error,
         item,
         upload,
+        input_view,
+        output_view,
         kind,
         timeout,
         bounds,

@@ -54,12 +54,13 @@ pub enum Mistake {
         name: &'static str,
     },
     /// A type of the action cannot travel: postcard cannot carry it, it is not read as it is
-    /// written, or a sample of it is none.
+    /// written, or a sample of it is none. Or a view reads something else than what travels.
     #[error("`{name}`, its {part}: {why}")]
     Uncarried {
         /// The name of the action.
         name: &'static str,
-        /// Which of its types: `input`, `output`, `error`, `item` or `upload`; or its `samples`.
+        /// Which of its types: `input`, `output`, `error`, `item` or `upload`; its `input view` or
+        /// `output view`; or its `samples`.
         part: &'static str,
         /// Where in the type, because of what, and what to do.
         why: Box<RoundtripError>,
@@ -71,7 +72,8 @@ pub enum Mistake {
     Unknown {
         /// The name of the action.
         name: &'static str,
-        /// Which of its types: `input`, `output`, `error`, `item` or `upload`.
+        /// Which of its types: `input`, `output`, `error`, `item` or `upload`; or its `input view`
+        /// or `output view`.
         part: &'static str,
         /// Where in the type, because of what, and what to do.
         why: String,

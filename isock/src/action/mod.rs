@@ -23,6 +23,7 @@ mod responder;
 mod send_as;
 mod shapes;
 mod value;
+mod view;
 
 pub use api::{Api, ServedBy};
 pub use bytes::Bytes;
@@ -49,6 +50,8 @@ pub use responder::{RespondError, Responder};
 pub use send_as::SendAs;
 pub(crate) use shapes::{shapes_of, Shapes, Uncarried, PARTS};
 pub use value::{Value, ValueError};
+pub(crate) use view::output_ceiling;
+pub use view::{SentView, View, ViewInput, ViewOutput, Views};
 
 use crate::shape::Samples;
 use std::fmt::{Debug, Display};
@@ -100,6 +103,12 @@ pub trait Action: Sized + 'static {
     /// ```
     fn samples() -> Samples {
         Samples::new()
+    }
+
+    /// Which views it has, so that they can be compared with the types that travel. The derive
+    /// writes it; an impl by hand says `Views::new().input::<Self>()`, `.output::<Self>()` or both.
+    fn views() -> Views {
+        Views::new()
     }
 
     /// Binds a handler to the action: the registration stub, a value that a server takes before

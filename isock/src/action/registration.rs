@@ -104,6 +104,18 @@ impl Registration {
                     Err(error) => Handled::Undecodable(error),
                 }
             };
+        Registration::of_bytes::<A>(info, shapes, handler)
+    }
+
+    /// From bytes to bytes, whoever reads and writes them.
+    pub(super) fn of_bytes<A: Action>(
+        info: Info,
+        shapes: Result<&'static Shapes, &'static Uncarried>,
+        handler: impl Fn(Vec<u8>, &CallInfo, &dyn Later, &mut Encoder) -> Handled
+            + Send
+            + Sync
+            + 'static,
+    ) -> Registration {
         let (directions, handler) = (Directions::of::<A>(), Box::new(handler));
         Registration(Arc::new(Bound { info, directions, shapes, handler }))
     }
@@ -170,9 +182,7 @@ impl Registration {
             };
             sent(out.push_encoded(&bytes), handled)
         };
-        let directions = Directions::of::<Named>();
-        let (shapes, handler) = (Ok(&Shapes::UNSTATED), Box::new(handler));
-        Ok(Registration(Arc::new(Bound { info, directions, shapes, handler })))
+        Ok(Registration::of_bytes::<Named>(info, Ok(&Shapes::UNSTATED), handler))
     }
 
     /// Name and documentation of the action.
@@ -236,7 +246,7 @@ pub(super) fn answered<A: Action>(
     }
 }
 
-fn sent(result: Result<(), EncodeError>, handled: Handled) -> Handled {
+pub(super) fn sent(result: Result<(), EncodeError>, handled: Handled) -> Handled {
     match result {
         Ok(()) => handled,
         Err(error) => Handled::Unsendable(error),
@@ -245,7 +255,7 @@ fn sent(result: Result<(), EncodeError>, handled: Handled) -> Handled {
 
 /// A declared error is part of the action and always travels; only the text of [`Failure`], made
 /// from whatever went wrong inside, can be kept from the caller.
-fn failed<E: Payload>(error: E, call: &CallInfo, out: &mut Encoder) -> Handled {
+pub(super) fn failed<E: Payload>(error: E, call: &CallInfo, out: &mut Encoder) -> Handled {
     match (&error as &dyn Any).downcast_ref::<Failure>() {
         Some(failure) if call.hide_failures => {
             let hidden = Failure::new("the handler failed; the server's log says why");

@@ -3,7 +3,11 @@
 //! Runs the user's `Deserialize` on made-up values, so a panic in there is kept here. Does not
 //! compare with a peer: that is the server's and the client's part.
 
-use super::{info::RESERVED, Action, Mistake, Never, Payload};
+use super::{
+    info::RESERVED,
+    view::{unnamed, OneView, VIEWS},
+    Action, Mistake, Never, Payload,
+};
 use crate::process::OfProcess;
 use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
 use crate::wire::guard::Ceiling;
@@ -24,6 +28,7 @@ pub(crate) const PARTS: [&str; 5] = ["input", "output", "error", "item", "upload
 pub(crate) struct Shapes {
     hash: u64,
     parts: [Part; PARTS.len()],
+    views: [Part; VIEWS.len()],
     examples: [Option<Vec<u8>>; PARTS.len()],
 }
 
@@ -41,6 +46,7 @@ impl Shapes {
     pub(crate) const UNSTATED: Shapes = Shapes {
         hash: 0,
         parts: [const { Part::Absent }; PARTS.len()],
+        views: [const { Part::Absent }; VIEWS.len()],
         examples: [const { None }; PARTS.len()],
     };
 
@@ -66,6 +72,17 @@ impl Shapes {
         output.learnt()?.ceiling()
     }
 
+    /// What decoding a view can take at most; `None` where the guard has to look at every message.
+    ///
+    /// # Errors
+    /// If the action does not say that it has that view.
+    pub(super) fn view(&self, at: usize) -> Result<Option<Ceiling>, &'static Uncarried> {
+        match &self.views[at] {
+            Part::Absent => Err(unnamed(at)),
+            view => Ok(view.learnt().and_then(Learnt::ceiling)),
+        }
+    }
+
     /// A value of each, encoded, in the order of [`PARTS`]; `None` where there is none.
     pub(crate) fn examples(&self) -> [Option<&[u8]>; PARTS.len()] {
         self.examples.each_ref().map(Option::as_deref)
@@ -73,8 +90,9 @@ impl Shapes {
 
     /// What could not be learnt: the part, why, and what to do.
     pub(crate) fn unknown(&self) -> Vec<(&'static str, String)> {
-        let parts = PARTS.into_iter().zip(&self.parts);
-        parts.flat_map(|(part, of)| of.unknown().into_iter().map(move |why| (part, why))).collect()
+        named(&self.parts, &self.views)
+            .flat_map(|(part, of)| of.unknown().into_iter().map(move |why| (part, why)))
+            .collect()
     }
 }
 
@@ -155,7 +173,7 @@ pub(crate) fn mistakes_of<A: Action>() -> Vec<Mistake> {
     let samples = quietly(A::samples).unwrap_or_default();
     let parts = of_each_part!(A, checked(&samples));
     let mut mistakes = Vec::new();
-    for (part, of) in PARTS.into_iter().zip(&parts) {
+    for (part, of) in named(&parts, &viewed::<A>(&parts, &samples)) {
         if let Part::Uncarried(why) = of {
             mistakes.push(Mistake::Uncarried { name, part, why: why.clone() });
         }
@@ -190,7 +208,8 @@ fn learn<A: Action>() -> Known {
         samples.first::<A::Item>(),
         samples.first::<A::Upload>(),
     ];
-    let shapes = assemble(parts, examples.map(|example| example.map(<[u8]>::to_vec)))?;
+    let views = viewed::<A>(&parts, &samples);
+    let shapes = assemble(parts, views, examples.map(|example| example.map(<[u8]>::to_vec)))?;
     // Of one that was read while learning, the type itself has said why.
     match samples.flaw() {
         Some(why) => Err(Uncarried { part: "samples", why: Box::new(why.into()) }),
@@ -198,18 +217,46 @@ fn learn<A: Action>() -> Known {
     }
 }
 
-fn assemble(parts: [Part; PARTS.len()], examples: [Option<Vec<u8>>; PARTS.len()]) -> Known {
-    for (part, of) in PARTS.into_iter().zip(&parts) {
+fn assemble(
+    parts: [Part; PARTS.len()],
+    views: [Part; VIEWS.len()],
+    examples: [Option<Vec<u8>>; PARTS.len()],
+) -> Known {
+    for (part, of) in named(&parts, &views) {
         if let Part::Uncarried(why) = of {
             return Err(Uncarried { part, why: why.clone() });
         }
     }
     let is_stated = !parts.iter().any(|part| matches!(part, Part::Unstated(_)));
-    let mut shapes = Shapes { hash: 0, parts, examples };
+    let mut shapes = Shapes { hash: 0, parts, views, examples };
     if is_stated {
         shapes.hash = ShapeHash::of_parts(&shapes.parts()).get();
     }
     Ok(shapes)
+}
+
+/// Types and views of an action, with what people call them.
+fn named<'p>(
+    parts: &'p [Part; PARTS.len()],
+    views: &'p [Part; VIEWS.len()],
+) -> impl Iterator<Item = (&'static str, &'p Part)> {
+    PARTS.into_iter().zip(parts).chain(VIEWS.into_iter().zip(views))
+}
+
+/// The views of `A`, each compared with the type that travels.
+fn viewed<A: Action>(parts: &[Part; PARTS.len()], samples: &Samples) -> [Part; VIEWS.len()] {
+    let views = quietly(A::views).unwrap_or_default().each();
+    let compared = |at: usize| Some(compared(views[at]?, &parts[at], samples));
+    std::array::from_fn(|at| compared(at).unwrap_or(Part::Absent))
+}
+
+fn compared(view: OneView, owned: &Part, samples: &Samples) -> Part {
+    let part = judge(quietly(|| (view.learn)(samples)));
+    let (Some(read), Some(sent)) = (part.learnt(), owned.learnt()) else { return part };
+    match (view.compare)(&sent.shape, &read.shape) {
+        Ok(()) => part,
+        Err(why) => Part::Uncarried(Box::new(why)),
+    }
 }
 
 /// What is known of one type.
@@ -272,7 +319,7 @@ fn judge(learnt: Option<Result<Learnt, RoundtripError>>) -> Part {
 }
 
 /// What the user's code returns, or `None` if it panics.
-fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),
         Err(panic) => {

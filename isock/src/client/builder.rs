@@ -3,7 +3,8 @@
 use super::{hooks::Hooks, host::Handlers, Client};
 use crate::{
     action::{
-        Action, Api, Context, Decoding, Deferrable, Deferred, Handle, Registration, ServedBy,
+        Action, Api, Context, Decoding, Deferrable, Deferred, Handle, Registration, SentView,
+        ServedBy, ViewInput, ViewOutput,
     },
     address::{BadAddress, IntoAddresses},
     error::{ConnectError, RegisterError},
@@ -156,6 +157,33 @@ impl ClientBuilder {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Self {
         self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` to the server with a handler that reads its input where it has arrived, and copies
+    /// what it keeps: see [`ViewInput`].
+    pub fn on_view<A: ViewInput>(
+        self,
+        handler: impl Fn(A::InputView<'_>, &Context<A>) -> Result<A::Output, A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self {
+        self.add(A::with_view(handler))
+    }
+
+    /// The same with a handler that also answers with a view, of its input for one: see
+    /// [`ViewInput::with_views`].
+    pub fn on_views<A: ViewInput + ViewOutput>(
+        self,
+        handler: impl for<'v> Fn(A::InputView<'v>, &'v Context<'_, A>) -> Result<A::OutputView<'v>, A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self
+    where
+        for<'v> A::OutputView<'v>: SentView<'v>,
+    {
+        self.add(A::with_views(handler))
     }
 
     /// Serves the action `A` to the server with a handler that answers later: it hands a

@@ -36,12 +36,14 @@ pub enum RegisterError {
         name: &'static str,
     },
     /// A type of the action cannot travel: postcard cannot carry it, or, found in debug builds,
-    /// it is not read as it is written. Change it as the text says.
+    /// it is not read as it is written. Or a view reads something else than what travels. Change it
+    /// as the text says.
     #[error("`{name}` cannot be registered because of its {part}: {why}")]
     Uncarried {
         /// The name.
         name: &'static str,
-        /// Which of its types: `input`, `output`, `error`, `item` or `upload`.
+        /// Which of its types: `input`, `output`, `error`, `item` or `upload`; or its `input view`
+        /// or `output view`.
         part: &'static str,
         /// Where in the type, because of what, and what to do.
         why: Box<RoundtripError>,

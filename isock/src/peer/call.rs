@@ -23,7 +23,7 @@ use std::{
 /// executor. Dropping it cancels it.
 #[must_use = "dropping a call cancels it; use `.wait()`, `.await` or `.detach()`"]
 pub struct Call<A: Action> {
-    started: Started,
+    pub(super) started: Started,
     action: PhantomData<fn() -> A>,
 }
 
@@ -142,29 +142,31 @@ pub(super) fn decode<A: Action>(
     result: Result<RawReply, Problem>,
     decoding: Decoding,
 ) -> CallResult<A> {
-    let limits = |bytes: &[u8]| decoding.limits(&A::INFO, bytes.len());
-    let shapes = shapes_of::<A>();
     match result? {
         RawReply::Value(bytes) => {
-            let (limits, ceiling) = (limits(&bytes), shapes.ok().and_then(Shapes::output_ceiling));
+            let ceiling = shapes_of::<A>().ok().and_then(Shapes::output_ceiling);
+            let limits = decoding.limits(&A::INFO, bytes.len());
             A::Output::decode_owned(bytes, limits, ceiling)
                 .map_err(|error| undecodable_of::<A>(&error))
         }
-        RawReply::Error(bytes) => {
-            let [_, _, ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
-            match A::Error::decode(&bytes, limits(&bytes), ceiling) {
-                Ok(error) => Err(CallError::Action(error)),
-                Err(error) => Err(undecodable_of::<A>(&error)),
-            }
-        }
+        RawReply::Error(bytes) => Err(error_of::<A>(&bytes, decoding)),
     }
 }
 
-fn undecodable_of<A: Action>(error: &DecodeError) -> CallError<A::Error> {
+/// The action's own error.
+pub(super) fn error_of<A: Action>(bytes: &[u8], decoding: Decoding) -> CallError<A::Error> {
+    let [_, _, error, ..] = shapes_of::<A>().map(Shapes::ceilings).unwrap_or_default();
+    match A::Error::decode(bytes, decoding.limits(&A::INFO, bytes.len()), error) {
+        Ok(error) => CallError::Action(error),
+        Err(error) => undecodable_of::<A>(&error),
+    }
+}
+
+pub(super) fn undecodable_of<A: Action>(error: &DecodeError) -> CallError<A::Error> {
     CallError::Call(undecodable(error).action(A::INFO.name))
 }
 
-pub(super) fn undecodable(error: &DecodeError) -> Problem {
+pub(super) fn undecodable(error: &impl fmt::Display) -> Problem {
     Problem::new(ProblemKind::OutputUndecodable, Ran::Yes, error.to_string())
 }
 

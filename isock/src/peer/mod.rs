@@ -19,6 +19,7 @@ mod retry;
 mod several;
 mod state;
 mod stream;
+mod view;
 
 pub(crate) use crate::net::{Cancel, Unsent};
 pub(crate) use backoff::pause;

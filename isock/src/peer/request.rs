@@ -10,7 +10,7 @@ use crate::{
     action::{
         shapes_of, Action, Directions, Kind, OneReply, Repeatable, SendAs, Streaming, Uncarried,
     },
-    error::{Problem, ProblemKind},
+    error::{CallError, Problem, ProblemKind},
     net,
     proto::SharedBody,
     wire::{name_hash, ChainStep, EncodeError, Encoder, Metadata, Ran, MAX_OWN_METADATA},
@@ -110,7 +110,19 @@ impl<A: Action> Request<A> {
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
-    pub fn run(mut self) -> CallResult<A>
+    pub fn run(self) -> CallResult<A>
+    where
+        A::Pattern: OneReply,
+    {
+        self.run_by(Call::wait)
+    }
+
+    /// Calls, and waits in a way of the caller's.
+    #[inline]
+    pub(super) fn run_by<T>(
+        mut self,
+        wait: impl FnOnce(Call<A>) -> Result<T, CallError<A::Error>>,
+    ) -> Result<T, CallError<A::Error>>
     where
         A::Pattern: OneReply,
     {
@@ -120,7 +132,7 @@ impl<A: Action> Request<A> {
         // Before it is sent: it may come round to this program at once.
         let waiting = net::begin_to_wait();
         self.metadata.chain = chain(waiting.as_ref());
-        self.start().wait()
+        wait(self.start())
     }
 
     /// Starts the call and returns at once.

@@ -6,7 +6,10 @@ use super::{
     ServerHandle,
 };
 use crate::{
-    action::{Action, Api, Context, Deferrable, Deferred, Handle, Info, Registration, ServedBy},
+    action::{
+        Action, Api, Context, Deferrable, Deferred, Handle, Info, Registration, SentView, ServedBy,
+        ViewInput, ViewOutput,
+    },
     address::{Address, IntoAddresses},
     error::ServeError,
     limits::{check_busy_poll, Limits},
@@ -72,6 +75,66 @@ impl ServerBuilder {
         handler: impl Fn(A::Input, &Context<A>) -> Result<A::Output, A::Error> + Send + Sync + 'static,
     ) -> Self {
         self.add(A::with(handler))
+    }
+
+    /// Serves the action `A` with a handler that reads its input where it has arrived, and copies
+    /// what it keeps: see [`ViewInput`].
+    ///
+    /// ```
+    /// # use isock::{Action, Server};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// pub struct Entry {
+    ///     level: u8,
+    ///     text: String,
+    /// }
+    ///
+    /// /// The same where it has arrived.
+    /// #[derive(Deserialize)]
+    /// pub struct EntryView<'a> {
+    ///     level: u8,
+    ///     text: &'a str,
+    /// }
+    ///
+    /// /// How long the texts of some level are together.
+    /// #[derive(Action)]
+    /// #[action(input = Vec<Entry>, output = usize, input_view = Vec<EntryView<'_>>)]
+    /// pub struct Weigh;
+    ///
+    /// let server = Server::in_memory()
+    ///     .on_view::<Weigh>(|entries, _cx| {
+    ///         Ok(entries.iter().filter(|entry| entry.level > 1).map(|entry| entry.text.len()).sum())
+    ///     })
+    ///     .spawn()?;
+    /// let entries = [(1, "fine"), (2, "disk full")];
+    /// let entries = entries.map(|(level, text)| Entry { level, text: text.to_owned() });
+    /// assert_eq!(server.client().run::<Weigh>(Vec::from(entries))?, 9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_view<A: ViewInput>(
+        self,
+        handler: impl Fn(A::InputView<'_>, &Context<A>) -> Result<A::Output, A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self {
+        self.add(A::with_view(handler))
+    }
+
+    /// The same with a handler that also answers with a view, of its input for one: see
+    /// [`ViewInput::with_views`].
+    pub fn on_views<A: ViewInput + ViewOutput>(
+        self,
+        handler: impl for<'v> Fn(A::InputView<'v>, &'v Context<'_, A>) -> Result<A::OutputView<'v>, A::Error>
+            + Send
+            + Sync
+            + 'static,
+    ) -> Self
+    where
+        for<'v> A::OutputView<'v>: SentView<'v>,
+    {
+        self.add(A::with_views(handler))
     }
 
     /// Serves the action `A` with a handler that answers later: it hands a

@@ -15,7 +15,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
-use serde::de::{self, DeserializeSeed, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Visitor};
 
 use super::Leaf;
 
@@ -59,8 +59,8 @@ pub(crate) enum PayloadAsk {
 }
 
 /// What the visitor is handed.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Answer<'de> {
     Bool(bool),
     I8(i8),
     I16(i16),
@@ -75,8 +75,8 @@ pub(crate) enum Answer {
     F32(f32),
     F64(f64),
     Char(char),
-    Str(String),
-    Bytes(Vec<u8>),
+    Str(&'de str),
+    Bytes(&'de [u8]),
     Unit,
     None,
     /// The inner value follows, from a [`Seat`] of its own.
@@ -118,16 +118,16 @@ pub(crate) struct Seat {
 ///
 /// Calls nest like the value: `seat`, then at most one `ask` (with the seats of
 /// its children inside and `done` at its end), then `unseat`.
-pub(crate) trait Driver {
+pub(crate) trait Driver<'de> {
     fn seat(&mut self, seat: Seat) -> Result<(), DriveError>;
-    fn ask(&mut self, ask: Ask) -> Result<Answer, DriveError>;
+    fn ask(&mut self, ask: Ask) -> Result<Answer<'de>, DriveError>;
     /// The container wants to know how many elements follow, to make room for them.
     fn makes_room(&mut self);
     /// Whether another element, or another key with its value, follows.
     fn more(&mut self) -> Result<bool, DriveError>;
     /// An identifier was accepted; `token` is equal for equal identifiers.
     fn identified(&mut self, token: u64) -> Result<(), DriveError>;
-    fn payload(&mut self, ask: PayloadAsk) -> Result<Answer, DriveError>;
+    fn payload(&mut self, ask: PayloadAsk) -> Result<Answer<'de>, DriveError>;
     /// The visitor has returned.
     fn done(&mut self, error: Option<&DriveError>);
     /// The value is made or refused; its own checks have run.
@@ -186,14 +186,14 @@ impl de::Error for DriveError {
 }
 
 /// The deserializer that does what its driver says.
-pub(crate) struct Driven<'d> {
-    driver: &'d mut dyn Driver,
+pub(crate) struct Driven<'d, 'de> {
+    driver: &'d mut dyn Driver<'de>,
 }
 
-impl<'d> Driven<'d> {
-    /// Reads one whole value.
-    pub(crate) fn read<T: de::DeserializeOwned>(
-        driver: &'d mut dyn Driver,
+impl<'d, 'de> Driven<'d, 'de> {
+    /// Reads one whole value, which may borrow what the driver answers with.
+    pub(crate) fn read<T: Deserialize<'de>>(
+        driver: &'d mut dyn Driver<'de>,
     ) -> Result<T, DriveError> {
         let seat = Seat { place: Place::Content, of: type_name::<T>(), size: size_of::<T>() };
         seated(driver, seat, |driver| T::deserialize(Driven { driver }))
@@ -201,10 +201,10 @@ impl<'d> Driven<'d> {
 }
 
 /// Reads from a seat; nothing is left seated, whatever `read` returns.
-fn seated<T>(
-    driver: &mut dyn Driver,
+fn seated<'de, T>(
+    driver: &mut dyn Driver<'de>,
     seat: Seat,
-    read: impl FnOnce(&mut dyn Driver) -> Result<T, DriveError>,
+    read: impl FnOnce(&mut dyn Driver<'de>) -> Result<T, DriveError>,
 ) -> Result<T, DriveError> {
     driver.seat(seat)?;
     let value = read(driver);
@@ -215,7 +215,7 @@ fn seated<T>(
 /// Not inlined: fields of one type share it.
 #[inline(never)]
 fn from_seed<'de, S: DeserializeSeed<'de>>(
-    driver: &mut dyn Driver,
+    driver: &mut dyn Driver<'de>,
     place: Place,
     seed: S,
 ) -> Result<S::Value, DriveError> {
@@ -241,7 +241,7 @@ macro_rules! drive {
 }
 
 #[cold]
-fn unfit(answer: &Answer) -> DriveError {
+fn unfit(answer: &Answer<'_>) -> DriveError {
     DriveError::new(format_args!("{answer:?} does not fit what the type asks for"))
 }
 
@@ -249,8 +249,8 @@ fn unfit(answer: &Answer) -> DriveError {
 /// are few, and shared by all types.
 #[inline(never)]
 fn plain<'de, V: Visitor<'de>>(
-    _: &mut dyn Driver,
-    answer: Answer,
+    _: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -268,8 +268,9 @@ fn plain<'de, V: Visitor<'de>>(
         Answer::F32(v) => visitor.visit_f32(v),
         Answer::F64(v) => visitor.visit_f64(v),
         Answer::Char(v) => visitor.visit_char(v),
-        Answer::Str(v) => visitor.visit_string(v),
-        Answer::Bytes(v) => visitor.visit_byte_buf(v),
+        // As postcard hands them over: a view keeps them where they are.
+        Answer::Str(v) => visitor.visit_borrowed_str(v),
+        Answer::Bytes(v) => visitor.visit_borrowed_bytes(v),
         Answer::Unit => visitor.visit_unit(),
         other => Err(unfit(&other)),
     }
@@ -279,21 +280,21 @@ fn plain<'de, V: Visitor<'de>>(
 /// derived type has a visitor of its own for this.
 #[inline(never)]
 fn identifier<'de, V: Visitor<'de>>(
-    _: &mut dyn Driver,
-    answer: Answer,
+    _: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
         Answer::U32(v) => visitor.visit_u32(v),
-        Answer::Str(v) => visitor.visit_str(&v),
+        Answer::Str(v) => visitor.visit_str(v),
         other => Err(unfit(&other)),
     }
 }
 
 #[inline(never)]
 fn unit<'de, V: Visitor<'de>>(
-    _: &mut dyn Driver,
-    answer: Answer,
+    _: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -304,8 +305,8 @@ fn unit<'de, V: Visitor<'de>>(
 
 #[inline(never)]
 fn option<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     let seat =
@@ -319,8 +320,8 @@ fn option<'de, V: Visitor<'de>>(
 
 #[inline(never)]
 fn newtype<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     let seat =
@@ -335,8 +336,8 @@ fn newtype<'de, V: Visitor<'de>>(
 
 #[inline(never)]
 fn sequence<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -347,8 +348,8 @@ fn sequence<'de, V: Visitor<'de>>(
 
 #[inline(never)]
 fn map<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -360,8 +361,8 @@ fn map<'de, V: Visitor<'de>>(
 /// In order, or by name.
 #[inline(never)]
 fn fields<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -373,8 +374,8 @@ fn fields<'de, V: Visitor<'de>>(
 
 #[inline(never)]
 fn variant<'de, V: Visitor<'de>>(
-    driver: &mut dyn Driver,
-    answer: Answer,
+    driver: &mut dyn Driver<'de>,
+    answer: Answer<'de>,
     visitor: V,
 ) -> Result<V::Value, DriveError> {
     match answer {
@@ -391,7 +392,7 @@ macro_rules! leaves {
     };
 }
 
-impl<'de> de::Deserializer<'de> for Driven<'_> {
+impl<'de> de::Deserializer<'de> for Driven<'_, 'de> {
     type Error = DriveError;
 
     leaves! {
@@ -486,14 +487,14 @@ impl<'de> de::Deserializer<'de> for Driven<'_> {
     }
 }
 
-struct Elements<'d> {
-    driver: &'d mut dyn Driver,
+struct Elements<'d, 'de> {
+    driver: &'d mut dyn Driver<'de>,
     /// How many elements follow was asked, and the driver does not know that yet.
     asked: Cell<bool>,
 }
 
-impl<'d> Elements<'d> {
-    fn new(driver: &'d mut dyn Driver) -> Elements<'d> {
+impl<'d, 'de> Elements<'d, 'de> {
+    fn new(driver: &'d mut dyn Driver<'de>) -> Elements<'d, 'de> {
         Elements { driver, asked: Cell::new(false) }
     }
 
@@ -505,7 +506,7 @@ impl<'d> Elements<'d> {
     }
 }
 
-impl<'de> de::SeqAccess<'de> for Elements<'_> {
+impl<'de> de::SeqAccess<'de> for Elements<'_, 'de> {
     type Error = DriveError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
@@ -525,7 +526,7 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
     }
 }
 
-impl<'de> de::MapAccess<'de> for Elements<'_> {
+impl<'de> de::MapAccess<'de> for Elements<'_, 'de> {
     type Error = DriveError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -548,11 +549,11 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
     }
 }
 
-struct Variant<'d> {
-    driver: &'d mut dyn Driver,
+struct Variant<'d, 'de> {
+    driver: &'d mut dyn Driver<'de>,
 }
 
-impl<'de> de::EnumAccess<'de> for Variant<'_> {
+impl<'de> de::EnumAccess<'de> for Variant<'_, 'de> {
     type Error = DriveError;
     type Variant = Self;
 
@@ -566,7 +567,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'_> {
     }
 }
 
-impl<'de> de::VariantAccess<'de> for Variant<'_> {
+impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
     type Error = DriveError;
 
     fn unit_variant(self) -> Result<(), DriveError> {

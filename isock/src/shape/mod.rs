@@ -45,6 +45,7 @@ mod roundtrip;
 mod sample;
 mod show;
 mod trace;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use roundtrip::{check_roundtrip, RoundtripError};
 pub use sample::Samples;
 pub(crate) use show::show;
 pub use trace::{Learnt, Refusal, Tracer};
+pub(crate) use view::compare_view;
 
 use serde::de::DeserializeOwned;
 

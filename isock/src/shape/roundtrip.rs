@@ -34,6 +34,13 @@ pub enum RoundtripError {
         /// What disagrees, most likely because of which serde attribute.
         problem: String,
     },
+    /// A view reads or writes something else than the type that travels.
+    View {
+        /// The Rust type of the view.
+        type_name: String,
+        /// What it does instead, and where.
+        problem: String,
+    },
 }
 
 impl fmt::Display for RoundtripError {
@@ -42,6 +49,9 @@ impl fmt::Display for RoundtripError {
             RoundtripError::Shape(error) => error.fmt(f),
             RoundtripError::Asymmetric { type_name, path, problem } => {
                 write!(f, "`{type_name}` is not read as it is written, at `{path}`: {problem}")
+            }
+            RoundtripError::View { type_name, problem } => {
+                write!(f, "`{type_name}` {problem}")
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::any::type_name;
 
 use serde::de::DeserializeOwned;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::driver::{Answer, DriveError};
 use super::error::ShapeError;
@@ -242,8 +242,11 @@ const TEXTS: &[&str] = &[
 /// The lengths that ids, keys, digests and addresses have.
 const LENGTHS: &[usize] = &[1, 0, 16, 4, 32, 8, 12, 20, 24, 33, 48, 64];
 
+/// Bytes of the longest of these lengths.
+const ONES: &[u8] = &[1; 64];
+
 /// A made-up value. Choice 0 is full, 1 is empty, others are more of the same.
-pub(super) fn made_up(leaf: Leaf, choice: usize) -> Answer {
+pub(super) fn made_up(leaf: Leaf, choice: usize) -> Answer<'static> {
     // 1 first: NonZero refuses 0. Powers of ten and two, for units and alignments.
     let number = [1u8, 0, 2, 3, 7, 8, 10, 12, 16, 64, 100, 127][choice % 12];
     let float = [1.0, 0.0, 0.5, -1.0, 2.0][choice % 5];
@@ -262,21 +265,21 @@ pub(super) fn made_up(leaf: Leaf, choice: usize) -> Answer {
         Leaf::F32 => Answer::F32(float as f32),
         Leaf::F64 => Answer::F64(float),
         Leaf::Char => Answer::Char(['a', ' ', '0', 'A', '\u{e9}'][choice % 5]),
-        Leaf::Text => Answer::Str(TEXTS[choice % TEXTS.len()].to_owned()),
-        Leaf::Bytes => Answer::Bytes(vec![1; LENGTHS[choice % LENGTHS.len()]]),
+        Leaf::Text => Answer::Str(TEXTS[choice % TEXTS.len()]),
+        Leaf::Bytes => Answer::Bytes(&ONES[..LENGTHS[choice % LENGTHS.len()]]),
         Leaf::Unit => Answer::Unit,
     }
 }
 
 /// A sample that is being read, as postcard would read it.
 #[derive(Debug)]
-pub(super) struct Replay {
-    bytes: Vec<u8>,
+pub(super) struct Replay<'s> {
+    bytes: &'s [u8],
     at: usize,
 }
 
-impl Replay {
-    pub(super) fn new(bytes: Vec<u8>) -> Replay {
+impl<'s> Replay<'s> {
+    pub(super) fn new(bytes: &'s [u8]) -> Replay<'s> {
         Replay { bytes, at: 0 }
     }
 
@@ -284,7 +287,7 @@ impl Replay {
         self.at == self.bytes.len()
     }
 
-    pub(super) fn leaf(&mut self, leaf: Leaf) -> Result<Answer, DriveError> {
+    pub(super) fn leaf(&mut self, leaf: Leaf) -> Result<Answer<'s>, DriveError> {
         Ok(match leaf {
             Leaf::Bool => Answer::Bool(self.take()?),
             Leaf::I8 => Answer::I8(self.take()?),
@@ -322,9 +325,10 @@ impl Replay {
         Ok(number as usize)
     }
 
-    fn take<T: DeserializeOwned>(&mut self) -> Result<T, DriveError> {
+    fn take<T: Deserialize<'s>>(&mut self) -> Result<T, DriveError> {
+        let bytes = self.bytes;
         let (value, rest) =
-            postcard::take_from_bytes(&self.bytes[self.at..]).map_err(DriveError::new)?;
+            postcard::take_from_bytes(&bytes[self.at..]).map_err(DriveError::new)?;
         self.at = self.bytes.len() - rest.len();
         Ok(value)
     }

@@ -1,4 +1,5 @@
-//! isock with its defaults; as `poll` both sides poll before they sleep.
+//! isock with its defaults; as `poll` both sides poll before they sleep, as `views` both read
+//! records where they have arrived.
 //!
 //! The server is what a user writes: closures on a builder. The client shares one connection where
 //! the workload does, and starts overlapping calls with `start`.
@@ -26,7 +27,7 @@ fn main() {
         Role::Client(task) => match &*args.variant {
             "" | "bounded" => kit::blocking::run::<Peer>(&task),
             "poll" => kit::blocking::run::<PollingPeer>(&task),
-            // Records read in place are not there yet.
+            "views" => kit::blocking::run::<ViewingPeer>(&task),
             _ => kit::unsupported("this variant"),
         },
     }
@@ -47,11 +48,14 @@ fn serve(address_file: &Path, variant: &str) {
         "poll" => server.busy_poll(POLL),
         _ => server,
     };
+    let server = match variant {
+        "views" => server.on_views::<Records>(|records, _| Ok(records)),
+        _ => server.on::<Records>(|records, _| Ok(records)),
+    };
     let server = server
         .limits(limits())
         .on::<Echo>(|msg, _| Ok(msg))
         .on::<Bulk>(|payload, _| Ok(payload))
-        .on::<Records>(|records, _| Ok(records))
         .on::<Nap>(|millis, _| {
             thread::sleep(Duration::from_millis(millis.into()));
             Ok(())
@@ -157,6 +161,26 @@ impl BlockingPeer for PollingPeer {
 
     fn echo(&mut self, msg: Msg) -> Msg {
         self.0.run::<Echo>(msg).expect("echo")
+    }
+}
+
+/// A peer that reads records where they have arrived.
+struct ViewingPeer(Client);
+
+impl BlockingPeer for ViewingPeer {
+    fn connect(server: &Server) -> ViewingPeer {
+        ViewingPeer(Client::connect(server.address).expect("the server runs"))
+    }
+
+    fn echo(&mut self, msg: Msg) -> Msg {
+        self.0.run::<Echo>(msg).expect("echo")
+    }
+
+    /// The reply is compared where it lies.
+    fn records(&mut self, records: Vec<Record>, expected: &[Record]) -> Vec<Record> {
+        let same = self.0.run_view::<Records, _>(&records, |reply| reply == expected);
+        assert!(same.expect("records"), "the records came back changed");
+        records
     }
 }
 

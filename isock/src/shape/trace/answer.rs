@@ -9,8 +9,8 @@ use super::super::sample::{made_up, Replay};
 use super::pass::{Doing, Frame, Goal, Pass};
 use super::table::{Form, Naming, PartId, SlotId};
 
-impl Pass<'_> {
-    pub(super) fn answer(&mut self, slot: SlotId, part: PartId) -> Result<Answer, DriveError> {
+impl<'s> Pass<'_, 's> {
+    pub(super) fn answer(&mut self, slot: SlotId, part: PartId) -> Result<Answer<'s>, DriveError> {
         let visit = self.table.visit(slot, self.goal);
         match &self.table.parts[part].form {
             Form::Leaf(leaf) => {
@@ -81,7 +81,7 @@ impl Pass<'_> {
         slot: SlotId,
         visit: usize,
         contents: &[SlotId],
-        replayed: impl Fn(&mut Replay) -> Result<usize, DriveError>,
+        replayed: impl Fn(&mut Replay<'s>) -> Result<usize, DriveError>,
         most: usize,
     ) -> Result<usize, DriveError> {
         if let Some((replay, _)) = &mut self.replay {
@@ -108,7 +108,7 @@ impl Pass<'_> {
 
     /// Hands out the elements of a tuple or struct, or the fields of a struct by
     /// name where that is the way to learn more.
-    pub(super) fn elements(&mut self, part: PartId) -> Result<Answer, DriveError> {
+    pub(super) fn elements(&mut self, part: PartId) -> Result<Answer<'s>, DriveError> {
         let (doing, answer) = match self.by_name(part) {
             Some(by_name) => (by_name, Answer::Map),
             None => (Doing::Elements { part, next: 0 }, Answer::Seq),
@@ -151,7 +151,7 @@ impl Pass<'_> {
         }
     }
 
-    pub(super) fn variant(&mut self, part: PartId) -> Result<Answer, DriveError> {
+    pub(super) fn variant(&mut self, part: PartId) -> Result<Answer<'s>, DriveError> {
         let choice = if matches!(self.table.cases(part).naming, Naming::Asking(_)) {
             // The answer is a name, whatever the case.
             Some(0)
@@ -211,21 +211,17 @@ impl Pass<'_> {
     }
 
     /// The name or number that the frame below wants to read.
-    pub(super) fn identifier(&mut self) -> Result<Answer, DriveError> {
+    pub(super) fn identifier(&mut self) -> Result<Answer<'s>, DriveError> {
         let below = self.frames.len().checked_sub(2).map(|index| &self.frames[index]);
         let Some(Frame { doing, part, case, .. }) = below else {
             return Err(DriveError::new("nothing is being read"));
         };
         let name_at = |naming: &Naming, declared: &[&'static str]| match naming {
-            Naming::Asking(tokens) => {
-                declared.get(tokens.len()).map(|name| Answer::Str((*name).to_owned()))
-            }
+            Naming::Asking(tokens) => declared.get(tokens.len()).map(|name| Answer::Str(name)),
             _ => None,
         };
         let answer = match doing {
-            Doing::Keyed { keys, next, .. } => {
-                keys.get(*next).map(|(name, _)| Answer::Str((*name).to_owned()))
-            }
+            Doing::Keyed { keys, next, .. } => keys.get(*next).map(|(name, _)| Answer::Str(name)),
             Doing::Asking { part } => match &self.table.parts[*part].form {
                 Form::Struct(fields) => name_at(&fields.naming, fields.declared),
                 _ => None,

@@ -26,7 +26,7 @@ mod words;
 use std::any::type_name;
 use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned};
 
 use super::driver::{DriveError, Driven};
 use super::error::ShapeError;
@@ -100,7 +100,12 @@ impl Refusal {
     fn in_words(&self) -> String {
         let of = words::without_paths(&self.type_name);
         let Refusal { message, .. } = self;
-        format!("{of} refuses every made-up value ({message}); give one: isock::sample!({of}, …)")
+        // A sample is read back when it is made, and what borrows cannot be.
+        let give = match of.contains('\'') {
+            true => format!("Samples::new().with_wire::<{of}>(…)"),
+            false => format!("isock::sample!({of}, …)"),
+        };
+        format!("{of} refuses every made-up value ({message}); give one: {give}")
     }
 }
 
@@ -128,7 +133,12 @@ impl Tracer {
     /// When postcard cannot carry `T`, when `T` has no finite value, when the shape
     /// passes a limit, or when a sample cannot be read as its type.
     pub fn trace<T: DeserializeOwned>(&self) -> Result<Learnt, ShapeError> {
-        let mut read = |pass: &mut Pass<'_>| Driven::read::<T>(pass).map(drop);
+        self.trace_borrowed::<T>()
+    }
+
+    /// The same of a type that may borrow what it reads.
+    pub(crate) fn trace_borrowed<'s, T: Deserialize<'s>>(&'s self) -> Result<Learnt, ShapeError> {
+        let mut read = |pass: &mut Pass<'_, 's>| Driven::read::<T>(pass).map(drop);
         let mut table = Table::new();
         learn(&mut table, &self.samples, type_name::<T>(), &mut read)?;
         finish::learnt(&table, type_name::<T>())
@@ -136,16 +146,16 @@ impl Tracer {
 
     /// Learns the shape of `T`, then hands `check` values that between them hold
     /// every variant, filled and empty; stops at the first error.
-    pub(super) fn trace_and_check<T: DeserializeOwned, E: From<ShapeError>>(
-        &self,
+    pub(super) fn trace_and_check<'s, T: Deserialize<'s>, E: From<ShapeError>>(
+        &'s self,
         mut check: impl FnMut(&Shape, T) -> Result<(), E>,
     ) -> Result<Learnt, E> {
         let mut table = Table::new();
-        let mut read = |pass: &mut Pass<'_>| Driven::read::<T>(pass).map(drop);
+        let mut read = |pass: &mut Pass<'_, 's>| Driven::read::<T>(pass).map(drop);
         learn(&mut table, &self.samples, type_name::<T>(), &mut read)?;
         let learnt = finish::learnt(&table, type_name::<T>())?;
         let mut problem = None;
-        let mut read = |pass: &mut Pass<'_>| {
+        let mut read = |pass: &mut Pass<'_, 's>| {
             let value = Driven::read::<T>(pass)?;
             if let Err(error) = check(&learnt.shape, value) {
                 problem.get_or_insert(error);
@@ -158,13 +168,13 @@ impl Tracer {
 }
 
 /// Reads one value of the type; the only part that is generic over it.
-type Read<'r> = dyn FnMut(&mut Pass<'_>) -> Result<(), DriveError> + 'r;
+type Read<'r, 's> = dyn FnMut(&mut Pass<'_, 's>) -> Result<(), DriveError> + 'r;
 
-fn learn(
+fn learn<'s>(
     table: &mut Table,
-    samples: &Samples,
+    samples: &'s Samples,
     root: &'static str,
-    read: &mut Read<'_>,
+    read: &mut Read<'_, 's>,
 ) -> Result<(), ShapeError> {
     explore(table, samples, root, read)?;
     // A form that depends on a value shows only once the value differs.
@@ -172,11 +182,11 @@ fn learn(
     explore(table, samples, root, read)
 }
 
-fn explore(
+fn explore<'s>(
     table: &mut Table,
-    samples: &Samples,
+    samples: &'s Samples,
     root: &'static str,
-    read: &mut Read<'_>,
+    read: &mut Read<'_, 's>,
 ) -> Result<(), ShapeError> {
     let mut steps = 0;
     let mut stalled = 0;
@@ -197,12 +207,12 @@ fn explore(
     Ok(())
 }
 
-fn make_values(
+fn make_values<'s>(
     table: &mut Table,
-    samples: &Samples,
+    samples: &'s Samples,
     root: &'static str,
     rounds: usize,
-    read: &mut Read<'_>,
+    read: &mut Read<'_, 's>,
 ) -> Result<(), ShapeError> {
     let mut steps = 0;
     let mut stalled = 0;
@@ -220,7 +230,11 @@ fn make_values(
 }
 
 /// Whether a value was made.
-fn run(mut pass: Pass<'_>, steps: &mut u64, read: &mut Read<'_>) -> Result<bool, ShapeError> {
+fn run<'s>(
+    mut pass: Pass<'_, 's>,
+    steps: &mut u64,
+    read: &mut Read<'_, 's>,
+) -> Result<bool, ShapeError> {
     let made = read(&mut pass).is_ok();
     *steps = pass.steps;
     pass.outcome()?;

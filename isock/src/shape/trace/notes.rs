@@ -16,7 +16,7 @@ use super::{words, Refusal};
 /// Passes spent on finding the name that a field has beside its aliases.
 const NAME_TRIES: usize = 4;
 
-impl Pass<'_> {
+impl Pass<'_, '_> {
     pub(super) fn note_made(&mut self, slot: SlotId, frame: &Frame, replayed: Option<bool>) {
         if frame.part.is_none() && self.table.slots[slot].part.is_none() {
             // Made without asking for anything, so of no bytes.
@@ -208,7 +208,7 @@ impl Pass<'_> {
 }
 
 /// Names and paths, for people.
-impl Pass<'_> {
+impl Pass<'_, '_> {
     /// The innermost type that a person knows, for a request that failed.
     pub(super) fn culprit(&self, ask: Ask) -> String {
         let own = self.frames.last().map_or("", |frame| words::seeded(frame.seat.of));

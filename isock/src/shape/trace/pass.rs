@@ -20,15 +20,15 @@ pub(super) enum Goal {
     Make,
 }
 
-pub(super) struct Pass<'t> {
+pub(super) struct Pass<'t, 's> {
     pub(super) table: &'t mut Table,
     pub(super) survey: &'t Survey,
-    pub(super) samples: &'t Samples,
+    pub(super) samples: &'s Samples,
     pub(super) root: &'static str,
     pub(super) goal: Goal,
     pub(super) frames: Vec<Frame>,
     /// The sample that is being read, and the number of frames around it.
-    pub(super) replay: Option<(Replay, usize)>,
+    pub(super) replay: Option<(Replay<'s>, usize)>,
     /// An error is on its way out, and its cause is noted: nobody above is to blame.
     pub(super) unwinding: bool,
     pub(super) fatal: Option<ShapeError>,
@@ -79,15 +79,15 @@ pub(super) enum Doing {
     },
 }
 
-impl<'t> Pass<'t> {
+impl<'t, 's> Pass<'t, 's> {
     pub(super) fn new(
         table: &'t mut Table,
         survey: &'t Survey,
-        samples: &'t Samples,
+        samples: &'s Samples,
         root: &'static str,
         goal: Goal,
         steps: u64,
-    ) -> Pass<'t> {
+    ) -> Pass<'t, 's> {
         Pass {
             table,
             survey,
@@ -147,7 +147,7 @@ impl<'t> Pass<'t> {
     }
 }
 
-impl Driver for Pass<'_> {
+impl<'s> Driver<'s> for Pass<'_, 's> {
     fn seat(&mut self, seat: Seat) -> Result<(), DriveError> {
         let slot = self.slot_for(seat.place)?;
         if let Some(slot) = slot {
@@ -171,7 +171,7 @@ impl Driver for Pass<'_> {
         Ok(())
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Answer, DriveError> {
+    fn ask(&mut self, ask: Ask) -> Result<Answer<'s>, DriveError> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             let type_name = self.root.to_owned();
@@ -263,7 +263,7 @@ impl Driver for Pass<'_> {
         }
     }
 
-    fn payload(&mut self, ask: PayloadAsk) -> Result<Answer, DriveError> {
+    fn payload(&mut self, ask: PayloadAsk) -> Result<Answer<'s>, DriveError> {
         let Frame { part: Some(part), case: Some(case), .. } = *self.top()? else {
             return Err(DriveError::new("no variant is being read"));
         };
@@ -367,7 +367,7 @@ impl Driver for Pass<'_> {
 }
 
 /// Placing what is about to be read.
-impl Pass<'_> {
+impl Pass<'_, '_> {
     pub(super) fn slot_for(&mut self, place: Place) -> Result<Option<SlotId>, DriveError> {
         let Some(frame) = self.frames.last_mut() else {
             return Ok(Some(0));
@@ -418,7 +418,7 @@ impl Pass<'_> {
         self.table.slots[slot].turns += 1;
         match self.samples.bytes(of, turn) {
             Some(Ok(bytes)) => {
-                self.replay = Some((Replay::new(bytes.clone()), self.frames.len() - 1));
+                self.replay = Some((Replay::new(bytes), self.frames.len() - 1));
                 Ok(())
             }
             Some(Err(problem)) => {

@@ -38,8 +38,7 @@ impl Ceiling {
         // A vector that makes no room in advance begins with room for up to eight.
         let most = encoded.saturating_add(8);
         let elements = self.elements.iter().take_while(|size| **size > 0);
-        let reserved: usize =
-            elements.map(|size| most.saturating_mul(*size).min(RESERVED)).sum();
+        let reserved: usize = elements.map(|size| most.saturating_mul(*size).min(RESERVED)).sum();
         let granted = limits.budget.saturating_add(RESERVED);
         self.depth <= limits.depth
             && held <= limits.budget
