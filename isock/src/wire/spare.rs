@@ -44,10 +44,11 @@ struct Pool {
 /// An empty block with room for at least `len` bytes.
 #[inline]
 pub fn take(len: usize) -> Vec<u8> {
-    if len <= SHORT {
-        return short::take();
+    match len {
+        0 => Vec::new(),
+        1..=SHORT => short::take(),
+        _ => ready(len).unwrap_or_else(|| Vec::with_capacity(len)),
     }
-    ready(len).unwrap_or_else(|| Vec::with_capacity(len))
 }
 
 /// The same if there is one; one that is asked for is kept the next time.
