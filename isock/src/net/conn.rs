@@ -5,6 +5,7 @@ use super::{
     event_loop::{ConnId, Incoming, Service},
     far::{refusal, Far, Outgoing, Ticket},
     flow::{Conduit, Driver, Flow, Flows, Look},
+    newcomer::Newcomer,
     pending::{wake_all, Ended},
     ping::{Echo, Pings},
     remote::Command,
@@ -54,6 +55,12 @@ pub(super) struct Conn<S: Service> {
     pub(super) touched: bool,
     /// In the loop's list of connections to read.
     pub(super) queued: bool,
+    /// Once its preface has come, another loop goes on with it: what lies behind that is read there.
+    pub(super) moves: bool,
+    /// It counts as one of its loop's.
+    pub(super) joined: bool,
+    /// Its preface has come, and the service has not heard of that.
+    greeted: bool,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
     /// The same connection as other threads see it.
@@ -88,7 +95,7 @@ impl<S: Service> Conn<S> {
     pub(super) fn new(
         id: ConnId,
         stream: LoopStream,
-        proto: Connection,
+        (proto, input): (Connection, Buffer),
         session: S::Session,
         far: Arc<Far>,
         charge: Charge,
@@ -96,8 +103,10 @@ impl<S: Service> Conn<S> {
         Conn {
             id,
             stream,
+            // Only a connection that has moved brings it along.
+            greeted: proto.is_open(),
             proto,
-            input: Buffer::new(),
+            input,
             session: Some(session),
             held: VecDeque::new(),
             readable: false,
@@ -106,6 +115,8 @@ impl<S: Service> Conn<S> {
             eof: false,
             touched: false,
             queued: false,
+            moves: false,
+            joined: false,
             timer: None,
             far,
             outgoing: None,
@@ -164,18 +175,26 @@ impl<S: Service> Conn<S> {
 
     /// Hands over what the connection has understood.
     pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
-        if self.input.is_empty() && !self.proto.has_events() {
-            return;
+        if !self.input.is_empty() || self.proto.has_events() {
+            self.understand(now, service, jobs);
         }
+    }
+
+    /// The same where nothing may have come since the preface.
+    pub(super) fn understand(
+        &mut self,
+        now: Instant,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+    ) {
         let mut woken = Vec::new();
-        // What follows a preface at once belongs to it: whoever hears of the connection may call.
-        let mut ready = false;
         while self.may_dispatch(service) {
             let event = self.proto.read(now, &mut self.input);
             let Some(session) = &mut self.session else { break };
-            if ready && !matches!(event, Some(Event::Settings(_))) {
+            // What follows a preface at once belongs to it: whoever hears of the connection may call.
+            if self.greeted && !matches!(event, Some(Event::Settings(_))) {
                 service.ready(session);
-                ready = false;
+                self.greeted = false;
             }
             let Some(event) = event else { break };
             let (key, head, body) = match event {
@@ -217,7 +236,7 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Ready => {
-                    ready = true;
+                    self.greeted = true;
                     continue;
                 }
                 Event::Settings(settings) => {
@@ -264,10 +283,26 @@ impl<S: Service> Conn<S> {
                 }
             });
         }
-        if let Some(session) = self.session.as_mut().filter(|_| ready) {
-            service.ready(session);
+        if self.greeted && !self.moves {
+            self.session.iter_mut().for_each(|session| service.ready(session));
+            self.greeted = false;
         }
         wake_all(woken);
+    }
+
+    /// Takes it out of its loop as it is, for another one; nothing if it has ended. Nobody else has
+    /// heard of it yet.
+    pub(super) fn into_newcomer(self, service: &mut S) -> Option<Newcomer> {
+        let origin = service.leaves(self.session?);
+        Some(Newcomer {
+            number: self.id.number(),
+            token: self.far.token(),
+            stream: self.stream,
+            origin,
+            proto: self.proto,
+            input: self.input,
+            charge: self.charge,
+        })
     }
 
     /// Answers a call of the other side.
@@ -349,6 +384,9 @@ impl<S: Service> Conn<S> {
     /// The connection has ended: whoever holds something of it learns so.
     pub(super) fn over(&mut self, service: &mut S, why: &Closed) {
         self.far.leave();
+        if std::mem::take(&mut self.joined) {
+            self.far.remote().left();
+        }
         let mut woken = Vec::new();
         for (call, ran) in self.proto.take_lost() {
             let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
@@ -382,6 +420,9 @@ impl<S: Service> Conn<S> {
 
     /// Whether more should be read.
     fn wants_input(&self, service: &S) -> bool {
+        if self.moves && self.proto.is_open() {
+            return false;
+        }
         let fed = self.session.as_ref().is_some_and(|session| service.is_full(session));
         self.proto.wants_input() && (!fed || self.proto.in_flight() > 0)
     }

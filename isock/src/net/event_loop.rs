@@ -7,6 +7,8 @@ mod accepting;
 mod commands;
 mod ending;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use service::{Done, Incoming, Job, Pace, Service};
 
@@ -17,6 +19,7 @@ use super::{
     flow::{Flow, Look},
     listen::Listener,
     lobby::Lobby,
+    loops::{Loops, FIRST},
     polling::{poll_busily, Polling},
     remote::{Command, Remote},
 };
@@ -33,6 +36,7 @@ use std::{
     collections::{BinaryHeap, VecDeque},
     io,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -59,7 +63,7 @@ const WAKE: Token = Token(usize::MAX);
 /// Listeners count down from here, connections up from 0.
 const LISTENERS: usize = usize::MAX - 1;
 
-/// Names a connection of one loop; never used twice.
+/// Names a connection of one loop; never used twice, by no loop of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConnId {
     index: usize,
@@ -67,7 +71,7 @@ pub(crate) struct ConnId {
 }
 
 impl ConnId {
-    /// A number of its own.
+    /// A number of its own: connections of a server have theirs in the order in which they came.
     pub(crate) fn number(self) -> u64 {
         self.generation
     }
@@ -82,6 +86,9 @@ impl ConnId {
 pub(crate) struct EventLoop<S: Service> {
     poll: Poll,
     remote: Remote,
+    /// All loops of the server, and which of them this is.
+    loops: Loops,
+    place: usize,
     config: Arc<Config>,
     account: Account,
     service: S,
@@ -89,7 +96,6 @@ pub(crate) struct EventLoop<S: Service> {
     lobby: Lobby,
     /// Boxed: the table stays as large as it ever was, and a connection takes a kilobyte.
     connections: Slab<Box<Conn<S>>>,
-    generation: u64,
     /// Connections that may have more to read although no event will say so.
     ready: Vec<ConnId>,
     /// Connections whose output may have grown.
@@ -117,31 +123,51 @@ pub(crate) struct EventLoop<S: Service> {
 }
 
 impl<S: Service> EventLoop<S> {
-    /// A loop that serves these listeners. What its connections hold goes on `account`.
-    pub(crate) fn new(
+    /// So many loops that serve these listeners together; the first one accepts. What their
+    /// connections hold goes on `account`.
+    pub(crate) fn several(
+        many: usize,
         config: Config,
-        account: Account,
+        account: &Account,
         polling: Polling,
         listeners: Vec<Listener>,
-        service: impl FnOnce(&Remote) -> S,
-    ) -> io::Result<EventLoop<S>> {
-        let poll = Poll::new()?;
-        let remote = Remote::new(Waker::new(poll.registry(), WAKE)?);
-        let mut accepting = Vec::new();
-        for (at, listener) in listeners.into_iter().enumerate() {
-            accepting.push(Accepting::new(listener, poll.registry(), Token(LISTENERS - at))?);
-        }
+        mut service: impl FnMut(&Remote) -> S,
+    ) -> io::Result<Vec<EventLoop<S>>> {
+        let polls = (0..many.max(1)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let waker = |poll: &Poll| Waker::new(poll.registry(), WAKE).map(Remote::new);
+        let remotes = polls.iter().map(waker).collect::<io::Result<Vec<_>>>()?;
+        let (config, loops) = (Arc::new(config), Loops::new(remotes.clone()));
+        let begin = |(place, (poll, remote)): (usize, (Poll, Remote))| {
+            let (config, account) = (Arc::clone(&config), account.clone());
+            let service = service(&remote);
+            EventLoop::new(poll, remote, (loops.clone(), place), config, account, polling, service)
+        };
+        let mut all: Vec<_> = polls.into_iter().zip(remotes).enumerate().map(begin).collect();
+        all[FIRST].listen(listeners)?;
+        Ok(all)
+    }
+
+    fn new(
+        poll: Poll,
+        remote: Remote,
+        (loops, place): (Loops, usize),
+        config: Arc<Config>,
+        account: Account,
+        polling: Polling,
+        service: S,
+    ) -> EventLoop<S> {
         let limits = &config.limits;
-        Ok(EventLoop {
+        EventLoop {
             poll,
-            service: service(&remote),
             remote,
+            loops,
+            place,
             account,
-            listeners: accepting,
+            service,
+            listeners: Vec::new(),
             lobby: Lobby::new(limits.unauthenticated, limits.unauthenticated_per_address),
-            config: Arc::new(config),
+            config,
             connections: Slab::new(),
-            generation: 0,
             ready: Vec::new(),
             touched: Vec::new(),
             emptied: Vec::new(),
@@ -157,12 +183,25 @@ impl<S: Service> EventLoop<S> {
             looked: Instant::now(),
             polling,
             active: Instant::now(),
-        })
+        }
+    }
+
+    fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let token = Token(LISTENERS - at);
+            self.listeners.push(Accepting::new(listener, self.poll.registry(), token)?);
+        }
+        Ok(())
     }
 
     /// The handle for other threads.
     pub(crate) fn remote(&self) -> &Remote {
         &self.remote
+    }
+
+    /// Whether it is the one that accepts.
+    pub(super) fn is_first(&self) -> bool {
+        self.place == FIRST
     }
 
     /// Where it listens.
@@ -269,7 +308,7 @@ impl<S: Service> EventLoop<S> {
                 // Nothing can be served without poll; a tight loop of errors helps nobody.
                 events.clear();
                 self.service.log(&format!("waiting for events failed: {error}"));
-                std::thread::sleep(Duration::from_millis(10));
+                thread::sleep(Duration::from_millis(10));
             }
         }
     }
@@ -359,10 +398,13 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
+        let is_dealt = was_open || conn.joined || self.place != FIRST || self.stopping.is_some();
+        let place = if is_dealt { self.place } else { self.loops.fewest() };
+        conn.moves = place != self.place;
         conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
-            self.lobby.leave(id);
+            self.deal(id, place);
         }
         if ready {
             self.queue(id);
@@ -431,7 +473,10 @@ impl<S: Service> EventLoop<S> {
         conn.over(&mut self.service, &Closed::Eof);
         conn.stream.deregister(self.poll.registry());
         drop(conn);
-        self.listeners.iter_mut().for_each(Accepting::room);
+        match self.is_first() {
+            true => self.listeners.iter_mut().for_each(Accepting::room),
+            false => self.loops.note_room(),
+        }
     }
 
     // Time.
@@ -476,9 +521,15 @@ impl<S: Service> EventLoop<S> {
 
 impl<S: Service> Drop for EventLoop<S> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.service.log("an event loop has panicked: the server ends");
+        }
         self.remote.close();
         for id in self.all() {
             self.drop_connection(id);
+        }
+        if !self.is_first() {
+            self.loops.note_end();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ConnId, EventLoop, Service};
 use crate::{
-    net::{flow::Look, remote::Command},
+    net::{accept::Accepting, flow::Look, remote::Command},
     proto::{Answer, Closed, ServedKey},
 };
 
@@ -81,6 +81,10 @@ impl<S: Service> EventLoop<S> {
                 }
                 Command::Accept(pipe) if self.stopping.is_none() => self.accept_pipe(pipe),
                 Command::Accept(pipe) => drop(pipe),
+                Command::TakeIn(newcomer) => self.go_on_with(*newcomer),
+                Command::Room => self.listeners.iter_mut().for_each(Accepting::room),
+                // It has woken the loop, to see whether it was the last.
+                Command::Ended => {}
                 Command::PipeChanged(id) => self.pipe_changed(id),
                 Command::Look(id) => {
                     self.queue(id);

@@ -31,8 +31,13 @@ impl<S: Service> EventLoop<S> {
     pub(in crate::net) fn is_done(&self) -> bool {
         self.stopping.is_some_and(|stopping| {
             let late = || stopping.step == Step::Leaving && stopping.until <= Instant::now();
-            self.connections.is_empty() || late()
+            late() || (self.connections.is_empty() && self.is_last())
         })
+    }
+
+    /// The first loop waits for the others: whoever stops the server speaks to it.
+    fn is_last(&self) -> bool {
+        !self.is_first() || self.loops.others_have_ended()
     }
 
     pub(super) fn drain(&mut self, until: Instant, running: Running) {
@@ -42,6 +47,10 @@ impl<S: Service> EventLoop<S> {
         }
         self.service.draining();
         self.stop_listening();
+        if self.is_first() {
+            // From now on nobody is dealt out: all who will ever be there are there before it.
+            self.loops.drain_others(until, running);
+        }
         if running == Running::Cancel {
             self.give_up();
         }
@@ -58,7 +67,7 @@ impl<S: Service> EventLoop<S> {
             accepting.hide();
             for _ in 0..=BACKLOG {
                 let Accepted::Connection(stream, origin, _) = accepting.accept() else { break };
-                self.take_in(stream, origin);
+                self.come_in(stream, origin);
             }
             accepting.deregister(self.poll.registry());
         }

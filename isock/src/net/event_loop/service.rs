@@ -37,8 +37,11 @@ pub(crate) trait Service: Send + 'static {
     /// A call that is ready to run.
     type Job: Job;
 
-    /// A connection has been accepted.
+    /// A connection has been accepted, or has come from another loop.
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Self::Session;
+    /// Another loop goes on with the connection, whose prefaces have been exchanged; this service
+    /// does not hear that it is ready.
+    fn leaves(&mut self, session: Self::Session) -> Origin;
     /// The prefaces have been exchanged.
     fn ready(&mut self, session: &mut Self::Session);
     /// A call has arrived. Its answer comes through the [`Remote`](crate::net::Remote), or now
@@ -63,7 +66,8 @@ pub(crate) trait Service: Send + 'static {
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
     /// Nobody waits for any call of the connection any more.
     fn cancelled_all(&mut self, session: &mut Self::Session);
-    /// Nothing begins to run from now on: what waits to is refused, through the
+    /// Nothing begins to run from now on, in no loop of the server: what waits to has been refused
+    /// when this returns, through the
     /// [`Remote`](crate::net::Remote).
     fn give_up(&mut self);
     /// What a call learns that will not run because the server ends.
