@@ -123,7 +123,7 @@ loops: one has all¦loops dealing¦isock/src/net/loops.rs¦open.min_by_key(|(_, 
 loops: whoever has left counts¦loops dealing¦isock/src/net/conn.rs¦            self.far.remote().left();¦
 loops: whoever has been dealt out is a stranger¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        self.lobby.leave(id);\n        if place¦        if place
 loops: strangers count¦loops dealing¦isock/src/net/event_loop/accepting.rs¦            self.lobby.enter(id, source);¦            self.lobby.enter(id, source);\n            self.remote.joined();
-loops: calls are read where they came¦loops dealing¦isock/src/net/conn.rs¦if self.moves && self.proto.is_open() {¦if false {
+loops: calls are read where they came¦loops dealing¦isock/src/net/conn.rs¦if self.preface == Preface::Moves && self.proto.is_open() {¦if false {
 loops: what stands behind a preface stays behind¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        conn.understand(Instant::now(), &mut self.service, &mut self.jobs);¦
 versions untold¦2¦isock/src/proto/handshake.rs¦min_version: self.config.versions.0,¦min_version: 0,
 odd values have run¦53,55¦isock/src/serving/task.rs¦RefusalCode::UNDECODABLE, Ran::No¦RefusalCode::UNDECODABLE, Ran::Yes

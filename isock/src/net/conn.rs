@@ -55,12 +55,9 @@ pub(super) struct Conn<S: Service> {
     pub(super) touched: bool,
     /// In the loop's list of connections to read.
     pub(super) queued: bool,
-    /// Once its preface has come, another loop goes on with it: what lies behind that is read there.
-    pub(super) moves: bool,
     /// It counts as one of its loop's.
     pub(super) joined: bool,
-    /// Its preface has come, and the service has not heard of that.
-    greeted: bool,
+    pub(super) preface: Preface,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
     /// The same connection as other threads see it.
@@ -76,6 +73,17 @@ pub(super) struct Conn<S: Service> {
     look: Option<Instant>,
     /// Set once it has ended: read on until then.
     linger: Option<Linger>,
+}
+
+/// What becomes of a connection with its preface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preface {
+    /// The service hears of it, or has done so.
+    Stays,
+    /// Another loop goes on with it: what lies behind the preface is read there.
+    Moves,
+    /// It has come, and the service has not heard of that.
+    Untold,
 }
 
 #[derive(Debug)]
@@ -104,7 +112,7 @@ impl<S: Service> Conn<S> {
             id,
             stream,
             // Only a connection that has moved brings it along.
-            greeted: proto.is_open(),
+            preface: if proto.is_open() { Preface::Untold } else { Preface::Stays },
             proto,
             input,
             session: Some(session),
@@ -115,7 +123,6 @@ impl<S: Service> Conn<S> {
             eof: false,
             touched: false,
             queued: false,
-            moves: false,
             joined: false,
             timer: None,
             far,
@@ -192,9 +199,9 @@ impl<S: Service> Conn<S> {
             let event = self.proto.read(now, &mut self.input);
             let Some(session) = &mut self.session else { break };
             // What follows a preface at once belongs to it: whoever hears of the connection may call.
-            if self.greeted && !matches!(event, Some(Event::Settings(_))) {
+            if self.preface == Preface::Untold && !matches!(event, Some(Event::Settings(_))) {
                 service.ready(session);
-                self.greeted = false;
+                self.preface = Preface::Stays;
             }
             let Some(event) = event else { break };
             let (key, head, body) = match event {
@@ -236,7 +243,9 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Ready => {
-                    self.greeted = true;
+                    if self.preface == Preface::Stays {
+                        self.preface = Preface::Untold;
+                    }
                     continue;
                 }
                 Event::Settings(settings) => {
@@ -283,9 +292,9 @@ impl<S: Service> Conn<S> {
                 }
             });
         }
-        if self.greeted && !self.moves {
+        if self.preface == Preface::Untold {
             self.session.iter_mut().for_each(|session| service.ready(session));
-            self.greeted = false;
+            self.preface = Preface::Stays;
         }
         wake_all(woken);
     }
@@ -420,7 +429,7 @@ impl<S: Service> Conn<S> {
 
     /// Whether more should be read.
     fn wants_input(&self, service: &S) -> bool {
-        if self.moves && self.proto.is_open() {
+        if self.preface == Preface::Moves && self.proto.is_open() {
             return false;
         }
         let fed = self.session.as_ref().is_some_and(|session| service.is_full(session));

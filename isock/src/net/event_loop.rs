@@ -15,7 +15,7 @@ pub(crate) use service::{Done, Incoming, Job, Pace, Service};
 use super::{
     accept::Accepting,
     account::Account,
-    conn::Conn,
+    conn::{Conn, Preface},
     flow::{Flow, Look},
     listen::Listener,
     lobby::Lobby,
@@ -400,7 +400,9 @@ impl<S: Service> EventLoop<S> {
         let was_open = conn.proto.is_open();
         let is_dealt = was_open || conn.joined || self.place != FIRST || self.stopping.is_some();
         let place = if is_dealt { self.place } else { self.loops.fewest() };
-        conn.moves = place != self.place;
+        if !was_open {
+            conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
+        }
         conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
