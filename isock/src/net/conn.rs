@@ -137,6 +137,7 @@ impl<S: Service> Conn<S> {
 
     /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over. `spare` is memory for input, lent
     /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
+    #[inline]
     pub(super) fn read(
         &mut self,
         service: &mut S,
@@ -181,6 +182,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Hands over what the connection has understood.
+    #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
         if !self.input.is_empty() || self.proto.has_events() {
             self.understand(now, service, jobs);
@@ -315,6 +317,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Answers a call of the other side.
+    #[inline]
     pub(super) fn answer(&mut self, key: ServedKey, answer: Answer) {
         self.proto.answer(key, answer);
         let flow = self.flows.as_mut().and_then(|flows| flows.remove(key.into()));
@@ -437,11 +440,13 @@ impl<S: Service> Conn<S> {
     }
 
     /// Whether there may be more to do without any further event.
+    #[inline]
     pub(super) fn is_ready(&self, service: &S) -> bool {
         self.readable && self.wants_input(service)
     }
 
     /// Writes what waits; false if the other side is gone.
+    #[inline]
     pub(super) fn write(&mut self, now: Instant) -> bool {
         while self.writable && self.proto.output_len() > 0 {
             let mut slices = [IoSlice::new(&[]); PIECES];
@@ -462,6 +467,7 @@ impl<S: Service> Conn<S> {
     /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the
     /// socket takes it: once it is full, an event says when to go on. False if the other side is
     /// gone.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         now: Instant,
@@ -512,6 +518,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Ends the connection once nothing is left to do on it.
+    #[inline]
     pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
         self.look = None;
         // The rest of a call will not come any more; what is whole is answered first.
@@ -531,6 +538,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
+    #[inline]
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
         let Some(linger) = &mut self.linger else { return false };
         let left = self.proto.output_len() + self.stream.unsent();
@@ -584,6 +592,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// When something is due on it.
+    #[inline]
     pub(super) fn due(&self) -> Option<Instant> {
         let linger = self
             .linger
@@ -596,6 +605,7 @@ impl<S: Service> Conn<S> {
     /// account is overdrawn.
     ///
     /// Streams and sends that wait have charges of their own, and count as its share all the same.
+    #[inline]
     pub(super) fn settle_account(&mut self, service: &S, overdrawn: bool, share: usize) -> bool {
         let held = self.proto.memory() + self.input.memory() + self.far.waiting();
         if held != self.charge.bytes() {

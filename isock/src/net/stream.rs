@@ -82,6 +82,7 @@ impl LoopStream {
         }
     }
 
+    #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.read(buffer),
@@ -91,6 +92,7 @@ impl LoopStream {
         }
     }
 
+    #[inline]
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.try_io(|| send((&*stream).into(), slices)),
