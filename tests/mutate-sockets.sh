@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plants a fault for each kind of check of the catalogue of attacks, for each limit, for the soak and
-# for the killed server, and expects rows or tests to fail.
+# Plants a fault for each kind of check of the catalogue of attacks, for each limit, for the soak, for
+# the killed server and for several event loops, and expects rows or tests to fail.
 #
 # Works on a copy of the workspace. Prints what each fault fails and why the first of it does, ends
 # with a count, and fails if a fault is not noticed. `mutate-sockets.sh close` plants those alone
@@ -18,7 +18,7 @@ git ls-files -z isock isock-derive tests examples Cargo.toml Cargo.lock README.m
     xargs -0 cp --parents -t "$work"
 cd "$work"
 
-# name ¦ rows to run, all if none, `limits` and the test of one, `soak` or `kills` ¦ file ¦ what stands there ¦ what it becomes, both literally; the
+# name ¦ rows to run, all if none, `limits` or `loops` and the tests, `soak` or `kills` ¦ file ¦ what stands there ¦ what it becomes, both literally; the
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
@@ -115,6 +115,16 @@ soak: a descriptor that stays¦soak¦isock/src/net/event_loop.rs¦        drop(c
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
 kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
 kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_vec()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+loops: the others do not hear of a drain¦loops ending¦isock/src/net/event_loop/ending.rs¦            self.loops.drain_others(until, running);¦
+loops: the first one ends before the others¦loops ending¦isock/src/net/event_loop/ending.rs¦!self.is_first() || self.loops.others_have_ended()¦true
+loops: an order for each¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: number + 10 * self.place as u64 }
+loops: an order of dealing out¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: { let _ = number; self.loops.number() } }
+loops: one has all¦loops dealing¦isock/src/net/loops.rs¦open.min_by_key(|(_, remote)| remote.connections())¦open.last()
+loops: whoever has left counts¦loops dealing¦isock/src/net/conn.rs¦            self.far.remote().left();¦
+loops: whoever has been dealt out is a stranger¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        self.lobby.leave(id);\n        if place¦        if place
+loops: strangers count¦loops dealing¦isock/src/net/event_loop/accepting.rs¦            self.lobby.enter(id, source);¦            self.lobby.enter(id, source);\n            self.remote.joined();
+loops: calls are read where they came¦loops dealing¦isock/src/net/conn.rs¦if self.preface == Preface::Moves && self.proto.is_open() {¦if false {
+loops: what stands behind a preface stays behind¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        conn.understand(Instant::now(), &mut self.service, &mut self.jobs);¦
 versions untold¦2¦isock/src/proto/handshake.rs¦min_version: self.config.versions.0,¦min_version: 0,
 odd values have run¦53,55¦isock/src/serving/task.rs¦RefusalCode::UNDECODABLE, Ran::No¦RefusalCode::UNDECODABLE, Ran::Yes
 signals end reading¦66¦isock/src/net/stream.rs¦matches!(error.kind(), Interrupted | TimedOut | WouldBlock)¦matches!(error.kind(), TimedOut | WouldBlock)
@@ -155,6 +165,7 @@ run() {
         soak) SOAK_SECONDS=15 cargo_test soak ;;
         kills) cargo_test outcomes kills ;;
         limits*) cargo_test limits "${1#limits }" ;;
+        loops*) cargo_test event_loops "${1#loops }" ;;
         "") cargo_test sockets --nocapture ;;
         *) SOCKETS_ROW=$1 run "" ;;
     esac

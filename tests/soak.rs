@@ -60,8 +60,11 @@ struct Slow;
 
 const CLIENTS: u64 = 50;
 const WORKERS: usize = 64;
+const LOOPS: usize = 2;
 /// What may have grown, in bytes, between two moments at which nothing is under way.
 const GROWTH: usize = 1 << 20;
+/// What a thread keeps of short messages for the next ones, in bytes.
+const KEPT: usize = 48 << 10;
 const SETTLED: Duration = Duration::from_secs(15);
 
 /// What has been done, as one side counts it.
@@ -95,6 +98,7 @@ fn serve(counts: &Arc<Counts>, notes: &Notes) -> ServerHandle {
     let notes = Arc::clone(notes);
     Server::builder()
         .workers(WORKERS)
+        .event_loops(LOOPS)
         .limits(Limits::default())
         .on::<Square>(move |n, _| {
             add(&squares.squares, 1);
@@ -318,8 +322,8 @@ impl Rest {
     }
 }
 
-/// The test's own two, and of the server its own, the loop's and the watcher.
-const RESTING: usize = 5;
+/// The test's own two, and of the server its own, the loops' and their watchers.
+const RESTING: usize = 3 + 2 * LOOPS;
 
 #[test]
 fn nothing_is_lost_and_nothing_grows() {
@@ -363,6 +367,8 @@ fn nothing_is_lost_and_nothing_grows() {
         let most = if patience.is_zero() { most } else { RESTING };
         assert!(rest.threads <= most, "{} threads", rest.threads);
         let grown = rest.memory.saturating_sub(first.memory);
-        assert!(grown <= GROWTH, "{grown} bytes of memory more");
+        // Threads that are not waited for may have come to what they keep since the warm-up.
+        let kept = if patience.is_zero() { WORKERS * KEPT } else { 0 };
+        assert!(grown <= GROWTH + kept, "{grown} bytes of memory more");
     }
 }

@@ -174,7 +174,7 @@ fn served_in(batch: usize, looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
     let batches = (0..calls.len()).step_by(batch).map(|_| arriving.by_ref().take(batch).collect());
     let event_loop = EventLoop::<Calls>::with(batches.collect());
     let record = event_loop.record();
-    serve(event_loop);
+    serve(vec![event_loop]);
     let Record { answered, leaders } = &mut *record.lock().unwrap();
     answered.sort_unstable();
     assert!(answered.iter().copied().eq(0..calls.len() as u64), "{answered:?}");

@@ -71,6 +71,7 @@ net/cancel.rs|if self.is_told() {|if false {|who asks too late is not told
 net/cancel.rs|let mut waiting = self.lock();~        // Whoever tells sets the flag before it takes the hooks: one of the two sees the other.~        if self.is_told() {|let told = self.is_told();~        let mut waiting = self.lock();~        if told {|who asks looks before it has the lock
 net/expiry.rs|state.running = false;~                return None;|return None;|the thread of the deadlines ends and is said to run
 serving/workers.rs|self.0.work.notify_one();|state.threads += 0;|a job wakes no worker
+serving/workers.rs|let _until_all_know = self.0.giving_up.lock().unwrap_or_else(PoisonError::into_inner);|drop(self.0.giving_up.lock());|whoever gives up second does not wait for the first
 serving/workers.rs|if waited.timed_out() && !state.queue.has_next() {|if waited.timed_out() {|an idle worker ends although a job has come
 serving/workers.rs|} else if state.threads > 0 {|} else if state.threads < usize::MAX {|a job waits for a thread that cannot be had
 serving/fair.rs|false if had_its_share => self.turns.push_back(key),|false if had_its_share => {}|what waits behind a share gets no turn

@@ -1,10 +1,13 @@
 //! Threads that run handlers.
 
-use crate::serving::workers::Workers;
+use crate::serving::workers::{Work, Workers};
 use isock_models::{
     model, refuse_threads,
     std::{
-        sync::{Arc, Condvar, Mutex},
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            Arc, Condvar, Mutex,
+        },
         thread,
         time::{pass, until_at_rest, Duration},
     },
@@ -101,5 +104,47 @@ fn a_job_that_nobody_would_come_to_is_given_back() {
         assert!(jobs.run(1));
         refuse_threads(0);
         jobs.end(2);
+    });
+}
+
+/// A job that says that it has been given up.
+struct Given(Arc<AtomicBool>);
+
+impl Work for Given {
+    fn run(self: Box<Self>) {
+        panic!("it waits behind another one");
+    }
+
+    fn give_up(self: Box<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Two loops of a server give up what waits: when either goes on, all that waited has been told.
+#[test]
+fn nothing_waits_any_more_when_what_waits_has_been_given_up() {
+    model(2, || {
+        let (workers, given) = (Workers::new(1, 1), Arc::<AtomicBool>::default());
+        let open = Arc::<(Mutex<bool>, Condvar)>::default();
+        let opened = Arc::clone(&open);
+        let first = Box::new(move || {
+            let mut open = opened.0.lock().unwrap();
+            while !*open {
+                open = opened.1.wait(open).unwrap();
+            }
+        });
+        assert!(workers.run(1, first).is_ok());
+        assert!(workers.run(1, Box::new(Given(Arc::clone(&given)))).is_ok());
+        let (others, told) = (workers.clone(), Arc::clone(&given));
+        let give_up = move |workers: &Workers, told: &AtomicBool| {
+            workers.give_up();
+            assert!(told.load(Ordering::SeqCst));
+        };
+        let other = thread::spawn(move || give_up(&others, &told));
+        give_up(&workers, &given);
+        other.join().unwrap();
+        *open.0.lock().unwrap() = true;
+        open.1.notify_all();
+        workers.close();
     });
 }

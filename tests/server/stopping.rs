@@ -528,8 +528,14 @@ fn whom_only_the_system_has_connected_is_told_and_not_reset() {
         for raw in &mut crowd {
             match raw.welcome().version {
                 0 => refused += 1,
-                // It learns whether its call was taken.
-                _ => assert_eq!(raw.answer().header.kind, FrameKind::DRAIN, "{listen}"),
+                // It learns whether its call was taken, by an answer where another loop was sooner.
+                _ => {
+                    let mut frame = raw.answer();
+                    if frame.header.kind == FrameKind::REPLY {
+                        frame = raw.answer();
+                    }
+                    assert_eq!(frame.header.kind, FrameKind::DRAIN, "{listen}");
+                }
             }
             assert_eq!(raw.closed(), Ok(CloseCode::STOPPING), "{listen}");
         }

@@ -117,6 +117,8 @@ pub(crate) struct Arena {
 
 /// Handlers run on so many threads: few, so that they all exist soon.
 pub(crate) const WORKERS: usize = 8;
+/// More than one, since each of several is what a single one would be.
+pub(crate) const LOOPS: usize = 2;
 
 impl Arena {
     pub(crate) fn new(transport: &'static Transport, limits: Limits, workers: usize) -> Arena {
@@ -128,6 +130,7 @@ impl Arena {
         let server = Server::builder()
             .limits(limits)
             .workers(workers)
+            .event_loops(LOOPS)
             .log(move |_| {
                 lines.fetch_add(1, Ordering::Relaxed);
             })

@@ -1,6 +1,6 @@
 //! Handlers that go wrong, and what the caller sees of it.
 
-use crate::arena::{Arena, Runs, WORKERS};
+use crate::arena::{Arena, Runs, LOOPS, WORKERS};
 use isock::{
     wire::{Ran, RefusalCode},
     Action, Limits, ProblemKind, ServerBuilder,
@@ -71,9 +71,10 @@ pub(crate) fn ten_thousand_panics(arena: &Arena) {
     let panics = rounds as usize * usize::from(slots);
     assert!(panics >= 10_000);
     assert_eq!(arena.logged.load(Ordering::Relaxed), panics, "the operator reads of each");
-    // Besides the workers: the server's own, its loop's, the watcher; and one that a handler has
+    // Besides the workers: the server's own, its loops', their watchers; and one that a handler has
     // held up ends only when that does, while another one has its place.
-    assert!(threads.iter().all(|&threads| threads <= WORKERS + 4), "{threads:?}");
+    let most = WORKERS + 2 + 2 * LOOPS;
+    assert!(threads.iter().all(|&threads| threads <= most), "{threads:?}");
 
     let mut locked = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(std::mem::take(&mut *locked) as usize, panics / 2, "each has had the lock");

@@ -207,6 +207,7 @@ fn poll(window: Duration) -> Result<(), Box<dyn std::error::Error>> {
 fn rest() -> Result<(), Box<dyn std::error::Error>> {
     let with = |server: ServerBuilder| {
         server
+            .event_loops(3)
             .on::<Echo>(|text, cx| Ok(format!("{text} {}", cx.peer().run::<Square>(3)?)))
             .on::<Place>(|_, _| loop {
                 thread::park();

@@ -5,6 +5,7 @@ use super::{
     event_loop::{ConnId, Incoming, Service},
     far::{refusal, Far, Outgoing, Ticket},
     flow::{Conduit, Driver, Flow, Flows, Look},
+    newcomer::Newcomer,
     pending::{wake_all, Ended},
     ping::{Echo, Pings},
     remote::Command,
@@ -54,6 +55,9 @@ pub(super) struct Conn<S: Service> {
     pub(super) touched: bool,
     /// In the loop's list of connections to read.
     pub(super) queued: bool,
+    /// It counts as one of its loop's.
+    pub(super) joined: bool,
+    pub(super) preface: Preface,
     /// When the timer that is set goes off.
     pub(super) timer: Option<Instant>,
     /// The same connection as other threads see it.
@@ -69,6 +73,17 @@ pub(super) struct Conn<S: Service> {
     look: Option<Instant>,
     /// Set once it has ended: read on until then.
     linger: Option<Linger>,
+}
+
+/// What becomes of a connection with its preface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preface {
+    /// The service hears of it, or has done so.
+    Stays,
+    /// Another loop goes on with it: what lies behind the preface is read there.
+    Moves,
+    /// It has come, and the service has not heard of that.
+    Untold,
 }
 
 #[derive(Debug)]
@@ -88,7 +103,7 @@ impl<S: Service> Conn<S> {
     pub(super) fn new(
         id: ConnId,
         stream: LoopStream,
-        proto: Connection,
+        (proto, input): (Connection, Buffer),
         session: S::Session,
         far: Arc<Far>,
         charge: Charge,
@@ -96,8 +111,10 @@ impl<S: Service> Conn<S> {
         Conn {
             id,
             stream,
+            // Only a connection that has moved brings it along.
+            preface: if proto.is_open() { Preface::Untold } else { Preface::Stays },
             proto,
-            input: Buffer::new(),
+            input,
             session: Some(session),
             held: VecDeque::new(),
             readable: false,
@@ -106,6 +123,7 @@ impl<S: Service> Conn<S> {
             eof: false,
             touched: false,
             queued: false,
+            joined: false,
             timer: None,
             far,
             outgoing: None,
@@ -119,6 +137,7 @@ impl<S: Service> Conn<S> {
 
     /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over. `spare` is memory for input, lent
     /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
+    #[inline]
     pub(super) fn read(
         &mut self,
         service: &mut S,
@@ -163,19 +182,28 @@ impl<S: Service> Conn<S> {
     }
 
     /// Hands over what the connection has understood.
+    #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
-        if self.input.is_empty() && !self.proto.has_events() {
-            return;
+        if !self.input.is_empty() || self.proto.has_events() {
+            self.understand(now, service, jobs);
         }
+    }
+
+    /// The same where nothing may have come since the preface.
+    pub(super) fn understand(
+        &mut self,
+        now: Instant,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Job>,
+    ) {
         let mut woken = Vec::new();
-        // What follows a preface at once belongs to it: whoever hears of the connection may call.
-        let mut ready = false;
         while self.may_dispatch(service) {
             let event = self.proto.read(now, &mut self.input);
             let Some(session) = &mut self.session else { break };
-            if ready && !matches!(event, Some(Event::Settings(_))) {
+            // What follows a preface at once belongs to it: whoever hears of the connection may call.
+            if self.preface == Preface::Untold && !matches!(event, Some(Event::Settings(_))) {
                 service.ready(session);
-                ready = false;
+                self.preface = Preface::Stays;
             }
             let Some(event) = event else { break };
             let (key, head, body) = match event {
@@ -217,7 +245,9 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Ready => {
-                    ready = true;
+                    if self.preface == Preface::Stays {
+                        self.preface = Preface::Untold;
+                    }
                     continue;
                 }
                 Event::Settings(settings) => {
@@ -264,13 +294,30 @@ impl<S: Service> Conn<S> {
                 }
             });
         }
-        if let Some(session) = self.session.as_mut().filter(|_| ready) {
-            service.ready(session);
+        if self.preface == Preface::Untold {
+            self.session.iter_mut().for_each(|session| service.ready(session));
+            self.preface = Preface::Stays;
         }
         wake_all(woken);
     }
 
+    /// Takes it out of its loop as it is, for another one; nothing if it has ended. Nobody else has
+    /// heard of it yet.
+    pub(super) fn into_newcomer(self, service: &mut S) -> Option<Newcomer> {
+        let origin = service.leaves(self.session?);
+        Some(Newcomer {
+            number: self.id.number(),
+            token: self.far.token(),
+            stream: self.stream,
+            origin,
+            proto: self.proto,
+            input: self.input,
+            charge: self.charge,
+        })
+    }
+
     /// Answers a call of the other side.
+    #[inline]
     pub(super) fn answer(&mut self, key: ServedKey, answer: Answer) {
         self.proto.answer(key, answer);
         let flow = self.flows.as_mut().and_then(|flows| flows.remove(key.into()));
@@ -349,6 +396,9 @@ impl<S: Service> Conn<S> {
     /// The connection has ended: whoever holds something of it learns so.
     pub(super) fn over(&mut self, service: &mut S, why: &Closed) {
         self.far.leave();
+        if std::mem::take(&mut self.joined) {
+            self.far.remote().left();
+        }
         let mut woken = Vec::new();
         for (call, ran) in self.proto.take_lost() {
             let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
@@ -382,16 +432,21 @@ impl<S: Service> Conn<S> {
 
     /// Whether more should be read.
     fn wants_input(&self, service: &S) -> bool {
+        if self.preface == Preface::Moves && self.proto.is_open() {
+            return false;
+        }
         let fed = self.session.as_ref().is_some_and(|session| service.is_full(session));
         self.proto.wants_input() && (!fed || self.proto.in_flight() > 0)
     }
 
     /// Whether there may be more to do without any further event.
+    #[inline]
     pub(super) fn is_ready(&self, service: &S) -> bool {
         self.readable && self.wants_input(service)
     }
 
     /// Writes what waits; false if the other side is gone.
+    #[inline]
     pub(super) fn write(&mut self, now: Instant) -> bool {
         while self.writable && self.proto.output_len() > 0 {
             let mut slices = [IoSlice::new(&[]); PIECES];
@@ -412,6 +467,7 @@ impl<S: Service> Conn<S> {
     /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the
     /// socket takes it: once it is full, an event says when to go on. False if the other side is
     /// gone.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         now: Instant,
@@ -462,6 +518,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Ends the connection once nothing is left to do on it.
+    #[inline]
     pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
         self.look = None;
         // The rest of a call will not come any more; what is whole is answered first.
@@ -481,6 +538,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
+    #[inline]
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
         let Some(linger) = &mut self.linger else { return false };
         let left = self.proto.output_len() + self.stream.unsent();
@@ -534,6 +592,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// When something is due on it.
+    #[inline]
     pub(super) fn due(&self) -> Option<Instant> {
         let linger = self
             .linger
@@ -546,6 +605,7 @@ impl<S: Service> Conn<S> {
     /// account is overdrawn.
     ///
     /// Streams and sends that wait have charges of their own, and count as its share all the same.
+    #[inline]
     pub(super) fn settle_account(&mut self, service: &S, overdrawn: bool, share: usize) -> bool {
         let held = self.proto.memory() + self.input.memory() + self.far.waiting();
         if held != self.charge.bytes() {

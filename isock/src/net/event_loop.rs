@@ -3,26 +3,32 @@
 //! Owns the sockets and their protocol machines, and asks a [`Service`] what to do with calls. It
 //! never blocks but in its poll, and never spends long on one connection while others wait.
 
+mod accepting;
+mod commands;
+mod ending;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use service::{Done, Incoming, Job, Pace, Service};
+
 use super::{
-    accept::{Accepted, Accepting},
+    accept::Accepting,
     account::Account,
-    conn::Conn,
-    far::Far,
-    flow::{Conduit, Flow, Look},
-    listen::{Listener, BACKLOG},
+    conn::{Conn, Preface},
+    flow::{Flow, Look},
+    listen::Listener,
     lobby::Lobby,
-    origin::{Origin, Source},
-    pipe::LoopEnd,
+    loops::{Loops, FIRST},
     polling::{poll_busily, Polling},
-    random_id,
-    remote::{Command, Remote, Running},
-    stream::LoopStream,
+    remote::{Command, Remote},
 };
 use crate::{
     address::Address,
-    proto::{Answer, Body, Buffer, Closed, Config, Connection, ServedKey},
-    wire::{spare, CallHead, CloseCode, ConnectionToken, Refusal},
+    proto::{Buffer, Closed, Config},
+    wire::{spare, CloseCode},
 };
+use ending::Stopping;
 use mio::{Poll, Token, Waker};
 use slab::Slab;
 use std::{
@@ -30,17 +36,14 @@ use std::{
     collections::{BinaryHeap, VecDeque},
     io,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 /// What a connection may be read in one turn before the others get theirs, in bytes.
 const TURN: usize = 512 * 1024;
-/// Connections that are accepted in one turn.
-const ACCEPTS: usize = 64;
 /// Events of one poll.
 const EVENTS: usize = 1024;
-/// Commands whose memory is kept.
-const COMMANDS: usize = 256;
 /// Timers whose memory is kept.
 const TIMERS: usize = 1024;
 /// What a connection may always hold, even when the server holds too much, in bytes.
@@ -51,9 +54,6 @@ const KEPT: usize = 256;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
 
-/// How long a loop that ends with calls still running waits for its last words to leave.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-
 /// How long items may wait for others of a burst.
 const TICK: Duration = Duration::from_millis(1);
 /// How often memory of long messages is released, and of many calls.
@@ -63,7 +63,7 @@ const WAKE: Token = Token(usize::MAX);
 /// Listeners count down from here, connections up from 0.
 const LISTENERS: usize = usize::MAX - 1;
 
-/// Names a connection of one loop; never used twice.
+/// Names a connection of one loop; never used twice, by no loop of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConnId {
     index: usize,
@@ -71,7 +71,7 @@ pub(crate) struct ConnId {
 }
 
 impl ConnId {
-    /// A number of its own.
+    /// A number of its own: connections of a server have theirs in the order in which they came.
     pub(crate) fn number(self) -> u64 {
         self.generation
     }
@@ -82,109 +82,13 @@ impl ConnId {
     }
 }
 
-/// A call that has arrived.
-#[derive(Debug)]
-pub(crate) struct Incoming<'b> {
-    pub(crate) connection: ConnId,
-    /// `None` if no answer is wanted.
-    pub(crate) key: Option<ServedKey>,
-    pub(crate) head: CallHead,
-    pub(crate) body: Body<'b>,
-    /// When its first byte had been read.
-    pub(crate) arrived: Instant,
-    /// Its items, if it carries any.
-    pub(crate) conduit: Option<Conduit>,
-    /// Streams that the connection has, this one included.
-    pub(crate) streams: usize,
-}
-
-/// Whoever knows what calls mean.
-pub(crate) trait Service: Send + 'static {
-    /// What it keeps for each connection.
-    type Session: Send;
-    /// A call that is ready to run.
-    type Job: Job;
-
-    /// A connection has been accepted.
-    fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Self::Session;
-    /// The prefaces have been exchanged.
-    fn ready(&mut self, session: &mut Self::Session);
-    /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
-    /// from a job that is added to `jobs`: one that is expected to be quick.
-    fn call(
-        &mut self,
-        session: &mut Self::Session,
-        call: Incoming<'_>,
-        jobs: &mut VecDeque<Self::Job>,
-        answer: &mut dyn FnMut(ServedKey, Answer),
-    );
-    /// Whether no more should be read for now, unless an answer is waited for.
-    fn is_full(&self, session: &Self::Session) -> bool;
-    /// Bytes of what waits to run and takes no slot.
-    fn held(&self, session: &Self::Session) -> usize;
-    /// Whether nothing waits or runs that takes no slot.
-    fn is_idle(&self, session: &Self::Session) -> bool;
-    /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
-    /// all.
-    fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
-    /// The caller no longer waits.
-    fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
-    /// Nobody waits for any call of the connection any more.
-    fn cancelled_all(&mut self, session: &mut Self::Session);
-    /// Nothing begins to run from now on: what waits to is refused, through the [`Remote`].
-    fn give_up(&mut self);
-    /// What a call learns that will not run because the server ends.
-    fn stopping(&self) -> Refusal;
-    /// An answer has gone through.
-    fn answered(&mut self, session: &mut Self::Session, key: ServedKey);
-    /// The connection has ended.
-    fn closed(&mut self, session: Self::Session, why: &Closed);
-    /// No further calls are accepted.
-    fn draining(&mut self);
-    /// Something that the operator should know.
-    fn log(&mut self, what: &str);
-}
-
-/// A call with all that it needs to run on any thread.
-pub(crate) trait Job: Send {
-    /// Runs the handler, and says whether it did: not if it is too late. It is `at_most` that time,
-    /// and may be a [`TICK`](super::timing::TICK) earlier. Does not panic.
-    fn run(&mut self, at_most: Instant) -> (Done, bool);
-    /// Refuses it: it has not begun, and will not.
-    fn give_up(self) -> Done;
-    /// Whether it still is expected to be.
-    fn is_quick(&self) -> bool;
-    /// Where its answer goes.
-    fn connection(&self) -> ConnId;
-    /// Whom to tell how long it takes.
-    fn pace(&self) -> Arc<dyn Pace>;
-    /// Whether that is the same.
-    fn is_of(&self, pace: &Arc<dyn Pace>) -> bool;
-}
-
-/// Hears whether an action is quick.
-pub(crate) trait Pace: Send + Sync {
-    /// These runs of it together have taken so long.
-    fn took(&self, took: Duration, runs: u32);
-    /// A run of it has held the loop up.
-    fn held_up(&self);
-    /// A run of it waits for a connection, and so may every other one.
-    fn blocks(&self);
-}
-
-/// An answer, and where it goes.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) connection: ConnId,
-    pub(crate) key: ServedKey,
-    /// `None` if it comes from elsewhere.
-    pub(crate) answer: Option<Answer>,
-}
-
 /// The loop, before and while it runs.
 pub(crate) struct EventLoop<S: Service> {
     poll: Poll,
     remote: Remote,
+    /// All loops of the server, and which of them this is.
+    loops: Loops,
+    place: usize,
     config: Arc<Config>,
     account: Account,
     service: S,
@@ -192,7 +96,6 @@ pub(crate) struct EventLoop<S: Service> {
     lobby: Lobby,
     /// Boxed: the table stays as large as it ever was, and a connection takes a kilobyte.
     connections: Slab<Box<Conn<S>>>,
-    generation: u64,
     /// Connections that may have more to read although no event will say so.
     ready: Vec<ConnId>,
     /// Connections whose output may have grown.
@@ -219,48 +122,52 @@ pub(crate) struct EventLoop<S: Service> {
     active: Instant,
 }
 
-/// How a loop comes to its end.
-#[derive(Clone, Copy, Debug)]
-struct Stopping {
-    /// When it goes on to the next step, however much is left of this one.
-    until: Instant,
-    step: Step,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Calls that were accepted are answered.
-    Finishing,
-    /// Every connection is closed, and its last words leave.
-    Leaving,
-}
-
 impl<S: Service> EventLoop<S> {
-    /// A loop that serves these listeners. What its connections hold goes on `account`.
-    pub(crate) fn new(
+    /// So many loops that serve these listeners together; the first one accepts. What their
+    /// connections hold goes on `account`.
+    pub(crate) fn several(
+        many: usize,
         config: Config,
-        account: Account,
+        account: &Account,
         polling: Polling,
         listeners: Vec<Listener>,
-        service: impl FnOnce(&Remote) -> S,
-    ) -> io::Result<EventLoop<S>> {
-        let poll = Poll::new()?;
-        let remote = Remote::new(Waker::new(poll.registry(), WAKE)?);
-        let mut accepting = Vec::new();
-        for (at, listener) in listeners.into_iter().enumerate() {
-            accepting.push(Accepting::new(listener, poll.registry(), Token(LISTENERS - at))?);
-        }
+        mut service: impl FnMut(&Remote) -> S,
+    ) -> io::Result<Vec<EventLoop<S>>> {
+        let polls = (0..many.max(1)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let waker = |poll: &Poll| Waker::new(poll.registry(), WAKE).map(Remote::new);
+        let remotes = polls.iter().map(waker).collect::<io::Result<Vec<_>>>()?;
+        let (config, loops) = (Arc::new(config), Loops::new(remotes.clone()));
+        let begin = |(place, (poll, remote)): (usize, (Poll, Remote))| {
+            let (config, account) = (Arc::clone(&config), account.clone());
+            let service = service(&remote);
+            EventLoop::new(poll, remote, (loops.clone(), place), config, account, polling, service)
+        };
+        let mut all: Vec<_> = polls.into_iter().zip(remotes).enumerate().map(begin).collect();
+        all[FIRST].listen(listeners)?;
+        Ok(all)
+    }
+
+    fn new(
+        poll: Poll,
+        remote: Remote,
+        (loops, place): (Loops, usize),
+        config: Arc<Config>,
+        account: Account,
+        polling: Polling,
+        service: S,
+    ) -> EventLoop<S> {
         let limits = &config.limits;
-        Ok(EventLoop {
+        EventLoop {
             poll,
-            service: service(&remote),
             remote,
+            loops,
+            place,
             account,
-            listeners: accepting,
+            service,
+            listeners: Vec::new(),
             lobby: Lobby::new(limits.unauthenticated, limits.unauthenticated_per_address),
-            config: Arc::new(config),
+            config,
             connections: Slab::new(),
-            generation: 0,
             ready: Vec::new(),
             touched: Vec::new(),
             emptied: Vec::new(),
@@ -276,12 +183,25 @@ impl<S: Service> EventLoop<S> {
             looked: Instant::now(),
             polling,
             active: Instant::now(),
-        })
+        }
+    }
+
+    fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let token = Token(LISTENERS - at);
+            self.listeners.push(Accepting::new(listener, self.poll.registry(), token)?);
+        }
+        Ok(())
     }
 
     /// The handle for other threads.
     pub(crate) fn remote(&self) -> &Remote {
         &self.remote
+    }
+
+    /// Whether it is the one that accepts.
+    pub(super) fn is_first(&self) -> bool {
+        self.place == FIRST
     }
 
     /// Where it listens.
@@ -374,14 +294,6 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    /// Whether it has been drained.
-    pub(super) fn is_done(&self) -> bool {
-        self.stopping.is_some_and(|stopping| {
-            let late = || stopping.step == Step::Leaving && stopping.until <= Instant::now();
-            self.connections.is_empty() || late()
-        })
-    }
-
     fn wait(&mut self, events: &mut mio::Events) {
         let idle = self.ready.is_empty() && self.jobs.is_empty();
         match self.poll_or_sleep(events, idle) {
@@ -396,7 +308,7 @@ impl<S: Service> EventLoop<S> {
                 // Nothing can be served without poll; a tight loop of errors helps nobody.
                 events.clear();
                 self.service.log(&format!("waiting for events failed: {error}"));
-                std::thread::sleep(Duration::from_millis(10));
+                thread::sleep(Duration::from_millis(10));
             }
         }
     }
@@ -452,273 +364,6 @@ impl<S: Service> EventLoop<S> {
         self.connections.iter().map(|(_, conn)| conn.id).collect()
     }
 
-    // Accepting.
-
-    fn accept(&mut self, at: usize) {
-        for _ in 0..ACCEPTS {
-            match self.listeners[at].accept() {
-                Accepted::Connection(stream, origin, source) => {
-                    self.accepted(stream, origin, source);
-                }
-                Accepted::Nothing | Accepted::StillNoRoom => return,
-                Accepted::NoRoom(error) => {
-                    let address = &self.listeners[at].listener.address;
-                    let what = format!("cannot accept at {address} for now: {error}");
-                    return self.service.log(&what);
-                }
-            }
-        }
-        // The others have their turns before the rest of the backlog.
-        self.listeners[at].go_on_soon();
-    }
-
-    fn accepted(&mut self, stream: LoopStream, origin: Origin, source: Source) {
-        if let Some(id) = self.take_in(stream, origin) {
-            self.lobby.enter(id, source);
-            self.make_room();
-        }
-    }
-
-    fn take_in(&mut self, mut stream: LoopStream, origin: Origin) -> Option<ConnId> {
-        let token = Token(self.connections.vacant_key());
-        // The peer can have gone between the two; its address is all that there was.
-        stream.register(self.poll.registry(), token).ok()?;
-        let name = self.token()?;
-        Some(self.insert(stream, origin, name))
-    }
-
-    /// Accepts nothing more. Whom the system has connected already is taken in, to be told so:
-    /// closing the listener would reset those connections, and leave their clients to guess.
-    fn stop_listening(&mut self) {
-        for mut accepting in std::mem::take(&mut self.listeners) {
-            accepting.hide();
-            for _ in 0..=BACKLOG {
-                let Accepted::Connection(stream, origin, _) = accepting.accept() else { break };
-                self.take_in(stream, origin);
-            }
-            accepting.deregister(self.poll.registry());
-        }
-    }
-
-    /// A name for a connection. Without random numbers there is none that nobody can guess.
-    fn token(&mut self) -> Option<ConnectionToken> {
-        let token = random_id();
-        if let Err(error) = &token {
-            self.service.log(&format!("a connection was dropped, no random number: {error}"));
-        }
-        token.ok().map(|id| ConnectionToken(id.0))
-    }
-
-    /// One too many has not shown its preface. It may lie there unread: look before closing.
-    fn make_room(&mut self) {
-        if let Some(id) = self.lobby.crowded_out() {
-            if let Some(conn) = self.get(id) {
-                conn.readable = true;
-            }
-            self.read(id);
-        }
-        if let Some(id) = self.lobby.crowded_out() {
-            self.close(id, CloseCode::DISPLACED);
-        }
-    }
-
-    fn close(&mut self, id: ConnId, code: CloseCode) {
-        self.lobby.leave(id);
-        if let Some(conn) = self.get(id) {
-            conn.proto.close(code);
-            self.touch(id);
-        }
-    }
-
-    fn accept_pipe(&mut self, pipe: LoopEnd) {
-        let Some(token) = self.token() else { return };
-        let id = self.insert(LoopStream::Pipe(pipe), Origin::memory(), token);
-        let remote = self.remote.clone();
-        if let Some(LoopStream::Pipe(pipe)) = self.get(id).map(|conn| &conn.stream) {
-            // A loop that has returned has closed the pipe as well.
-            pipe.on_change(move || drop(remote.send(Command::PipeChanged(id))));
-        }
-        self.pipe_changed(id);
-    }
-
-    fn insert(&mut self, stream: LoopStream, origin: Origin, token: ConnectionToken) -> ConnId {
-        self.generation += 1;
-        let charge = self.account.charge(0);
-        let entry = self.connections.vacant_entry();
-        let id = ConnId { index: entry.key(), generation: self.generation };
-        let hard = self.config.limits.output_hard;
-        let far = Arc::new(Far::new(id, token, self.remote.clone(), hard));
-        let session = self.service.opened(origin, &far);
-        let mut proto = Connection::server(Arc::clone(&self.config), Instant::now()).named(token);
-        proto.set_attended(true);
-        entry.insert(Box::new(Conn::new(id, stream, proto, session, far, charge)));
-        self.touch(id);
-        id
-    }
-
-    // Commands of other threads.
-
-    fn take_commands(&mut self) {
-        let mut commands = std::mem::take(&mut self.commands);
-        self.remote.take(&mut commands);
-        for command in commands.drain(..) {
-            match command {
-                Command::Answer { connection, key, answer, room } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.far.taken(room);
-                    }
-                    self.answer(connection, key, answer);
-                }
-                Command::Call { connection, call, ticket } => {
-                    match self.get(connection) {
-                        Some(conn) => conn.call(call, ticket),
-                        None => ticket.never_sent(Closed::Eof),
-                    }
-                    self.touch(connection);
-                }
-                Command::Open { connection, call, flow } => {
-                    match self.get(connection) {
-                        Some(conn) => conn.open(call, flow),
-                        None => Command::Open { connection, call, flow }.comes_too_late(),
-                    }
-                    self.touch(connection);
-                }
-                Command::Settle { connection, flow } => {
-                    match self.get(connection).map(|conn| conn.settle_flow(&flow, Look::Patient)) {
-                        Some(false) => {}
-                        Some(true) => self.bursts.push((connection, flow)),
-                        None => Command::Settle { connection, flow }.comes_too_late(),
-                    }
-                    self.touch(connection);
-                }
-                Command::CancelStream { connection, flow } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.cancel_flow(&flow);
-                    }
-                    self.touch(connection);
-                }
-                Command::Send { connection, call } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.send(&call);
-                    }
-                    self.touch(connection);
-                }
-                Command::CancelCall { connection, ticket } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.cancel_call(&ticket);
-                    }
-                    self.touch(connection);
-                }
-                Command::Ping { connection, echo } => {
-                    match self.get(connection) {
-                        Some(conn) => conn.ping(echo),
-                        None => Command::Ping { connection, echo }.comes_too_late(),
-                    }
-                    self.touch(connection);
-                }
-                Command::ForgetPing { connection, echo } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.pings.forget(&echo);
-                    }
-                }
-                Command::Close { connection, close } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.proto.close_saying(close);
-                    }
-                    self.touch(connection);
-                }
-                Command::Accept(pipe) if self.stopping.is_none() => self.accept_pipe(pipe),
-                Command::Accept(pipe) => drop(pipe),
-                Command::PipeChanged(id) => self.pipe_changed(id),
-                Command::Look(id) => {
-                    self.queue(id);
-                    self.touch(id);
-                }
-                Command::Drain { until, running } => self.drain(until, running),
-            }
-        }
-        // The queue and this one take turns: after a flood both are short again.
-        commands.shrink_to(COMMANDS);
-        self.commands = commands;
-    }
-
-    fn answer(&mut self, id: ConnId, key: ServedKey, answer: Answer) {
-        // Not through `get`: the service is borrowed beside the connection.
-        let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
-        let Some(conn) = conn else { return };
-        conn.answer(key, answer);
-        if let Some(session) = &mut conn.session {
-            self.service.answered(session, key);
-        }
-        self.touch(id);
-    }
-
-    fn pipe_changed(&mut self, id: ConnId) {
-        if let Some(conn) = self.get(id) {
-            (conn.readable, conn.writable) = (true, true);
-            self.queue(id);
-            self.touch(id);
-        }
-    }
-
-    // Ending.
-
-    fn drain(&mut self, until: Instant, running: Running) {
-        match &mut self.stopping {
-            Some(before) => before.until = before.until.min(until),
-            None => self.stopping = Some(Stopping { until, step: Step::Finishing }),
-        }
-        self.service.draining();
-        self.stop_listening();
-        if running == Running::Cancel {
-            self.give_up();
-        }
-        for (_, conn) in &mut self.connections {
-            conn.drain(&self.service);
-        }
-        self.all().into_iter().for_each(|id| self.touch(id));
-    }
-
-    /// What has not begun is refused, and what runs learns that nobody waits.
-    fn give_up(&mut self) {
-        let mut jobs = std::mem::take(&mut self.jobs);
-        for id in self.all() {
-            if let Some(conn) = self.get(id) {
-                jobs.append(&mut conn.held);
-            }
-        }
-        for job in jobs {
-            self.finish(job.give_up());
-        }
-        self.service.give_up();
-        for (_, conn) in &mut self.connections {
-            if let Some(session) = &mut conn.session {
-                self.service.cancelled_all(session);
-            }
-        }
-    }
-
-    /// Once the grace is over: whatever still runs, every connection is told why it ends.
-    fn end_grace(&mut self) {
-        let Some(stopping) = self.stopping else { return };
-        let now = Instant::now();
-        if stopping.step != Step::Finishing || now < stopping.until {
-            return;
-        }
-        self.stopping = Some(Stopping { until: now + LAST_WORDS, step: Step::Leaving });
-        self.give_up();
-        // The refusals are among them.
-        self.take_commands();
-        let refusal = self.service.stopping();
-        for id in self.all() {
-            if let Some(conn) = self.get(id) {
-                conn.proto.refuse_partial(&refusal);
-            }
-            self.close(id, CloseCode::STOPPING);
-        }
-        self.flush_touched();
-    }
-
     // Reading.
 
     fn read_ready(&mut self) {
@@ -753,10 +398,15 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
+        let is_dealt = was_open || conn.joined || self.place != FIRST || self.stopping.is_some();
+        let place = if is_dealt { self.place } else { self.loops.fewest() };
+        if !was_open {
+            conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
+        }
         conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
-            self.lobby.leave(id);
+            self.deal(id, place);
         }
         if ready {
             self.queue(id);
@@ -810,6 +460,14 @@ impl<S: Service> EventLoop<S> {
         self.set_timer(id);
     }
 
+    fn close(&mut self, id: ConnId, code: CloseCode) {
+        self.lobby.leave(id);
+        if let Some(conn) = self.get(id) {
+            conn.proto.close(code);
+            self.touch(id);
+        }
+    }
+
     fn drop_connection(&mut self, id: ConnId) {
         self.lobby.leave(id);
         let Some(mut conn) = self.connections.try_remove(id.index) else { return };
@@ -817,7 +475,10 @@ impl<S: Service> EventLoop<S> {
         conn.over(&mut self.service, &Closed::Eof);
         conn.stream.deregister(self.poll.registry());
         drop(conn);
-        self.listeners.iter_mut().for_each(Accepting::room);
+        match self.is_first() {
+            true => self.listeners.iter_mut().for_each(Accepting::room),
+            false => self.loops.note_room(),
+        }
     }
 
     // Time.
@@ -862,9 +523,15 @@ impl<S: Service> EventLoop<S> {
 
 impl<S: Service> Drop for EventLoop<S> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.service.log("an event loop has panicked: the server ends");
+        }
         self.remote.close();
         for id in self.all() {
             self.drop_connection(id);
+        }
+        if !self.is_first() {
+            self.loops.note_end();
         }
     }
 }

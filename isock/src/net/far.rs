@@ -77,7 +77,12 @@ impl Far {
         self.token
     }
 
-    /// Tells connections of one loop apart, in the order in which they came.
+    /// The loop that has it.
+    pub(super) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Tells connections of one server apart, in the order in which they came.
     pub(crate) fn number(&self) -> u64 {
         self.id.number()
     }

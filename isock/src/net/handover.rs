@@ -9,7 +9,7 @@
 use super::{
     blocking::{GiveAway, Standing},
     event_loop::{Done, EventLoop, Job, Pace, Service},
-    remote::{Command, Remote},
+    remote::{Command, Remote, Running},
     timing::{Ticks, Timing},
 };
 use std::{
@@ -18,7 +18,7 @@ use std::{
         mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread::{self, ThreadId},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often the watcher looks: a handler is found out after one to two of these.
@@ -28,22 +28,17 @@ const QUIET: u32 = 250;
 /// Handlers run for this long before their replies are written.
 const BATCH: Duration = Duration::from_millis(1);
 
-/// Serves until the loop has been drained, on other threads: this one must return although a
-/// handler that held the loop up never does.
-pub(crate) fn serve<S: Service>(event_loop: EventLoop<S>) {
-    let shared = Arc::new(Shared {
-        parked: Mutex::new(None),
-        beat: AtomicU64::new(0),
-        watched: AtomicBool::new(false),
-        asleep: AtomicBool::new(false),
-        watch: Mutex::new(Watch::default()),
-        changed: Condvar::new(),
-        remote: event_loop.remote().clone(),
-        ticks: Ticks::of_the_system(),
-    });
-    Shared::spawn_watcher(&shared);
-    Shared::spawn_leader(&shared, Box::new(event_loop));
-    shared.wait_until_done();
+/// How long the other loops of a server finish what they have when one has panicked.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until the loops have been drained, on other threads: this one must return although a
+/// handler that held one of them up never does.
+pub(crate) fn serve<S: Service>(event_loops: Vec<EventLoop<S>>) {
+    let remotes: Vec<_> = event_loops.iter().map(|it| it.remote().clone()).collect();
+    // The first one deals out what the others serve, so it begins last.
+    let serving = |event_loop| Shared::begin(event_loop, &remotes);
+    let all: Vec<_> = event_loops.into_iter().rev().map(serving).collect();
+    all.iter().for_each(|shared| shared.wait_until_done());
 }
 
 struct Shared<S: Service> {
@@ -57,6 +52,8 @@ struct Shared<S: Service> {
     watch: Mutex<Watch>,
     changed: Condvar,
     remote: Remote,
+    /// All loops of the server.
+    all: Vec<Remote>,
     ticks: Ticks,
 }
 
@@ -109,18 +106,37 @@ impl<S: Service> GiveAway for Shared<S> {
     }
 }
 
-/// Lets those who wait for the end know of it, also when the loop itself panics.
+/// Lets those who wait for the end know of it, also when the loop itself panics. The server ends
+/// then: its other loops finish what they have.
 struct Leading<'s, S: Service>(&'s Shared<S>);
 
 impl<S: Service> Drop for Leading<'_, S> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.end();
+            self.0.end_others();
         }
     }
 }
 
 impl<S: Service> Shared<S> {
+    fn begin(event_loop: EventLoop<S>, all: &[Remote]) -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            parked: Mutex::new(None),
+            beat: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            watch: Mutex::new(Watch::default()),
+            changed: Condvar::new(),
+            remote: event_loop.remote().clone(),
+            all: all.to_vec(),
+            ticks: Ticks::of_the_system(),
+        });
+        Shared::spawn_watcher(&shared);
+        Shared::spawn_leader(&shared, Box::new(event_loop));
+        shared
+    }
+
     /// A first thread that leads.
     fn spawn_leader(shared: &Arc<Self>, event_loop: Box<EventLoop<S>>) {
         let leader = Arc::clone(shared);
@@ -132,7 +148,12 @@ impl<S: Service> Shared<S> {
         match spawned {
             // It waits to receive, so it takes it.
             Ok(_) => drop(give.send(event_loop)),
-            Err(_) => Shared::lead(shared, event_loop),
+            Err(_) if event_loop.is_first() => Shared::lead(shared, event_loop),
+            // Nobody is dealt out to a loop that has ended.
+            Err(_) => {
+                drop(event_loop);
+                shared.end();
+            }
         }
     }
 
@@ -302,6 +323,14 @@ impl<S: Service> Shared<S> {
     fn end(&self) {
         lock(&self.watch).done = true;
         self.changed.notify_all();
+    }
+
+    fn end_others(&self) {
+        let until = Instant::now() + GRACE;
+        for remote in &self.all {
+            // One that has returned needs no telling.
+            let _ = remote.send(Command::Drain { until, running: Running::Finish });
+        }
     }
 
     fn wait_until_done(&self) {

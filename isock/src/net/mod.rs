@@ -24,6 +24,8 @@ mod line;
 mod link;
 mod listen;
 mod lobby;
+mod loops;
+mod newcomer;
 mod origin;
 mod pending;
 mod ping;

@@ -4,6 +4,7 @@ use super::{
     event_loop::ConnId,
     far::Ticket,
     flow::Flow,
+    newcomer::Newcomer,
     pending::{wake_all, Ended},
     ping::Echo,
     pipe::LoopEnd,
@@ -14,7 +15,10 @@ use crate::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+    },
     time::Instant,
 };
 
@@ -41,8 +45,14 @@ pub(crate) enum Command {
     ForgetPing { connection: ConnId, echo: Echo },
     /// End a connection.
     Close { connection: ConnId, close: Close },
-    /// Serve this pipe.
+    /// Serve this pipe, in whichever loop.
     Accept(LoopEnd),
+    /// Serve this connection: another loop has accepted it.
+    TakeIn(Box<Newcomer>),
+    /// Another loop has closed a socket: there may be room to accept one.
+    Room,
+    /// Another loop has returned.
+    Ended,
     /// The other end of a pipe did something.
     PipeChanged(ConnId),
     /// A connection may be read again.
@@ -87,6 +97,8 @@ pub(crate) struct Remote(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     waker: mio::Waker,
+    /// Connections that the loop has, or will have: counted only where there are several loops.
+    connections: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +110,8 @@ struct Queue {
 
 impl Remote {
     pub(super) fn new(waker: mio::Waker) -> Remote {
-        Remote(Arc::new(Shared { queue: Mutex::default(), waker }))
+        let connections = AtomicUsize::new(0);
+        Remote(Arc::new(Shared { queue: Mutex::default(), waker, connections }))
     }
 
     /// Queues a command. One that comes after the loop has returned is dropped, and the result
@@ -132,6 +145,26 @@ impl Remote {
         for command in dropped {
             command.comes_too_late();
         }
+    }
+
+    /// Whether the loop has returned.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Connections that have [joined](Remote::joined) and not [left](Remote::left).
+    pub(super) fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// The loop has one more connection, or will have it.
+    pub(super) fn joined(&self) {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has one less.
+    pub(super) fn left(&self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

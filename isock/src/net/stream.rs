@@ -52,23 +52,27 @@ pub(crate) enum LoopStream {
 }
 
 impl LoopStream {
-    /// Prepares an accepted socket and tells the loop about it. A pipe calls the loop by itself.
+    /// Prepares an accepted socket.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        let LoopStream::Tcp(stream) = self else { return Ok(()) };
+        // Small replies must not wait for an acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        notice_the_end(stream.into())
+    }
+
+    /// Tells a loop about it. A pipe calls its loop by itself.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         match self {
-            LoopStream::Tcp(stream) => {
-                // Small replies must not wait for an acknowledgement of the one before.
-                stream.set_nodelay(true)?;
-                notice_the_end((&*stream).into())?;
-                registry.register(stream, token, interest)
-            }
+            LoopStream::Tcp(stream) => registry.register(stream, token, interest),
             #[cfg(unix)]
             LoopStream::Unix(stream) => registry.register(stream, token, interest),
             LoopStream::Pipe(_) => Ok(()),
         }
     }
 
-    /// Before it is dropped. Dropping closes it, and the kernel acts on that in any case.
+    /// Before it is dropped, or goes on in another loop. Dropping closes it, and the kernel acts on
+    /// that in any case.
     pub(super) fn deregister(&mut self, registry: &Registry) {
         match self {
             LoopStream::Tcp(stream) => drop(registry.deregister(stream)),
@@ -78,6 +82,7 @@ impl LoopStream {
         }
     }
 
+    #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.read(buffer),
@@ -87,6 +92,7 @@ impl LoopStream {
         }
     }
 
+    #[inline]
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             LoopStream::Tcp(stream) => stream.try_io(|| send((&*stream).into(), slices)),

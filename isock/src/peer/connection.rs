@@ -129,6 +129,10 @@ impl Served {
         })
     }
 
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.origin.address
     }

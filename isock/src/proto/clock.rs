@@ -134,6 +134,7 @@ impl Connection {
 
     /// Time in which this side does not read is not the other side's: once reading goes on,
     /// messages under way have as long as they had before.
+    #[inline]
     fn note_pause(&mut self, now: Instant) {
         if !self.wants_input() {
             self.paused.get_or_insert(now);

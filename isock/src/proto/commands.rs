@@ -249,6 +249,7 @@ impl Connection {
 
     /// Frees the slot of a call of the other side; false if it had been answered already. Items
     /// that still come for it are dropped.
+    #[inline]
     pub(super) fn finish_served(&mut self, key: ServedKey) -> bool {
         let finished = self.served.finish(key);
         if finished && self.streams.close_served(key.slot) {

@@ -17,10 +17,13 @@ use crate::{
     router::Router,
     serving::{contained, standard_log, Log},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
 /// Threads that run handlers at most, unless said otherwise.
 const WORKERS: usize = 256;
+/// Processors for each event loop, and loops at most, unless said otherwise.
+const PROCESSORS: usize = 4;
+const LOOPS: usize = 8;
 
 /// Collects actions and addresses; what is wrong with them is said by
 /// [`bind`](ServerBuilder::bind).
@@ -34,6 +37,7 @@ pub struct ServerBuilder {
     log: Log,
     hide_failures: bool,
     workers: usize,
+    event_loops: Option<usize>,
     busy_poll: Duration,
     reflection: bool,
     in_memory: bool,
@@ -54,6 +58,7 @@ impl ServerBuilder {
             log: standard_log(),
             hide_failures: false,
             workers: WORKERS,
+            event_loops: None,
             busy_poll: Duration::ZERO,
             reflection: true,
             in_memory: false,
@@ -220,12 +225,42 @@ impl ServerBuilder {
         self
     }
 
+    /// Event loops: threads that read connections, run quick handlers and write their answers. One
+    /// for every four processors unless set, at least 1 and at most 8.
+    ///
+    /// A connection is served by one loop, the one that has the fewest when it comes, to its end. So
+    /// several loops help where many connections are busy at once with quick handlers, and one
+    /// processor is not enough to read and write for them. They do nothing for a single connection,
+    /// nor for handlers that take longer: those run on [`workers`](ServerBuilder::workers) in any
+    /// case. What a server holds and counts, its [`Limits`] too, is for all loops together.
+    ///
+    /// The default leaves most processors to workers, and to clients on the same machine: one loop
+    /// serves some hundred thousand calls a second, and a loop that nobody needs costs a processor's
+    /// caches and two threads, asleep.
+    ///
+    /// ```
+    /// # use isock::{Action, Client, Server};
+    /// # #[derive(Action)] #[action(input = u64, output = u64, kind = read)] struct Square;
+    /// let server = Server::builder().event_loops(3).on::<Square>(|n, _| Ok(n * n));
+    /// let server = server.bind("127.0.0.1:0")?.spawn()?;
+    /// let clients = [server.client(), server.client(), server.client()];
+    /// for client in &clients {
+    ///     assert_eq!(client.run::<Square>(7)?, 49);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn event_loops(mut self, many: usize) -> Self {
+        self.event_loops = Some(many.max(1));
+        self
+    }
+
     /// For how long the server looks for the next byte without sleeping, after the last one of any
     /// client; it does not unless set. At most a second, else [`bind`](ServerBuilder::bind) refuses it.
     ///
     /// A thread that sleeps takes some microseconds to wake up, which is most of what a short call
     /// over a fast network costs. Polling saves that, for a core of its own: meanwhile one thread of
-    /// the server runs without a pause, whatever its clients do. So it helps where calls follow one
+    /// the server, or of each of its [event loops](ServerBuilder::event_loops), runs without a pause,
+    /// whatever its clients do. So it helps where calls follow one
     /// another within this time, their latency matters, and cores are idle; 50 to 200 µs are
     /// plenty. It harms where other threads need the core, those of handlers that block and those
     /// of clients on the same machine among them. When nothing has come for this long, the server
@@ -258,7 +293,8 @@ impl ServerBuilder {
     }
 
     /// Is told of every client that has connected, before its first call runs. A hook holds up all
-    /// connections, so it must not block: a blocking call in it fails with
+    /// connections of its [event loop](ServerBuilder::event_loops), and that of the first one all that
+    /// come, so it must not block: a blocking call in it fails with
     /// [`ProblemKind::WouldDeadlock`](crate::ProblemKind::WouldDeadlock); `start`, `send` and
     /// channels are fine.
     ///
@@ -391,6 +427,9 @@ impl ServerBuilder {
             log: self.log,
             hide_failures: self.hide_failures,
             workers: self.workers,
+            event_loops: self.event_loops.unwrap_or_else(|| {
+                loops_for(thread::available_parallelism().map_or(1, usize::from))
+            }),
             busy_poll: self.busy_poll,
             on_connect: self.on_connect,
             on_disconnect: self.on_disconnect,
@@ -405,11 +444,27 @@ impl ServerBuilder {
     }
 }
 
+/// How many there are unless it is said.
+fn loops_for(processors: usize) -> usize {
+    (processors / PROCESSORS).clamp(1, LOOPS)
+}
+
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("actions", &self.router.infos())
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_processors_are_left_to_others() {
+        let loops = [1, 2, 4, 7, 8, 16, 32, 1000].map(loops_for);
+        assert_eq!(loops, [1, 1, 1, 1, 2, 4, 8, 8]);
     }
 }

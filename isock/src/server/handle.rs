@@ -36,7 +36,8 @@ const DROPPED: Duration = Duration::from_secs(1);
 /// of all clients end then, with [`Ran::Unknown`](crate::Ran::Unknown) if they had been read.
 #[must_use = "a bound server answers nobody until `run` or `spawn`"]
 pub struct Server {
-    event_loop: EventLoop<Dispatch>,
+    /// The first one accepts.
+    event_loops: Vec<EventLoop<Dispatch>>,
     workers: Workers,
     account: Account,
     stopper: Stopper,
@@ -52,6 +53,7 @@ pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) hide_failures: bool,
     pub(super) workers: usize,
+    pub(super) event_loops: usize,
     pub(super) busy_poll: Duration,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
@@ -79,6 +81,7 @@ pub(super) struct Parts {
 /// ```
 #[derive(Clone)]
 pub struct Stopper {
+    /// That of the first loop, which tells the others.
     remote: Remote,
     router: Arc<Router>,
     addresses: Arc<[Address]>,
@@ -167,32 +170,33 @@ impl Server {
         let home = Home::new(parts.limits.clone());
         let connections = Connections::new(Arc::clone(&home));
         let config = Config::new(parts.limits, instance);
-        let (accounted, held) = (account.clone(), account.clone());
+        let given_up = Arc::default();
         let service = |remote: &Remote| Dispatch {
             router: Arc::clone(&parts.router),
             lately: Lately::default(),
             workers: workers.clone(),
             remote: remote.clone(),
-            account: held,
-            settings,
-            home,
-            given_up: false,
-            on_connect: parts.on_connect,
-            on_disconnect: parts.on_disconnect,
+            account: account.clone(),
+            settings: Arc::clone(&settings),
+            home: Arc::clone(&home),
+            given_up: Arc::clone(&given_up),
+            on_connect: parts.on_connect.clone(),
+            on_disconnect: parts.on_disconnect.clone(),
         };
-        let polling = Polling::new(parts.busy_poll);
-        let event_loop = EventLoop::new(config, account, polling, listeners, service);
-        let event_loop = event_loop.map_err(ServeError::System)?;
-        let addresses = event_loop.addresses().cloned().collect();
-        let remote = event_loop.remote().clone();
+        let (many, polling) = (parts.event_loops, Polling::new(parts.busy_poll));
+        let event_loops = EventLoop::several(many, config, &account, polling, listeners, service);
+        let event_loops = event_loops.map_err(ServeError::System)?;
+        let first = &event_loops[0];
+        let addresses = first.addresses().cloned().collect();
+        let remote = first.remote().clone();
         let stopper =
             Stopper { remote, router: parts.router, addresses, connections, log: parts.log };
         Ok(Server {
             #[cfg(unix)]
             _sigterm: parts.drain_on_sigterm.map(|grace| stopper.on_sigterm(grace)).transpose()?,
-            event_loop,
+            event_loops,
             workers,
-            account: accounted,
+            account,
             stopper,
         })
     }
@@ -216,7 +220,7 @@ impl Server {
     /// [`drain_on_sigterm`](ServerBuilder::drain_on_sigterm) was asked for. When it returns, the
     /// server has ended in good order, and the program may end too.
     pub fn run(self) {
-        serve(self.event_loop);
+        serve(self.event_loops);
         self.workers.close();
     }
 

@@ -15,7 +15,10 @@ use crate::{
 use std::{
     collections::VecDeque,
     ptr,
-    sync::Arc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
     time::{Duration, Instant},
 };
 
@@ -33,8 +36,8 @@ pub(crate) struct Dispatch {
     pub(super) account: Account,
     pub(super) settings: Arc<Settings>,
     pub(super) home: Arc<Home>,
-    /// Nothing begins to run any more.
-    pub(super) given_up: bool,
+    /// Nothing begins to run any more, in no loop of the server.
+    pub(super) given_up: Arc<AtomicBool>,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
 }
@@ -121,6 +124,10 @@ impl Service for Dispatch {
         Session { served, running: Running::default(), lanes: None, entered: false }
     }
 
+    fn leaves(&mut self, session: Session) -> Origin {
+        session.served.origin().clone()
+    }
+
     fn ready(&mut self, session: &mut Session) {
         session.served.enter();
         session.entered = true;
@@ -137,7 +144,7 @@ impl Service for Dispatch {
         let found = self.lately.find(&self.router, call.head.name);
         let found = Task::judge(found, &call.head, call.body.len());
         let entry = match found {
-            Ok(_) if self.given_up => Err(stopping()),
+            Ok(_) if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
             Ok(_) if self.account.is_overdrawn() => {
                 Err(overloaded("the server holds too much for its connections"))
             }
@@ -218,7 +225,7 @@ impl Service for Dispatch {
     }
 
     fn give_up(&mut self) {
-        self.given_up = true;
+        self.given_up.store(true, Ordering::Relaxed);
         self.workers.give_up();
     }
 

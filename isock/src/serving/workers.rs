@@ -53,6 +53,8 @@ pub(crate) struct Workers(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// Held while what waits is given up.
+    giving_up: Mutex<()>,
     most: usize,
     /// Tells the pools of a program apart.
     number: u64,
@@ -88,7 +90,8 @@ impl Workers {
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Workers(Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), most, number }))
+        let (state, giving_up) = (Mutex::new(state), Mutex::new(()));
+        Workers(Arc::new(Shared { state, work: Condvar::new(), giving_up, most, number }))
     }
 
     /// Whether all threads that could run a job of this turn are among those that wait for it.
@@ -153,8 +156,10 @@ impl Workers {
         thread.spawn(move || shared.work()).is_ok()
     }
 
-    /// Gives up what waits, and takes nothing more.
+    /// Gives up what waits, and takes nothing more. Nothing waits when this returns, whoever has
+    /// given it up.
     pub(crate) fn give_up(&self) {
+        let _until_all_know = self.0.giving_up.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.0.lock();
         state.given_up = true;
         let waiting = state.queue.take_all();

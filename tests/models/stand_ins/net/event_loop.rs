@@ -94,6 +94,10 @@ impl<S: Service> EventLoop<S> {
         &self.remote
     }
 
+    pub(crate) fn is_first(&self) -> bool {
+        true
+    }
+
     pub(crate) fn gather(&mut self) {
         let me = thread::current().id();
         let mut record = self.record.lock().unwrap();

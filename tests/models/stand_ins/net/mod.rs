@@ -12,6 +12,7 @@ pub(crate) mod flow;
 pub(crate) mod handover;
 pub(crate) mod inherited;
 pub(crate) mod link;
+pub(crate) mod newcomer;
 pub(crate) mod pending;
 pub(crate) mod ping;
 pub(crate) mod pipe;
