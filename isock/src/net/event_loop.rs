@@ -618,7 +618,7 @@ impl<S: Service> EventLoop<S> {
                 }
                 Command::ForgetPing { connection, echo } => {
                     if let Some(conn) = self.get(connection) {
-                        conn.pings.forget(&echo);
+                        conn.pings.get_mut().into_iter().for_each(|pings| pings.forget(&echo));
                     }
                 }
                 Command::Close { connection, close } => {
@@ -684,7 +684,7 @@ impl<S: Service> EventLoop<S> {
         let mut jobs = std::mem::take(&mut self.jobs);
         for id in self.all() {
             if let Some(conn) = self.get(id) {
-                jobs.append(&mut conn.held);
+                jobs.extend(conn.held.take().into_iter().flatten());
             }
         }
         for job in jobs {
