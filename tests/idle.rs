@@ -5,7 +5,7 @@
 
 use isock::{
     wire::{Credit, Flags, FrameKind, Header, Welcome, HEADER_LEN, VERSION},
-    Action, IntoAddresses, Server, ServerHandle,
+    Action, Client, IntoAddresses, Server, ServerHandle,
 };
 use isock_tests::{
     memory::{self, Blocks, Counting},
@@ -54,6 +54,14 @@ impl Held {
         let rounding = |(count, size): (isize, usize)| count * (block(size) - size) as isize;
         let added: isize = now.blocks.since(&self.blocks).into_iter().map(rounding).sum();
         (now.bytes as isize - self.bytes as isize + added) as usize / CONNECTIONS
+    }
+
+    /// In the end each connection takes at most so many bytes.
+    fn check(&self, most: usize) {
+        let small = within(ms(5_000), || self.for_each() <= most);
+        let (bytes, blocks) = (self.for_each(), self.blocks_of_each());
+        assert!(small, "{bytes} bytes for each connection: {blocks:#?}");
+        println!("{bytes} bytes for each connection: {blocks:?}");
     }
 
     /// The blocks that each connection has.
@@ -146,10 +154,7 @@ fn check<S: Read + Write>(connect: impl Fn() -> S, live: impl Fn(&mut Bare<S>)) 
         live(&mut bare);
         all.push(bare);
     }
-    let small = within(ms(5_000), || before.for_each() <= 1024);
-    let (bytes, blocks) = (before.for_each(), before.blocks_of_each());
-    assert!(small, "{bytes} bytes for each connection: {blocks:#?}");
-    println!("{bytes} bytes for each connection: {blocks:?}");
+    before.check(1024);
 }
 
 fn tcp(server: &ServerHandle) -> TcpStream {
@@ -178,4 +183,22 @@ fn so_does_one_that_has_been_busy_in_other_ways() {
     let _turn = turn();
     let server = server("127.0.0.1:0");
     check(|| tcp(&server), |bare| bare.live(1));
+}
+
+/// With both ends of its connection, and what it has read its last answer with.
+#[test]
+fn a_client_that_has_made_a_call_takes_twelve_kilobytes() {
+    let _turn = turn();
+    let server = server("127.0.0.1:0");
+    let called = || {
+        let client = Client::connect(server.address()).unwrap();
+        assert_eq!(client.run::<Echo>(7).unwrap(), 7);
+        client
+    };
+    let first = called();
+    (0..300).for_each(|n| assert_eq!(first.run::<Echo>(n).unwrap(), n));
+    let mut all = Vec::with_capacity(CONNECTIONS);
+    let before = Held::now();
+    all.extend((0..CONNECTIONS).map(|_| called()));
+    before.check(12 * 1024);
 }
