@@ -259,6 +259,8 @@ impl Intake {
     }
 
     /// Books a whole message; says how many items it has.
+    // Apart, so that the loop over items has the registers for itself.
+    #[inline(never)]
     pub(super) fn take(&mut self, message: &[u8]) -> Result<u32, CloseCode> {
         let mut count = 0;
         let mut items = items(message);
