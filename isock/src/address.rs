@@ -2,9 +2,12 @@
 //!
 //! Knows how they are written. Does not resolve names or open anything.
 
-#[cfg(unix)]
-use std::path::{Path, PathBuf};
 use std::{fmt, net::SocketAddr};
+#[cfg(unix)]
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What a Unix socket's path begins with in text.
 const UNIX: &str = "unix:";
@@ -19,9 +22,9 @@ pub(crate) enum Place {
     Tcp(String),
     /// A resolved TCP address.
     Socket(SocketAddr),
-    /// The path of a Unix socket.
+    /// The path of a Unix socket. Shared: each connection of a server has it.
     #[cfg(unix)]
-    Unix(PathBuf),
+    Unix(Arc<Path>),
     /// An in-memory pipe.
     Memory,
 }
@@ -36,8 +39,8 @@ impl Address {
     }
 
     #[cfg(unix)]
-    pub(crate) fn unix(path: PathBuf) -> Address {
-        Address(Place::Unix(path))
+    pub(crate) fn unix(path: &Path) -> Address {
+        Address(Place::Unix(path.into()))
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -159,7 +162,7 @@ fn unix_socket(path: &Path) -> Result<Address, BadAddress> {
         () if bytes.ends_with(b"/") || path.file_name().is_none() => {
             "that is a folder; add the name of the socket"
         }
-        () => return Ok(Address::unix(path.to_owned())),
+        () => return Ok(Address::unix(path)),
     };
     Err(BadAddress { text: path.display().to_string(), why })
 }

@@ -182,6 +182,7 @@ mod process;
 #[doc(hidden)]
 pub mod proto;
 mod router;
+mod seldom;
 mod server;
 mod serving;
 pub mod shape;

@@ -13,6 +13,7 @@ const ENGINE: &[&str] = &[
     "wire",
     "proto",
     "limits.rs",
+    "seldom.rs",
     "sync",
     "net/account.rs",
     "net/bell.rs",

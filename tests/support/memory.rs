@@ -15,6 +15,11 @@ pub struct Counting;
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Blocks that are held, by their size in steps of [`STEP`]; the last is for all that are larger.
+static BLOCKS: [AtomicUsize; STEPS] = [const { AtomicUsize::new(0) }; STEPS];
+
+const STEP: usize = 8;
+const STEPS: usize = 1024;
 
 thread_local! {
     static HELD_HERE: Cell<usize> = const { Cell::new(0) };
@@ -39,6 +44,25 @@ pub fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
+/// The blocks that the whole program holds.
+pub fn blocks() -> Blocks {
+    Blocks(BLOCKS.iter().map(|held| held.load(Relaxed) as isize).collect())
+}
+
+/// Blocks by their size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocks(Vec<isize>);
+
+impl Blocks {
+    /// What has come since `before`: so many blocks of at most so many bytes. Those that have gone count
+    /// below zero.
+    pub fn since(&self, before: &Blocks) -> Vec<(isize, usize)> {
+        let changes = self.0.iter().zip(&before.0).map(|(now, then)| now - then);
+        let sized = changes.zip(0..).map(|(count, step)| (count, step * STEP));
+        sized.filter(|(count, _)| *count != 0).collect()
+    }
+}
+
 /// How often the whole program has asked for memory.
 pub fn requests() -> usize {
     TAKEN.load(Relaxed)
@@ -58,7 +82,12 @@ pub fn of_thread<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (value, PEAK_HERE.get().wrapping_sub(before))
 }
 
+fn of_size(len: usize) -> &'static AtomicUsize {
+    &BLOCKS[len.div_ceil(STEP).min(STEPS - 1)]
+}
+
 fn add(len: usize) {
+    of_size(len).fetch_add(1, Relaxed);
     TAKEN.fetch_add(1, Relaxed);
     TAKEN_HERE.set(TAKEN_HERE.get().wrapping_add(1));
     let held = HELD.fetch_add(len, Relaxed).wrapping_add(len);
@@ -72,6 +101,7 @@ fn add(len: usize) {
 }
 
 fn remove(len: usize) {
+    of_size(len).fetch_sub(1, Relaxed);
     HELD.fetch_sub(len, Relaxed);
     HELD_HERE.set(HELD_HERE.get().wrapping_sub(len));
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     proto::{Answer, Buffer, Closed, Connection, Event, NewCall, ServedKey, StreamKey},
+    seldom::{Seldom, SeldomQueue},
     wire::CloseCode,
 };
 use std::{
@@ -42,7 +43,7 @@ pub(super) struct Conn<S: Service> {
     pub(super) input: Buffer,
     pub(super) session: Option<S::Session>,
     /// Calls that have been read, and wait until the other side takes its replies.
-    pub(super) held: VecDeque<S::Job>,
+    pub(super) held: SeldomQueue<S::Job>,
     /// The last poll said that there is something to read.
     pub(super) readable: bool,
     /// The last poll said that the other side sends nothing more, after what is to be read.
@@ -62,17 +63,19 @@ pub(super) struct Conn<S: Service> {
     pub(super) timer: Option<Instant>,
     /// The same connection as other threads see it.
     pub(super) far: Arc<Far>,
-    /// Calls of this side; most connections have none.
-    pub(super) outgoing: Option<Box<Outgoing>>,
-    pub(super) pings: Pings,
-    /// Streams of either side; most connections have none.
-    pub(super) flows: Option<Box<Flows>>,
+    /// From the first call of this side on.
+    pub(super) outgoing: Seldom<Outgoing>,
+    /// From the first ping on that somebody waits for.
+    pub(super) pings: Seldom<Pings>,
+    /// While there are streams of either side.
+    pub(super) flows: Seldom<Flows>,
     /// What it holds in memory.
     pub(super) charge: Charge,
-    /// When to look whether its one-way sends have run, which is all that a stopping server waits for.
-    look: Option<Instant>,
+    /// When to look whether its one-way sends have run, while they are all that a stopping server waits
+    /// for.
+    look: Seldom<Instant>,
     /// Set once it has ended: read on until then.
-    linger: Option<Linger>,
+    linger: Seldom<Linger>,
 }
 
 /// What becomes of a connection with its preface.
@@ -116,7 +119,7 @@ impl<S: Service> Conn<S> {
             proto,
             input,
             session: Some(session),
-            held: VecDeque::new(),
+            held: SeldomQueue::default(),
             readable: false,
             read_closed: false,
             writable: true,
@@ -126,12 +129,12 @@ impl<S: Service> Conn<S> {
             joined: false,
             timer: None,
             far,
-            outgoing: None,
-            pings: Pings::default(),
-            flows: None,
+            outgoing: Seldom::default(),
+            pings: Seldom::default(),
+            flows: Seldom::default(),
             charge,
-            look: None,
-            linger: None,
+            look: Seldom::default(),
+            linger: Seldom::default(),
         }
     }
 
@@ -145,7 +148,7 @@ impl<S: Service> Conn<S> {
         spare: &mut Buffer,
         turn: usize,
     ) {
-        if self.linger.is_some() {
+        if self.linger.get().is_some() {
             return self.read_away();
         }
         self.input.grow_into(spare);
@@ -211,14 +214,14 @@ impl<S: Service> Conn<S> {
                 Event::Send { head, body } => (None, head, body),
                 Event::Cancel(key) => {
                     service.cancelled(session, key);
-                    if let Some(flows) = &self.flows {
+                    if let Some(flows) = self.flows.get() {
                         flows.cancelled(key, &mut woken);
                     }
                     continue;
                 }
                 Event::Reply { call, outcome } => {
-                    let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
-                    match (flow, &mut self.outgoing) {
+                    let flow = self.flows.get_mut().and_then(|flows| flows.remove(call.into()));
+                    match (flow, self.outgoing.get_mut()) {
                         (Some(flow), _) => flow.end(Ended::of(outcome), &mut woken),
                         (None, Some(outgoing)) => outgoing.ended(call, outcome),
                         (None, None) => {}
@@ -226,20 +229,20 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Items { stream, items, body } => {
-                    if let Some(flow) = self.flows.as_ref().and_then(|flows| flows.get(stream)) {
+                    if let Some(flow) = self.flows.get().and_then(|flows| flows.get(stream)) {
                         flow.deliver(body, items, &mut woken);
                     }
                     continue;
                 }
                 Event::ItemsEnd(key) => {
-                    let flows = self.flows.as_ref();
+                    let flows = self.flows.get();
                     if let Some(flow) = flows.and_then(|flows| flows.get(key.into())) {
                         flow.complete(&mut woken);
                     }
                     continue;
                 }
                 Event::Credit { stream, left } => {
-                    if let Some(flow) = self.flows.as_ref().and_then(|flows| flows.get(stream)) {
+                    if let Some(flow) = self.flows.get().and_then(|flows| flows.get(stream)) {
                         flow.credit(left, &mut woken);
                     }
                     continue;
@@ -256,7 +259,7 @@ impl<S: Service> Conn<S> {
                 }
                 Event::Closed(why) => {
                     self.over(service, &why);
-                    self.linger = Some(Linger {
+                    self.linger = Seldom::with(Linger {
                         until: now + LINGER,
                         bytes: 0,
                         told: false,
@@ -268,7 +271,9 @@ impl<S: Service> Conn<S> {
                     continue;
                 }
                 Event::Pong(number) => {
-                    self.pings.answered(number, now, &mut woken);
+                    if let Some(pings) = self.pings.get_mut() {
+                        pings.answered(number, now, &mut woken);
+                    }
                     continue;
                 }
                 Event::Draining => continue,
@@ -280,7 +285,7 @@ impl<S: Service> Conn<S> {
                     (head.credit, proto.message_limit()),
                     Some(self.charge.sibling()),
                 );
-                self.flows.get_or_insert_default().insert(key.into(), Arc::clone(&flow));
+                self.flows.or_begin().insert(key.into(), Arc::clone(&flow));
                 Conduit::new(Driver::Far(Arc::clone(&self.far)), flow)
             });
             let streams = proto.serving_streams();
@@ -289,7 +294,7 @@ impl<S: Service> Conn<S> {
             let flows = &mut self.flows;
             service.call(session, call, jobs, &mut |key, answer| {
                 proto.answer(key, answer);
-                if let Some(flows) = flows {
+                if let Some(flows) = flows.get_mut() {
                     flows.remove(key.into());
                 }
             });
@@ -320,7 +325,7 @@ impl<S: Service> Conn<S> {
     #[inline]
     pub(super) fn answer(&mut self, key: ServedKey, answer: Answer) {
         self.proto.answer(key, answer);
-        let flow = self.flows.as_mut().and_then(|flows| flows.remove(key.into()));
+        let flow = self.flows.get_mut().and_then(|flows| flows.remove(key.into()));
         if let Some(flow) = flow {
             let mut woken = Vec::new();
             flow.stop(&mut woken);
@@ -336,7 +341,7 @@ impl<S: Service> Conn<S> {
         match self.proto.call(call) {
             Ok(key) => {
                 flow.begun(key, self.proto.message_limit());
-                let flows = self.flows.get_or_insert_default();
+                let flows = self.flows.or_begin();
                 flows.insert(key.into(), Arc::clone(&flow));
                 flows.settle(&flow, Look::Asked, &mut self.proto, &mut woken);
             }
@@ -347,7 +352,7 @@ impl<S: Service> Conn<S> {
 
     /// Does what a stream's user has asked for; says whether to look again within a tick.
     pub(super) fn settle_flow(&mut self, flow: &Arc<Flow>, look: Look) -> bool {
-        let flows = self.flows.as_mut().filter(|flows| flows.key_of(flow).is_some());
+        let flows = self.flows.get_mut().filter(|flows| flows.key_of(flow).is_some());
         let Some(flows) = flows else { return false };
         let mut woken = Vec::new();
         let again = flows.settle(flow, look, &mut self.proto, &mut woken);
@@ -357,7 +362,7 @@ impl<S: Service> Conn<S> {
 
     /// Nobody wants a stream of this side any more.
     pub(super) fn cancel_flow(&mut self, flow: &Arc<Flow>) {
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = self.flows.get_mut() else { return };
         if let Some(StreamKey::Own(key)) = flows.key_of(flow) {
             flows.remove(key.into());
             self.proto.cancel(key);
@@ -366,7 +371,7 @@ impl<S: Service> Conn<S> {
 
     /// Makes a call of this side.
     pub(super) fn call(&mut self, call: NewCall, ticket: Arc<Ticket>) {
-        self.outgoing.get_or_insert_default().start(&mut self.proto, &self.far, call, ticket);
+        self.outgoing.or_begin().start(&mut self.proto, &self.far, call, ticket);
     }
 
     /// Sends an input that wants no answer. One that the connection does not take any more is lost,
@@ -383,12 +388,12 @@ impl<S: Service> Conn<S> {
         if self.proto.is_closed() {
             return Command::Ping { connection: self.id, echo }.comes_too_late();
         }
-        self.pings.start(&mut self.proto, echo);
+        self.pings.or_begin().start(&mut self.proto, echo);
     }
 
     /// Nobody waits for a call of this side any more.
     pub(super) fn cancel_call(&mut self, ticket: &Arc<Ticket>) {
-        if let Some(outgoing) = &mut self.outgoing {
+        if let Some(outgoing) = self.outgoing.get_mut() {
             outgoing.cancel(&mut self.proto, ticket);
         }
     }
@@ -401,8 +406,8 @@ impl<S: Service> Conn<S> {
         }
         let mut woken = Vec::new();
         for (call, ran) in self.proto.take_lost() {
-            let flow = self.flows.as_mut().and_then(|flows| flows.remove(call.into()));
-            match (flow, &mut self.outgoing) {
+            let flow = self.flows.get_mut().and_then(|flows| flows.remove(call.into()));
+            match (flow, self.outgoing.get_mut()) {
                 (Some(flow), _) => flow.end(Ended::Lost(ran, why.clone()), &mut woken),
                 (None, Some(outgoing)) => outgoing.lost(call, ran, why),
                 (None, None) => {}
@@ -412,10 +417,12 @@ impl<S: Service> Conn<S> {
         if let Some(session) = self.session.take() {
             service.closed(session, why);
         }
-        if let Some(flows) = &mut self.flows {
+        if let Some(flows) = self.flows.get_mut() {
             flows.stop_all(&mut woken);
         }
-        self.pings.lost(why, &mut woken);
+        if let Some(pings) = self.pings.get_mut() {
+            pings.lost(why, &mut woken);
+        }
         wake_all(woken);
     }
 
@@ -479,8 +486,8 @@ impl<S: Service> Conn<S> {
                 return false;
             }
             if self.may_answer() {
-                if !self.held.is_empty() {
-                    jobs.append(&mut self.held);
+                if let Some(mut held) = self.held.take() {
+                    jobs.append(&mut held);
                 }
                 self.go_on_with_flows();
             }
@@ -493,7 +500,7 @@ impl<S: Service> Conn<S> {
 
     /// There is room again for items that had to wait.
     fn go_on_with_flows(&mut self) {
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = self.flows.get_mut() else { return };
         let mut woken = Vec::new();
         flows.go_on(&mut self.proto, &mut woken);
         wake_all(woken);
@@ -520,7 +527,8 @@ impl<S: Service> Conn<S> {
     /// Ends the connection once nothing is left to do on it.
     #[inline]
     pub(super) fn settle(&mut self, now: Instant, service: &S, stopping: bool) {
-        self.look = None;
+        self.look.take();
+        self.flows.drop_if(Flows::are_none);
         // The rest of a call will not come any more; what is whole is answered first.
         let serving = if self.eof { self.proto.serving_whole() } else { self.proto.serving() };
         if self.proto.is_closed() || serving > 0 || self.proto.output_len() > 0 {
@@ -531,7 +539,7 @@ impl<S: Service> Conn<S> {
             self.proto.handle_eof();
         } else if stopping {
             match self.sends(service) {
-                true => self.look = Some(now + LOOK),
+                true => self.look = Seldom::with(now + LOOK),
                 false => self.proto.close(CloseCode::STOPPING),
             }
         }
@@ -540,7 +548,7 @@ impl<S: Service> Conn<S> {
     /// Whether it can be dropped: its last words are out, and the other side has heard them.
     #[inline]
     pub(super) fn is_over(&mut self, now: Instant, stopping: bool) -> bool {
-        let Some(linger) = &mut self.linger else { return false };
+        let Some(linger) = self.linger.get_mut() else { return false };
         let left = self.proto.output_len() + self.stream.unsent();
         // Only then: whoever is closed for what it did has that one second, however it reads.
         if stopping && left < std::mem::replace(&mut linger.left, left) {
@@ -577,7 +585,7 @@ impl<S: Service> Conn<S> {
     }
 
     fn note_lingering(&mut self, n: usize) {
-        if let Some(linger) = &mut self.linger {
+        if let Some(linger) = self.linger.get_mut() {
             linger.bytes += n;
             self.readable &= linger.bytes <= LINGER_BYTES;
         }
@@ -594,11 +602,9 @@ impl<S: Service> Conn<S> {
     /// When something is due on it.
     #[inline]
     pub(super) fn due(&self) -> Option<Instant> {
-        let linger = self
-            .linger
-            .as_ref()
-            .map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
-        self.proto.poll_timeout().into_iter().chain(linger).chain(self.look).min()
+        let linger =
+            self.linger.get().map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
+        self.proto.poll_timeout().into_iter().chain(linger).chain(self.look.get().copied()).min()
     }
 
     /// Puts what it holds on the account; true if that has become more than its share while the
@@ -614,7 +620,7 @@ impl<S: Service> Conn<S> {
         if !overdrawn || self.proto.is_closed() {
             return false;
         }
-        let streams = self.flows.as_ref().map_or(0, |flows| flows.held());
+        let streams = self.flows.get().map_or(0, |flows| flows.held());
         let sends = self.session.as_ref().map_or(0, |session| service.held(session));
         held + streams + sends > share
     }

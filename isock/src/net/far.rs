@@ -23,7 +23,7 @@ use std::{
     collections::HashMap,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
     },
     task::Waker,
     time::{Duration, Instant},
@@ -55,7 +55,8 @@ pub(crate) struct Far {
     /// Threads with an answer that wait for some of that to leave.
     queueing: Mutex<usize>,
     left: Condvar,
-    rhythm: Rhythm,
+    /// Of pings; most connections are asked for none.
+    rhythm: OnceLock<Box<Rhythm>>,
 }
 
 /// A call that is being made through a loop.
@@ -256,7 +257,7 @@ impl Far {
 
     /// Has the loop ask the other side whether it is there, and waits for its answer.
     pub(crate) fn ping(&self, deadline: Instant) -> Result<Pinged, Refused> {
-        if !self.rhythm.wait(deadline) {
+        if !self.rhythm.get_or_init(Box::default).wait(deadline) {
             return Ok(Pinged::Late);
         }
         let echo = Echo::default();

@@ -558,6 +558,11 @@ impl Flows {
         self.all.remove(&key)
     }
 
+    /// Whether there are none.
+    pub(super) fn are_none(&self) -> bool {
+        self.all.is_empty() && self.full.is_empty()
+    }
+
     /// Bytes that wait in them.
     pub(super) fn held(&self) -> usize {
         self.all.values().map(|flow| flow.held()).sum()

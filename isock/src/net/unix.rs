@@ -96,9 +96,13 @@ impl UnixListener {
     }
 
     /// Where it is, as independent of this program's folder as a socket's path can be.
-    pub(super) fn address(&self, given: &Path) -> PathBuf {
+    pub(super) fn address<'p>(&'p self, given: &'p Path) -> &'p Path {
         let fits = self.path.as_os_str().len() <= SOCKET_PATH;
-        if fits { &self.path } else { given }.to_owned()
+        if fits {
+            &self.path
+        } else {
+            given
+        }
     }
 }
 

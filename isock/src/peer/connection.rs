@@ -25,7 +25,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
     },
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The name of a connection: random, chosen by the server, known to its two ends and to nobody
@@ -69,7 +69,8 @@ impl FromStr for ConnectionId {
 /// What is kept for an accepted connection.
 pub(crate) struct Served {
     origin: Origin,
-    since: SystemTime,
+    /// When it was accepted, in nanoseconds of Unix time: half as long as a [`SystemTime`].
+    since: u64,
     far: Arc<Far>,
     home: Arc<Home>,
     session: Session,
@@ -108,7 +109,10 @@ impl Home {
 impl Served {
     pub(crate) fn new(origin: Origin, far: Arc<Far>, home: Arc<Home>) -> Arc<Served> {
         let (session, calls) = (Session::default(), OnceLock::new());
-        Arc::new(Served { origin, since: SystemTime::now(), far, home, session, calls })
+        // A clock that is set to before 1970 or after 2554 is wrong in any case.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        Arc::new(Served { origin, since, far, home, session, calls })
     }
 
     /// It has shaken hands: from now on it is among those that the server lists.
@@ -186,7 +190,7 @@ impl Connection {
 
     /// When it was accepted, by the clock of this machine.
     pub fn since(&self) -> SystemTime {
-        self.served.since
+        UNIX_EPOCH + Duration::from_nanos(self.served.since)
     }
 
     /// Whether it has not ended yet, as far as is known.

@@ -13,11 +13,13 @@ pub struct Buffer {
     end: usize,
 }
 
-/// What an empty buffer begins with, in bytes: room for a good batch of small frames.
-const FIRST: usize = 64 * 1024;
+/// What an empty buffer begins with, in bytes: enough for one call at a time.
+const FIRST: usize = 4 * 1024;
+/// What it has once it has been full, in bytes: room for a good batch of small frames.
+const BATCH: usize = 64 * 1024;
 /// What a buffer grows to for the longest frame and a batch behind it, in bytes: a driver that
 /// reads after each fill never needs more.
-const MOST: usize = HEADER_LEN + 255 * WORD_LEN + FRAGMENT + FIRST;
+const MOST: usize = HEADER_LEN + 255 * WORD_LEN + FRAGMENT + BATCH;
 
 impl Buffer {
     /// A buffer without memory.
@@ -27,24 +29,30 @@ impl Buffer {
 
     /// Room for at least one more byte, and more the longer the frame that is under way.
     pub fn space(&mut self) -> &mut [u8] {
+        let was_full = self.end == self.bytes.len();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        if self.end == self.bytes.len() {
+        if was_full {
             self.make_room();
         }
         &mut self.bytes[self.end..]
     }
 
+    /// After it has been full.
     fn make_room(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.end == self.bytes.len() {
-            let held = self.bytes.len();
-            let len = if held < MOST { (held * 2).clamp(FIRST, MOST) } else { held * 2 };
+        let held = self.bytes.len();
+        if self.end == held || held < BATCH {
+            let len = match held {
+                0 => FIRST,
+                _ if held < MOST => (held * 2).clamp(BATCH, MOST),
+                _ => held * 2,
+            };
             // Exactly this much, where a vector of its own accord would take more.
             self.bytes.reserve_exact(len - held);
             self.bytes.resize(len, 0);
@@ -129,11 +137,28 @@ mod tests {
     #[test]
     fn taken_bytes_make_room_for_more() {
         let mut buffer = Buffer::new();
-        buffer.push(&vec![1; FIRST]);
-        buffer.take(FIRST - 1);
+        buffer.push(&vec![1; BATCH]);
+        assert_eq!(buffer.memory(), BATCH);
+        buffer.take(BATCH - 1);
         buffer.push(&[2; 3]);
         assert_eq!(buffer.waiting(), [1, 2, 2, 2]);
-        assert_eq!(buffer.memory(), FIRST);
+        assert_eq!(buffer.memory(), BATCH);
+    }
+
+    #[test]
+    fn who_says_little_at_a_time_takes_little_and_who_has_filled_it_gets_more() {
+        for left in [0, 1] {
+            let mut buffer = Buffer::new();
+            for _ in 0..10 {
+                buffer.push(&[1; FIRST / 2]);
+                buffer.take(FIRST / 2);
+            }
+            assert_eq!(buffer.memory(), FIRST);
+            buffer.push(&[1; FIRST]);
+            assert_eq!(buffer.memory(), FIRST);
+            buffer.take(FIRST - left);
+            assert_eq!(buffer.space().len(), BATCH - left);
+        }
     }
 
     #[test]
@@ -141,7 +166,7 @@ mod tests {
         let mut buffer = Buffer::new();
         buffer.push(&vec![1; HEADER_LEN + 255 * WORD_LEN + FRAGMENT]);
         assert!(buffer.memory() <= MOST);
-        buffer.push(&vec![1; FIRST]);
+        buffer.push(&vec![1; BATCH]);
         assert_eq!(buffer.memory(), MOST);
         assert_eq!(buffer.bytes.capacity(), MOST);
     }

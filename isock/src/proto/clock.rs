@@ -3,34 +3,92 @@
 use super::{
     connection::{Connection, Phase},
     inbound::patience,
+    NewCall,
 };
-use crate::wire::CloseCode;
+use crate::{limits::Limits, wire::CloseCode};
 use std::time::Instant;
+
+/// A connection whose other side has not shown its preface.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// When it ends if that does not come.
+    deadline: Instant,
+    /// Sends that wait for it.
+    pub(super) early: Vec<NewCall>,
+}
+
+impl Opening {
+    pub(super) fn until(deadline: Instant) -> Opening {
+        Opening { deadline, early: Vec::new() }
+    }
+}
+
+/// What is left unread at the other side.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// When the connection ends if nothing of it is taken.
+    deadline: Instant,
+    /// Since when this side does not read because of it.
+    paused: Option<Instant>,
+}
+
+impl Unread {
+    fn until(deadline: Instant) -> Unread {
+        Unread { deadline, paused: None }
+    }
+}
+
+/// Frames of the other side that are no work.
+#[derive(Debug)]
+pub(super) struct Floods {
+    pings: Bucket,
+    idle_frames: Bucket,
+}
+
+impl Floods {
+    fn new(now: Instant) -> Floods {
+        Floods { pings: Bucket::new(now), idle_frames: Bucket::new(now) }
+    }
+
+    /// Whether nothing is left of them.
+    fn are_over(&self, now: Instant, limits: &Limits) -> bool {
+        self.pings.is_empty(now, limits.pings_per_second)
+            && self.idle_frames.is_empty(now, limits.idle_frames_per_second)
+    }
+}
 
 /// A leaky bucket of frames that are no work.
 #[derive(Debug)]
-pub(super) struct Bucket {
+struct Bucket {
     level: f64,
     seen: Instant,
 }
 
 impl Bucket {
     /// An empty one.
-    pub(super) fn new(now: Instant) -> Bucket {
+    fn new(now: Instant) -> Bucket {
         Bucket { level: 0.0, seen: now }
     }
 
     /// Adds one; false if more than ten seconds' worth have piled up.
-    pub(super) fn add(&mut self, now: Instant, per_second: u32) -> bool {
-        let rate = f64::from(per_second);
-        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
-        self.level = (self.level - passed * rate).max(0.0) + 1.0;
+    fn add(&mut self, now: Instant, per_second: u32) -> bool {
+        self.level = self.left(now, per_second) + 1.0;
         self.seen = now;
-        self.level <= rate * 10.0
+        self.level <= f64::from(per_second) * 10.0
+    }
+
+    /// What has not leaked out yet.
+    fn left(&self, now: Instant, per_second: u32) -> f64 {
+        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
+        (self.level - passed * f64::from(per_second)).max(0.0)
+    }
+
+    fn is_empty(&self, now: Instant, per_second: u32) -> bool {
+        self.left(now, per_second) <= 0.0
     }
 
     /// Takes one away: something useful has happened.
-    pub(super) fn drain(&mut self) {
+    fn drain(&mut self) {
         if self.level > 0.0 {
             self.level = (self.level - 1.0).max(0.0);
         }
@@ -42,27 +100,40 @@ impl Bucket {
 pub(super) struct Unfinished {
     since: Instant,
     /// Its whole length, as far as it is known.
-    len: usize,
-    have: usize,
+    len: u32,
+    have: u32,
 }
 
 impl Connection {
     /// A frame has come that does nothing by itself.
     pub(super) fn note_idle(&mut self, now: Instant) -> Result<(), CloseCode> {
         let rate = self.config.limits.idle_frames_per_second;
-        self.idle_frames.add(now, rate).then_some(()).ok_or(CloseCode::FLOOD)
+        let floods = self.floods.or_make(|| Floods::new(now));
+        floods.idle_frames.add(now, rate).then_some(()).ok_or(CloseCode::FLOOD)
+    }
+
+    /// A ping has come.
+    pub(super) fn note_ping(&mut self, now: Instant) -> Result<(), CloseCode> {
+        let rate = self.config.limits.pings_per_second;
+        let floods = self.floods.or_make(|| Floods::new(now));
+        floods.pings.add(now, rate).then_some(()).ok_or(CloseCode::FLOOD)
     }
 
     /// A call, a final frame or items have come.
+    #[inline]
     pub(super) fn note_work(&mut self) {
         self.settings_read = 0;
-        self.idle_frames.drain();
+        if let Some(floods) = self.floods.get_mut() {
+            floods.idle_frames.drain();
+        }
     }
 
     /// The clock of a frame starts with its first byte and does not stop; a longer frame may take
     /// longer, once its length is known.
     pub(super) fn wait_for(&mut self, now: Instant, have: usize, len: usize) {
         if have > 0 {
+            // The length of a frame is such a number.
+            let (have, len) = (have as u32, len as u32);
             let since = self.unfinished.map_or(now, |frame| frame.since);
             if self.unfinished.is_none_or(|before| before.have < have) {
                 self.note_heard(now);
@@ -76,14 +147,17 @@ impl Connection {
         if !self.wants_input() {
             return None;
         }
-        let patience = |frame: Unfinished| patience(&self.config.limits, frame.len);
+        let patience = |frame: Unfinished| patience(&self.config.limits, frame.len as usize);
         let frame = self.unfinished.map(|frame| frame.since + patience(frame));
         [frame, self.inbound.deadline()].into_iter().flatten().min()
     }
 
     fn handshake_deadline(&self) -> Option<Instant> {
-        let open = self.phase == Phase::Open;
-        (!open).then_some(self.handshake_deadline)
+        self.opening.get().map(|opening| opening.deadline)
+    }
+
+    fn stall_deadline(&self) -> Option<Instant> {
+        self.unread.get().map(|unread| unread.deadline)
     }
 
     /// When [`handle_timeout`](Connection::handle_timeout) is due, if at all.
@@ -92,18 +166,19 @@ impl Connection {
             return None;
         }
         let arrival = self.handshake_deadline().into_iter().chain(self.arrival_deadline());
-        arrival.chain(self.stall_deadline).chain(self.silence_deadline()).min()
+        arrival.chain(self.stall_deadline()).chain(self.silence_deadline()).min()
     }
 
     /// Closes the connection if something has taken too long; asks the other side whether it is
     /// there if it has been silent. What has come must have been read before.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.floods.drop_if(|floods| floods.are_over(now, &self.config.limits));
         let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         match () {
             () if self.phase == Phase::Closed => {}
             () if past(self.handshake_deadline()) => self.close(CloseCode::HANDSHAKE_TIMEOUT),
             () if past(self.arrival_deadline()) => self.close(CloseCode::MESSAGE_STALLED),
-            () if past(self.stall_deadline) => self.close(CloseCode::NOT_READING),
+            () if past(self.stall_deadline()) => self.close(CloseCode::NOT_READING),
             () if past(self.silence_deadline()) && self.is_silent(now) => {
                 self.close(CloseCode::SILENT);
             }
@@ -117,34 +192,49 @@ impl Connection {
         self.note_said(now, n);
         self.note_ends();
         if self.output.len() == 0 {
-            self.stall_deadline = None;
-        } else if n > 0 {
-            self.stall_deadline = Some(now + self.config.limits.output_stall);
-        } else {
-            self.write_blocked(now);
+            return self.all_is_taken(now);
+        }
+        let deadline = now + self.config.limits.output_stall;
+        let unread = self.unread.or_make(|| Unread::until(deadline));
+        if n > 0 {
+            unread.deadline = deadline;
         }
         self.note_pause(now);
     }
 
     /// Notes that the other side takes nothing at the moment.
     pub fn write_blocked(&mut self, now: Instant) {
-        self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
+        let deadline = now + self.config.limits.output_stall;
+        self.unread.or_make(|| Unread::until(deadline));
         self.note_pause(now);
     }
 
-    /// Time in which this side does not read is not the other side's: once reading goes on,
-    /// messages under way have as long as they had before.
     #[inline]
     fn note_pause(&mut self, now: Instant) {
-        if !self.wants_input() {
-            self.paused.get_or_insert(now);
-        } else if let Some(since) = self.paused.take() {
-            let pause = now.saturating_duration_since(since);
-            self.note_heard(now);
-            self.inbound.postpone(pause);
-            if let Some(frame) = &mut self.unfinished {
-                frame.since += pause;
-            }
+        let reads = self.wants_input();
+        let Some(unread) = self.unread.get_mut() else { return };
+        if !reads {
+            unread.paused.get_or_insert(now);
+        } else if let Some(since) = unread.paused.take() {
+            self.go_on_reading(now, since);
+        }
+    }
+
+    #[inline]
+    fn all_is_taken(&mut self, now: Instant) {
+        if let Some(Unread { paused: Some(since), .. }) = self.unread.take() {
+            self.go_on_reading(now, since);
+        }
+    }
+
+    /// Time in which this side does not read is not the other side's: messages under way have as long
+    /// as they had before.
+    fn go_on_reading(&mut self, now: Instant, since: Instant) {
+        let pause = now.saturating_duration_since(since);
+        self.note_heard(now);
+        self.inbound.postpone(pause);
+        if let Some(frame) = &mut self.unfinished {
+            frame.since += pause;
         }
     }
 }

@@ -28,8 +28,8 @@ impl Connection {
         if self.drained {
             return Err(NotStarted::Draining);
         }
-        if self.phase == Phase::Open && call.body.len() > self.peer.message {
-            return Err(NotStarted::TooLarge { limit: self.peer.message });
+        if self.phase == Phase::Open && call.body.len() > self.peer.message() {
+            return Err(NotStarted::TooLarge { limit: self.peer.message() });
         }
         if call.head.metadata as usize > MAX_METADATA {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
@@ -41,7 +41,7 @@ impl Connection {
             call.head
         });
         self.note_need();
-        let fits = call.body.len() <= self.peer.message;
+        let fits = call.body.len() <= self.peer.message();
         let at_once = if fits { self.calls.send_at_once() } else { None };
         let (key, sent) = match at_once {
             Some((key, id)) => (key, Some((id, call))),
@@ -63,7 +63,7 @@ impl Connection {
             return;
         }
         loop {
-            let limit = self.peer.message;
+            let limit = self.peer.message();
             match self.calls.front() {
                 Some(call) if call.body.len() <= limit => self.send_front(),
                 Some(_) if self.phase == Phase::Open => self.refuse_front(limit),
@@ -80,7 +80,7 @@ impl Connection {
 
     fn write_call(&mut self, id: MessageId, NewCall { head, body }: NewCall) {
         let whole = body.len();
-        let end = self.output.message(id, body, self.peer.fragment, |out, len, flags| {
+        let end = self.output.message(id, body, self.peer.fragment(), |out, len, flags| {
             let total = flags.has(Flags::MORE).then_some(Total(whole as u32));
             let items = if head.items { Flags::ITEMS } else { Flags::default() };
             let header = Header::new(FrameKind::CALL, flags.with(items), head.words(total), len);
@@ -114,7 +114,7 @@ impl Connection {
     /// If it can never be sent, as when it is longer than a fragment.
     pub fn send(&mut self, call: &NewCall) -> Result<(), NotStarted> {
         let limit = match self.phase {
-            Phase::Open => self.peer.message.min(self.peer.fragment),
+            Phase::Open => self.peer.message().min(self.peer.fragment()),
             _ => FRAGMENT,
         };
         match () {
@@ -125,7 +125,7 @@ impl Connection {
                 Err(NotStarted::TooLarge { limit: MAX_METADATA })
             }
             () if self.must_wait(call) => {
-                self.early.push_back(call.clone());
+                self.opening.get_mut().into_iter().for_each(|it| it.early.push(call.clone()));
                 Ok(())
             }
             () => {
@@ -138,8 +138,9 @@ impl Connection {
     /// Whether a send has to wait for the other side's preface: a server speaks after its own, a
     /// long one needs the limits, and what comes after it keeps its place.
     fn must_wait(&self, call: &NewCall) -> bool {
-        let early = self.role == Role::Server || !self.early.is_empty();
-        self.phase == Phase::Handshake && (early || call.body.len() > self.peer.message)
+        let early = self.opening.get().is_some_and(|opening| !opening.early.is_empty());
+        let early = early || self.role == Role::Server;
+        self.phase == Phase::Handshake && (early || call.body.len() > self.peer.message())
     }
 
     fn write_send(&mut self, call: &NewCall) {
@@ -154,8 +155,8 @@ impl Connection {
 
     /// Does what had to wait for the other side's preface.
     pub(super) fn catch_up(&mut self) {
-        let limit = self.peer.message.min(self.peer.fragment);
-        for call in std::mem::take(&mut self.early) {
+        let limit = self.peer.message().min(self.peer.fragment());
+        for call in self.opening.take().into_iter().flat_map(|opening| opening.early) {
             if call.body.len() <= limit {
                 self.write_send(&call);
             }
@@ -225,8 +226,8 @@ impl Connection {
             Answer::Error(body) => (FrameKind::ERROR, body),
             Answer::Refusal(refusal) => return self.refuse(key, &refusal),
         };
-        if body.len() > self.peer.message {
-            let limit = self.peer.message;
+        if body.len() > self.peer.message() {
+            let limit = self.peer.message();
             let text = format!("the caller accepts messages of at most {limit} bytes");
             let refusal = Refusal::new(RefusalCode::OUTPUT_TOO_LARGE, Ran::Yes, text);
             return self.refuse(key, &refusal);
@@ -237,7 +238,7 @@ impl Connection {
             return self.refuse(key, &Refusal::new(RefusalCode::OVERLOADED, Ran::Yes, text));
         }
         let whole = body.len() as u64;
-        self.output.message(key.answer(), body, self.peer.fragment, |out, len, flags| {
+        self.output.message(key.answer(), body, self.peer.fragment(), |out, len, flags| {
             let more = flags.has(Flags::MORE);
             let header = Header::new(kind, flags, u8::from(more), len);
             header.of_call(key.slot, key.seq).write(out);
@@ -287,10 +288,11 @@ impl Connection {
         }
         let header = Header::new(FrameKind::PING, Flags::default(), 0, 8);
         self.output.frame(header, |_| (), &number.to_le_bytes());
-        if self.pings_sent.len() == MOST_PINGS {
-            self.pings_sent.pop_front();
+        let sent = self.pings_sent.or_begin();
+        if sent.len() == MOST_PINGS {
+            sent.pop_front();
         }
-        self.pings_sent.push_back(number);
+        sent.push_back(number);
     }
 
     /// Says whether something always reads what comes, so that pings will be answered. At first

@@ -3,22 +3,23 @@
 
 use super::{
     calls::OwnCalls,
-    clock::{Bucket, Unfinished},
+    clock::{Floods, Opening, Unfinished, Unread},
     inbound::Inbound,
     output::Output,
     served::Served,
     silence::Silence,
     streams::Streams,
-    Event, NewCall, FRAGMENT,
+    Event, FRAGMENT,
 };
 use crate::{
     limits::Limits,
+    seldom::{Seldom, SeldomQueue},
     wire::{
         ConnectionToken, Features, Hello, InstanceId, Settings, INITIAL_MESSAGE, INITIAL_SLOTS,
         VERSION,
     },
 };
-use std::{collections::VecDeque, io::IoSlice, sync::Arc, time::Instant};
+use std::{io::IoSlice, sync::Arc, time::Instant};
 
 /// What a connection is told at its beginning.
 #[derive(Clone, Debug)]
@@ -55,14 +56,15 @@ pub struct Connection {
     pub(super) served: Served,
     pub(super) inbound: Inbound,
     pub(super) streams: Streams,
-    /// Sends that wait for the other side's preface.
-    pub(super) early: VecDeque<NewCall>,
+    /// Until the other side's preface is here.
+    pub(super) opening: Seldom<Opening>,
     /// Events that no received byte stands behind.
-    pub(super) events: VecDeque<Event<'static>>,
+    pub(super) events: SeldomQueue<Event<'static>>,
     /// What the other side accepts.
     pub(super) peer: PeerLimits,
-    /// Names the connection to both sides, where the server does so.
-    pub(super) token: Option<ConnectionToken>,
+    /// Names the connection to both sides, where the server does so. Here a server has it until it has
+    /// told its client.
+    pub(super) token: Seldom<ConnectionToken>,
     /// Call frames read, of which a drain tells.
     pub(super) calls_read: u64,
     /// This side accepts no further calls.
@@ -71,10 +73,10 @@ pub struct Connection {
     pub(super) drained: bool,
     /// The other side refused the handshake: it has run nothing.
     pub(super) turned_away: bool,
-    pub(super) pings: Bucket,
+    /// While what has come of frames that are no work may be too much.
+    pub(super) floods: Seldom<Floods>,
     /// Pings of this side that have not been answered, in the order in which they left.
-    pub(super) pings_sent: VecDeque<u64>,
-    pub(super) idle_frames: Bucket,
+    pub(super) pings_sent: SeldomQueue<u64>,
     /// Items of this side that no credit frame has answered.
     pub(super) items_sent: u32,
     /// Settings that have come, and that have left, since the last work of their sender.
@@ -87,10 +89,8 @@ pub struct Connection {
     pub(super) settings_heard: Settings,
     /// The frame at the front of the input.
     pub(super) unfinished: Option<Unfinished>,
-    /// Since when this side does not read, because the other one does not.
-    pub(super) paused: Option<Instant>,
-    pub(super) handshake_deadline: Instant,
-    pub(super) stall_deadline: Option<Instant>,
+    /// While the other side leaves something unread.
+    pub(super) unread: Seldom<Unread>,
     pub(super) silence: Silence,
 }
 
@@ -116,8 +116,26 @@ pub(super) enum Phase {
 /// What the other side accepts; before its preface, what every peer accepts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerLimits {
-    pub(super) message: usize,
-    pub(super) fragment: usize,
+    message: u32,
+    fragment: u32,
+}
+
+impl PeerLimits {
+    pub(super) fn new(message: u32, fragment: u32) -> PeerLimits {
+        PeerLimits { message, fragment: fragment.min(FRAGMENT as u32) }
+    }
+
+    /// The longest message.
+    #[inline]
+    pub(super) fn message(self) -> usize {
+        self.message as usize
+    }
+
+    /// The longest payload of one frame, as far as this side makes use of it.
+    #[inline]
+    pub(super) fn fragment(self) -> usize {
+        self.fragment as usize
+    }
 }
 
 /// A call that was not even queued.
@@ -159,13 +177,14 @@ impl Connection {
     /// Gives the connection a name that its client learns. Before the first byte is read.
     #[must_use]
     pub fn named(mut self, token: ConnectionToken) -> Connection {
-        self.token = Some(token);
+        self.token = Seldom::with(token);
         self
     }
 
-    /// The name that the server gave the connection; `None` if it did not, or not yet.
+    /// The name that the server gave the connection, as its client knows it; `None` if it did not, or
+    /// not yet.
     pub fn token(&self) -> Option<ConnectionToken> {
-        self.token
+        self.token.get().copied()
     }
 
     fn new(role: Role, config: Arc<Config>, now: Instant, grant: u16) -> Connection {
@@ -178,17 +197,16 @@ impl Connection {
             served: Served::new(slots),
             inbound: Inbound::default(),
             streams: Streams::default(),
-            early: VecDeque::new(),
-            events: VecDeque::new(),
-            peer: PeerLimits { message: INITIAL_MESSAGE, fragment: FRAGMENT },
-            token: None,
+            opening: Seldom::with(Opening::until(now + config.limits.handshake)),
+            events: SeldomQueue::default(),
+            peer: PeerLimits::new(INITIAL_MESSAGE as u32, FRAGMENT as u32),
+            token: Seldom::default(),
             calls_read: 0,
             draining: false,
             drained: false,
             turned_away: false,
-            pings: Bucket::new(now),
-            pings_sent: VecDeque::new(),
-            idle_frames: Bucket::new(now),
+            floods: Seldom::default(),
+            pings_sent: SeldomQueue::default(),
             items_sent: 0,
             settings_read: 0,
             settings_sent: 0,
@@ -196,9 +214,7 @@ impl Connection {
             settings_said: Settings::default(),
             settings_heard: Settings::default(),
             unfinished: None,
-            paused: None,
-            handshake_deadline: now + config.limits.handshake,
-            stall_deadline: None,
+            unread: Seldom::default(),
             silence: Silence::new(now),
             config,
         }
@@ -246,7 +262,7 @@ impl Connection {
 
     /// The longest message that the other side accepts, as far as it has said so.
     pub fn message_limit(&self) -> usize {
-        self.peer.message
+        self.peer.message()
     }
 
     /// Whether the connection has ended. Its output may still hold the reason for the other side.

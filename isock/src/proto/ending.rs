@@ -87,12 +87,12 @@ impl Connection {
     pub fn discard_output(&mut self) {
         self.note_ends();
         self.output.discard();
-        (self.stall_deadline, self.paused) = (None, None);
+        self.unread.take();
     }
 
     /// Learns where those messages end whose last fragment has found its place.
     pub(super) fn note_ends(&mut self) {
-        for (id, end) in self.output.ended() {
+        for (id, end) in self.output.take_ended() {
             if id.initiator {
                 self.calls.ends_at(id, end);
             }

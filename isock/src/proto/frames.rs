@@ -251,9 +251,7 @@ impl Connection {
         if payload.len() != 8 {
             return Err(CloseCode::BAD_FRAME);
         }
-        if !self.pings.add(now, self.config.limits.pings_per_second) {
-            return Err(CloseCode::FLOOD);
-        }
+        self.note_ping(now)?;
         self.output.pong(payload);
         Ok(Step::On)
     }
@@ -262,9 +260,13 @@ impl Connection {
     pub(super) fn pong_frame(&mut self, now: Instant, payload: &[u8]) -> Result<Step, CloseCode> {
         let number = payload.try_into().map_err(|_| CloseCode::BAD_FRAME)?;
         let number = u64::from_le_bytes(number);
-        match self.pings_sent.iter().position(|&sent| sent == number) {
-            Some(at) => self.events.extend(self.pings_sent.drain(..=at).map(Event::Pong)),
-            None => self.note_idle(now)?,
+        let sent = self.pings_sent.get();
+        let Some(at) = sent.and_then(|sent| sent.iter().position(|&sent| sent == number)) else {
+            self.note_idle(now)?;
+            return Ok(Step::On);
+        };
+        for number in (0..=at).filter_map(|_| self.pings_sent.pop_front()) {
+            self.events.push_back(Event::Pong(number));
         }
         Ok(Step::On)
     }

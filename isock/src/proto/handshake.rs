@@ -1,13 +1,16 @@
 //! The two prefaces: agreeing on a version and on limits, or saying why not.
 
 use super::{
-    connection::{Connection, Phase, Role},
+    connection::{Connection, PeerLimits, Phase, Role},
     receive::{Pending, Step},
-    Buffer, Closed, Event, FRAGMENT,
+    Buffer, Closed, Event,
 };
-use crate::wire::{
-    BadPreface, Close, CloseCode, Features, FrameKind, Hello, PeerKind, Welcome, INITIAL_MESSAGE,
-    INITIAL_SLOTS,
+use crate::{
+    seldom::Seldom,
+    wire::{
+        BadPreface, Close, CloseCode, Features, FrameKind, Hello, PeerKind, Welcome,
+        INITIAL_MESSAGE, INITIAL_SLOTS,
+    },
 };
 use std::time::Instant;
 
@@ -32,6 +35,7 @@ impl Connection {
         }
         let welcome = self.welcome(version);
         self.output.copy(|out| welcome.write(out));
+        self.token.take();
         Ok(self.open(hello.max_message, hello.max_fragment, hello.slots))
     }
 
@@ -55,7 +59,7 @@ impl Connection {
             self.close(CloseCode::BAD_FRAME);
             return Step::On;
         }
-        self.token = welcome.connection;
+        self.token = welcome.connection.map(Seldom::with).unwrap_or_default();
         self.open(welcome.max_message, welcome.max_fragment, welcome.slots)
     }
 
@@ -69,7 +73,7 @@ impl Connection {
             max_fragment: self.config.fragment() as u32,
             slots: self.config.limits.in_flight,
             instance: self.config.instance,
-            connection: self.token,
+            connection: self.token.get().copied(),
         }
     }
 
@@ -121,8 +125,7 @@ impl Connection {
 
     /// Both prefaces are here: the other side's limits hold.
     fn open(&mut self, message: u32, fragment: u32, slots: u16) -> Step {
-        self.peer.fragment = (fragment as usize).min(FRAGMENT);
-        self.peer.message = message as usize;
+        self.peer = PeerLimits::new(message, fragment);
         self.phase = Phase::Open;
         self.calls.grant(slots);
         self.catch_up();

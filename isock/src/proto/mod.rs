@@ -10,6 +10,7 @@
 
 mod body;
 mod buffer;
+mod by_slot;
 mod calls;
 mod clock;
 mod commands;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use body::SharedBody;
 pub use buffer::Buffer;
+pub(crate) use by_slot::BySlot;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
 pub use served::ServedKey;

@@ -4,8 +4,11 @@
 //! longer than a fragment takes turns with the others, so that nothing waits behind it for long.
 
 use super::body::{LongBody, SharedBody};
-use crate::wire::{Flags, FrameKind, Header, HEADER_LEN};
-use std::{cell::Cell, collections::VecDeque, io::IoSlice, ops::Range};
+use crate::{
+    seldom::Seldom,
+    wire::{Flags, FrameKind, Header, HEADER_LEN},
+};
+use std::{cell::Cell, collections::VecDeque, io::IoSlice, num::NonZeroU64, ops::Range};
 
 /// Bodies up to this length are copied next to their header, in bytes.
 pub(super) const COPY_UP_TO: usize = 4 * 1024;
@@ -32,16 +35,11 @@ pub(super) struct Output {
     gone: usize,
     /// Bytes in `chunks` that have not left.
     waiting: usize,
-    /// Messages whose next fragment has no place in the order yet.
-    bulk: VecDeque<Bulk>,
-    /// Bytes in `bulk`.
-    bulk_bytes: usize,
-    /// Where messages end whose last fragment has found its place since anybody asked.
-    ended: Vec<(MessageId, Offset)>,
-    placed: Offset,
     sent: Offset,
-    /// Where the last pong begins.
-    pong: Option<Offset>,
+    /// Messages longer than a fragment.
+    turns: Seldom<Turns>,
+    /// Where the last pong begins: never in front of everything, where the preface is.
+    pong: Option<NonZeroU64>,
     /// Whatever is appended from now on is dropped: the connection is over.
     sealed: bool,
 }
@@ -50,6 +48,17 @@ pub(super) struct Output {
 enum Chunk {
     Copied(Vec<u8>),
     Shared(LongBody, Range<usize>),
+}
+
+/// Messages that take turns.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Those whose next fragment has no place in the order yet.
+    bulk: VecDeque<Bulk>,
+    /// Bytes in `bulk`.
+    bytes: usize,
+    /// Where those end whose last fragment has found its place since anybody asked.
+    ended: Vec<(MessageId, Offset)>,
 }
 
 #[derive(Debug)]
@@ -121,7 +130,6 @@ impl Output {
         let before = bytes.len();
         write(bytes);
         self.waiting += bytes.len() - before;
-        self.placed += (bytes.len() - before) as u64;
     }
 
     /// Appends a frame with a short payload.
@@ -144,7 +152,7 @@ impl Output {
         match self.waiting_pong() {
             Some(waiting) => waiting.copy_from_slice(payload),
             None => {
-                self.pong = Some(self.placed);
+                self.pong = NonZeroU64::new(self.placed());
                 let header = Header::new(FrameKind::PONG, Flags::default(), 0, payload.len());
                 self.frame(header, |_| (), payload);
             }
@@ -153,7 +161,7 @@ impl Output {
 
     /// The payload of a pong of which no byte has left.
     fn waiting_pong(&mut self) -> Option<&mut [u8]> {
-        let pong = self.pong.filter(|&pong| pong >= self.sent)?;
+        let pong = self.pong.map(NonZeroU64::get).filter(|&pong| pong >= self.sent)?;
         let mut begin = self.sent - self.gone as u64;
         for chunk in &mut self.chunks {
             let len = chunk.bytes().len() as u64;
@@ -188,12 +196,13 @@ impl Output {
     /// Whether fragments of a message of this call wait for their turn.
     #[inline]
     pub(super) fn is_leaving(&self, id: MessageId) -> bool {
-        self.bulk.iter().any(|bulk| bulk.id == id)
+        self.turns.get().is_some_and(|turns| turns.bulk.iter().any(|bulk| bulk.id == id))
     }
 
     fn put_behind(&mut self, id: MessageId, first: Vec<u8>, body: SharedBody) {
-        if let Some(bulk) = self.bulk.iter_mut().find(|bulk| bulk.id == id) {
-            self.bulk_bytes += first.len() + body.len();
+        let Some(turns) = self.turns.get_mut() else { return };
+        if let Some(bulk) = turns.bulk.iter_mut().find(|bulk| bulk.id == id) {
+            turns.bytes += first.len() + body.len();
             bulk.behind.push_back((first, body));
         }
     }
@@ -230,11 +239,12 @@ impl Output {
             });
         }
         if !whole {
-            self.bulk_bytes += body.len() - len;
+            let turns = self.turns.or_begin();
+            turns.bytes += body.len() - len;
             let (first, behind) = (Vec::new(), VecDeque::new());
-            self.bulk.push_back(Bulk { id, first, body, at: len, fragment, behind });
+            turns.bulk.push_back(Bulk { id, first, body, at: len, fragment, behind });
         }
-        whole.then_some(self.placed)
+        whole.then_some(self.placed())
     }
 
     fn body(&mut self, body: &SharedBody, range: Range<usize>) {
@@ -242,7 +252,6 @@ impl Output {
         match shared {
             Some(long) => {
                 self.waiting += range.len();
-                self.placed += range.len() as u64;
                 self.chunks.push_back(Chunk::Shared(long, range));
             }
             None => self.copy(|out| out.extend_from_slice(&body[range])),
@@ -253,14 +262,17 @@ impl Output {
     /// bytes wait.
     fn take_turns(&mut self, ahead: usize) {
         while self.waiting < ahead {
-            let Some(mut bulk) = self.bulk.pop_front() else { return };
+            let next = self.turns.get_mut().and_then(|turns| turns.bulk.pop_front());
+            let Some(mut bulk) = next else { return };
             let last = self.one_turn(&mut bulk);
+            let placed = self.placed();
+            let turns = self.turns.or_begin();
             if last {
-                self.ended.push((bulk.id, self.placed));
+                turns.ended.push((bulk.id, placed));
                 let Some((first, body)) = bulk.behind.pop_front() else { continue };
                 bulk = Bulk { first, body, at: 0, ..bulk };
             }
-            self.bulk.push_back(bulk);
+            turns.bulk.push_back(bulk);
         }
     }
 
@@ -269,7 +281,7 @@ impl Output {
         let len = bulk.fragment.min(bulk.body.len() - bulk.at);
         let last = bulk.at + len == bulk.body.len();
         let first = std::mem::take(&mut bulk.first);
-        self.bulk_bytes -= first.len() + len;
+        self.turns.or_begin().bytes -= first.len() + len;
         if first.is_empty() {
             let more = if last { Flags::default() } else { Flags::MORE };
             let header = Header::new(FrameKind::MORE, bulk.id.flags().with(more), 0, len);
@@ -285,16 +297,21 @@ impl Output {
     /// Forgets the fragments of a message that have no place in the order yet; says whether there
     /// were any, in which case the other side will never have the message whole.
     pub(super) fn truncate(&mut self, id: MessageId) -> bool {
-        let Some(at) = self.bulk.iter().position(|bulk| bulk.id == id) else { return false };
-        if let Some(bulk) = self.bulk.remove(at) {
-            self.bulk_bytes -= bulk.len();
+        let Some(turns) = self.turns.get_mut() else { return false };
+        let Some(at) = turns.bulk.iter().position(|bulk| bulk.id == id) else { return false };
+        if let Some(bulk) = turns.bulk.remove(at) {
+            turns.bytes -= bulk.len();
         }
         true
     }
 
     /// Messages whose last fragment has found its place, and where they end.
-    pub(super) fn ended(&mut self) -> impl Iterator<Item = (MessageId, Offset)> + '_ {
-        self.ended.drain(..)
+    #[inline]
+    pub(super) fn take_ended(&mut self) -> Vec<(MessageId, Offset)> {
+        let Some(turns) = self.turns.get_mut() else { return Vec::new() };
+        let ended = std::mem::take(&mut turns.ended);
+        self.turns.drop_if(|turns| turns.bulk.is_empty());
+        ended
     }
 
     /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
@@ -341,8 +358,10 @@ impl Output {
     /// Nothing is to follow but one last frame: calls that are not wholly in order never will be,
     /// answers are put in order to their end.
     pub(super) fn seal(&mut self, last: Header, words: impl FnOnce(&mut Vec<u8>), payload: &[u8]) {
-        self.bulk.retain(|bulk| !bulk.id.initiator);
-        self.bulk_bytes = self.bulk.iter().map(Bulk::len).sum();
+        if let Some(turns) = self.turns.get_mut() {
+            turns.bulk.retain(|bulk| !bulk.id.initiator);
+            turns.bytes = turns.bulk.iter().map(Bulk::len).sum();
+        }
         self.take_turns(usize::MAX);
         self.frame(last, words, payload);
         self.sealed = true;
@@ -350,19 +369,21 @@ impl Output {
 
     /// Drops what has not left and what would come: nobody takes it.
     pub(super) fn discard(&mut self) {
-        let ended = std::mem::take(&mut self.ended);
-        let (sent, placed) = (self.sent, self.sent);
-        *self = Output { ended, sent, placed, sealed: true, ..Output::default() };
+        let ended = self.turns.take().map(|turns| turns.ended);
+        *self = Output { sent: self.sent, sealed: true, ..Output::default() };
+        if let Some(ended) = ended {
+            self.turns.or_begin().ended = ended;
+        }
     }
 
     /// Bytes that have not left, whether they have a place yet or not.
     pub(super) fn len(&self) -> usize {
-        self.waiting + self.bulk_bytes
+        self.waiting + self.turns.get().map_or(0, |turns| turns.bytes)
     }
 
     /// How far the bytes have left, or will unless they are discarded.
     pub(super) fn placed(&self) -> Offset {
-        self.placed
+        self.sent + self.waiting as u64
     }
 
     /// How far the bytes have left.

@@ -1,6 +1,6 @@
 //! The calls that the other side has started and this side has not answered.
 
-use super::output::MessageId;
+use super::{by_slot::BySlot, output::MessageId};
 
 /// Names a call of the other side until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,32 +40,27 @@ struct Slot {
     cancelled: bool,
 }
 
-/// The table of a connection; grows with the slots that are used.
+/// The table of a connection.
 #[derive(Debug)]
 pub(super) struct Served {
-    slots: Vec<Slot>,
+    slots: BySlot<Slot>,
     grant: u16,
-    running: usize,
+    /// How many of them run.
+    running: u16,
 }
 
 impl Served {
     pub(super) fn new(grant: u16) -> Served {
-        Served { slots: Vec::new(), grant, running: 0 }
+        Served { slots: BySlot::default(), grant, running: 0 }
     }
 
     /// Judges the first frame of a call, and takes the slot if it is new.
     #[inline]
     pub(super) fn arrive(&mut self, key: ServedKey) -> Arrival {
-        let at = usize::from(key.slot);
         if key.slot >= self.grant {
             return Arrival::Violation;
         }
-        if at >= self.slots.len() {
-            // Most connections have one call at a time, and there may be many of them.
-            self.slots.reserve_exact(usize::from(self.slots.is_empty()));
-            self.slots.resize(at + 1, Slot::default());
-        }
-        let slot = &mut self.slots[at];
+        let slot = self.slots.take_up(key.slot);
         let next = key.seq == slot.seq.wrapping_add(1);
         match (next, slot.running) {
             (true, true) => Arrival::Violation,
@@ -81,19 +76,19 @@ impl Served {
 
     /// Whether the call has been accepted and not answered.
     pub(super) fn is_running(&self, key: ServedKey) -> bool {
-        let slot = self.slots.get(usize::from(key.slot));
+        let slot = self.slots.get(key.slot);
         slot.is_some_and(|slot| slot.running && slot.seq == key.seq)
     }
 
     /// Whether this was the last call accepted on its slot, answered or not.
     pub(super) fn is_last(&self, key: ServedKey) -> bool {
-        let slot = self.slots.get(usize::from(key.slot));
+        let slot = self.slots.get(key.slot);
         slot.is_some_and(|slot| slot.used && slot.seq == key.seq)
     }
 
     /// Notes that the caller no longer waits; false if that is known, or the call is not running.
     pub(super) fn cancel(&mut self, key: ServedKey) -> bool {
-        let slot = self.slots.get_mut(usize::from(key.slot));
+        let slot = self.slots.get_mut(key.slot);
         slot.is_some_and(|slot| {
             slot.running && slot.seq == key.seq && !std::mem::replace(&mut slot.cancelled, true)
         })
@@ -102,17 +97,18 @@ impl Served {
     /// Frees the slot; false if the call had been answered already.
     #[inline]
     pub(super) fn finish(&mut self, key: ServedKey) -> bool {
-        let running = self.is_running(key);
-        if running {
-            self.slots[usize::from(key.slot)].running = false;
-            self.running -= 1;
-        }
-        running
+        let slot = self.slots.get_mut(key.slot);
+        let Some(slot) = slot.filter(|slot| slot.running && slot.seq == key.seq) else {
+            return false;
+        };
+        slot.running = false;
+        self.running -= 1;
+        true
     }
 
     /// Calls that are not answered.
     pub(super) fn running(&self) -> usize {
-        self.running
+        self.running.into()
     }
 }
 
@@ -155,7 +151,7 @@ mod tests {
     #[test]
     fn numbers_of_a_slot_wrap_around() {
         let mut served = Served::new(1);
-        served.slots.push(Slot { seq: u32::MAX, ..Slot::default() });
+        served.slots.take_up(0).seq = u32::MAX;
         assert_eq!(served.arrive(key(0, 0)), Arrival::New);
     }
 }

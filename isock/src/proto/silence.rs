@@ -10,25 +10,26 @@ use std::time::{Duration, Instant};
 pub(super) const OWN_PING: u64 = 0;
 /// Bytes that have been handed over may lie in between for long. More than this the system does not
 /// keep.
-const BETWEEN: usize = 8 << 20;
+const BETWEEN: u32 = 8 << 20;
 /// How slow a line may be, in bytes a second.
-const SLOWEST: usize = 64 * 1024;
+const SLOWEST: u32 = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// When something came, or began to depend on it.
+    /// When something came, or began to depend on it, or when the other side was asked.
     since: Instant,
-    /// When the other side was asked; it has not been heard since then.
-    asked: Option<Instant>,
-    /// Bytes that have been handed over since it was heard: a ping comes behind them.
-    unheard: usize,
+    /// It has been asked, and has not been heard since then.
+    asked: bool,
     /// Something has begun to depend on it, and has not left yet.
     begins: bool,
+    /// Bytes that have been handed over since it was heard: a ping comes behind them. Counted as far as
+    /// they can lie [in between](BETWEEN).
+    unheard: u32,
 }
 
 impl Silence {
     pub(super) fn new(now: Instant) -> Silence {
-        Silence { since: now, asked: None, unheard: 0, begins: false }
+        Silence { since: now, asked: false, begins: false, unheard: 0 }
     }
 }
 
@@ -40,7 +41,8 @@ impl Connection {
 
     /// These many bytes have been handed over.
     pub(super) fn note_said(&mut self, now: Instant, bytes: usize) {
-        self.silence.unheard += bytes;
+        let unheard = self.silence.unheard as usize + bytes;
+        self.silence.unheard = unheard.min(BETWEEN as usize) as u32;
         if std::mem::take(&mut self.silence.begins) {
             self.silence.since = now;
         }
@@ -70,21 +72,18 @@ impl Connection {
             return None;
         }
         let limits = &self.config.limits;
-        Some(match self.silence.asked {
-            None => self.silence.since + limits.ping_after,
-            Some(asked) => {
-                let bytes = self.silence.unheard.min(BETWEEN);
-                asked + limits.ping_patience + Duration::from_secs((bytes / SLOWEST) as u64)
-            }
-        })
+        let way = Duration::from_secs((self.silence.unheard / SLOWEST).into());
+        let patience =
+            if self.silence.asked { limits.ping_patience + way } else { limits.ping_after };
+        Some(self.silence.since + patience)
     }
 
     /// Whether the other side has been asked and the answer is late. Else it is asked now.
     pub(super) fn is_silent(&mut self, now: Instant) -> bool {
-        if self.silence.asked.is_some() {
+        if self.silence.asked {
             return true;
         }
-        self.silence.asked = Some(now);
+        (self.silence.asked, self.silence.since) = (true, now);
         // One ping at a time: an answer to another one will do.
         if self.pings_sent.is_empty() {
             self.ping(OWN_PING);

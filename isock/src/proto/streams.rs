@@ -1,10 +1,13 @@
 //! What a stream has beyond its call: credit in each direction that it uses.
 //!
 //! Knows balances and windows. Does not know frames, slots or what items mean. A plain call has no
-//! entry here, so a connection without streams pays for two empty maps.
+//! entry here, and a connection without streams has no tables.
 
 use super::{CallKey, ServedKey};
-use crate::wire::{items, CallHead, CloseCode, Credit, ITEM_LEN, MAX_CREDIT};
+use crate::{
+    seldom::Seldom,
+    wire::{items, CallHead, CloseCode, Credit, ITEM_LEN, MAX_CREDIT},
+};
 use std::collections::BTreeMap;
 
 /// Names a stream, whichever side started its call.
@@ -72,7 +75,10 @@ pub(super) struct Stream {
 
 /// The streams among the calls of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+pub(super) struct Streams(Seldom<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
     /// By the call's place in the table of calls.
     own: BTreeMap<u32, Stream>,
     /// By slot.
@@ -84,7 +90,7 @@ impl Streams {
     pub(super) fn open_own(&mut self, call: u32, head: &CallHead, most: Credit) {
         let intake = (!head.credit.is_zero()).then(|| Intake::new(head.credit, most));
         let outgoing = head.items.then(Outgoing::default);
-        self.own.insert(call, Stream { outgoing, intake });
+        self.0.or_begin().own.insert(call, Stream { outgoing, intake });
     }
 
     /// Opens a stream of the other side. Its items get no credit yet.
@@ -99,23 +105,25 @@ impl Streams {
             outgoing.add(head.credit)?;
         }
         let intake = head.items.then(|| Intake::new(Credit::default(), most));
-        self.served.insert(slot, Stream { outgoing, intake });
+        self.0.or_begin().served.insert(slot, Stream { outgoing, intake });
         Ok(())
     }
 
     /// The stream of a call that is known to be under way.
     pub(super) fn get(&self, stream: StreamKey) -> Option<&Stream> {
+        let tables = self.0.get()?;
         match stream {
-            StreamKey::Own(call) => self.own.get(&call.index),
-            StreamKey::Served(key) => self.served.get(&key.slot),
+            StreamKey::Own(call) => tables.own.get(&call.index),
+            StreamKey::Served(key) => tables.served.get(&key.slot),
         }
     }
 
     /// The same, to change it.
     pub(super) fn get_mut(&mut self, stream: StreamKey) -> Option<&mut Stream> {
+        let tables = self.0.get_mut()?;
         match stream {
-            StreamKey::Own(call) => self.own.get_mut(&call.index),
-            StreamKey::Served(key) => self.served.get_mut(&key.slot),
+            StreamKey::Own(call) => tables.own.get_mut(&call.index),
+            StreamKey::Served(key) => tables.served.get_mut(&key.slot),
         }
     }
 
@@ -131,33 +139,52 @@ impl Streams {
 
     /// Forgets a stream of this side, if the call was one.
     pub(super) fn close_own(&mut self, call: u32) {
-        self.own.remove(&call);
+        self.forget(|tables| tables.own.remove(&call));
     }
 
     /// Forgets a stream of the other side, if the call was one; says whether items came with it.
     pub(super) fn close_served(&mut self, slot: u16) -> bool {
-        let stream = self.served.remove(&slot);
+        let stream = self.forget(|tables| tables.served.remove(&slot)).flatten();
         stream.is_some_and(|stream| stream.intake.is_some())
     }
 
     /// Forgets the streams of this side whose calls are gone.
     pub(super) fn keep_own(&mut self, is_there: impl Fn(u32) -> bool) {
-        self.own.retain(|call, _| is_there(*call));
+        self.forget(|tables| tables.own.retain(|call, _| is_there(*call)));
+    }
+
+    /// Forgets some of them, if there are any, and the tables with the last.
+    #[inline]
+    fn forget<T>(&mut self, some: impl FnOnce(&mut Tables) -> T) -> Option<T> {
+        match self.0.get() {
+            None => None,
+            Some(_) => self.forget_there(some),
+        }
+    }
+
+    // Apart, since it is asked for at the end of every call.
+    #[inline(never)]
+    fn forget_there<T>(&mut self, some: impl FnOnce(&mut Tables) -> T) -> Option<T> {
+        let forgotten = some(self.0.get_mut()?);
+        self.0.drop_if(|tables| tables.own.is_empty() && tables.served.is_empty());
+        Some(forgotten)
     }
 
     pub(super) fn has_own(&self) -> bool {
-        !self.own.is_empty()
+        self.0.get().is_some_and(|tables| !tables.own.is_empty())
     }
 
     /// The slots of those of the other side whose items have not all come.
     pub(super) fn awaiting(&self) -> impl Iterator<Item = u16> + '_ {
         let awaits = |stream: &Stream| stream.intake.as_ref().is_some_and(|it| !it.ended);
-        self.served.iter().filter(move |(_, stream)| awaits(stream)).map(|(slot, _)| *slot)
+        let served = self.0.get().into_iter().flat_map(|tables| &tables.served);
+        served.filter(move |(_, stream)| awaits(stream)).map(|(slot, _)| *slot)
     }
 
     /// Streams of the other side that have not ended.
+    #[inline]
     pub(super) fn serving(&self) -> usize {
-        self.served.len()
+        self.0.get().map_or(0, |tables| tables.served.len())
     }
 }
 
@@ -232,6 +259,8 @@ impl Intake {
     }
 
     /// Books a whole message; says how many items it has.
+    // Apart, so that the loop over items has the registers for itself.
+    #[inline(never)]
     pub(super) fn take(&mut self, message: &[u8]) -> Result<u32, CloseCode> {
         let mut count = 0;
         let mut items = items(message);

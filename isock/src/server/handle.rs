@@ -1,7 +1,7 @@
 //! A server that is bound, and the handles to one that runs.
 
 use super::{
-    service::{Dispatch, Hook},
+    service::{Dispatch, Hook, Marks},
     ServerBuilder,
 };
 use crate::{
@@ -174,6 +174,7 @@ impl Server {
         let service = |remote: &Remote| Dispatch {
             router: Arc::clone(&parts.router),
             lately: Lately::default(),
+            marks: Marks::default(),
             workers: workers.clone(),
             remote: remote.clone(),
             account: account.clone(),

@@ -7,7 +7,7 @@ use crate::{
     },
     pace::Pace,
     peer::{Connection, Home, Peer, Served},
-    proto::{Answer, Closed, ServedKey},
+    proto::{Answer, BySlot, Closed, ServedKey},
     router::{Lately, Router},
     serving::{contained, Arrived, Ended, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
@@ -31,6 +31,7 @@ const LATEST: Duration = Duration::from_secs(5);
 pub(crate) struct Dispatch {
     pub(super) router: Arc<Router>,
     pub(super) lately: Lately,
+    pub(super) marks: Marks,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
     pub(super) account: Account,
@@ -54,55 +55,69 @@ pub(crate) struct Session {
     entered: bool,
 }
 
-/// The calls of a connection that run, each at the place of its slot.
+/// The calls of a connection that run.
 #[derive(Default)]
-struct Running(Vec<Place>);
+struct Running(BySlot<Place>);
 
-/// A mark serves one call of its slot after the other.
 #[derive(Default)]
 struct Place {
-    key: Option<ServedKey>,
-    cancelled: Arc<Cancel>,
+    /// The number of the call on its slot.
+    seq: u32,
+    /// Where it hears that nobody waits for it any more; `None` if it has ended.
+    cancelled: Option<Arc<Cancel>>,
+}
+
+/// Marks of cancels that serve one call after the other, of whichever connection: one that is at rest has
+/// none.
+#[derive(Default)]
+pub(super) struct Marks(Vec<Arc<Cancel>>);
+
+/// Marks that are kept.
+const MARKS: usize = 1024;
+
+impl Marks {
+    #[inline]
+    fn take(&mut self) -> Arc<Cancel> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    fn give(&mut self, mut mark: Arc<Cancel>) {
+        if self.0.len() < MARKS {
+            // Else the call has been answered, and its handler goes on.
+            if let Some(cancel) = Arc::get_mut(&mut mark) {
+                cancel.renew();
+                self.0.push(mark);
+            }
+        }
+    }
 }
 
 impl Running {
-    /// Adds a call; says where it will hear that nobody waits for it any more.
-    fn begin(&mut self, key: ServedKey) -> Arc<Cancel> {
-        let at = usize::from(key.slot);
-        if at >= self.0.len() {
-            // Most connections have one call at a time, and there may be many of them.
-            self.0.reserve_exact(usize::from(self.0.is_empty()));
-            self.0.resize_with(at + 1, Place::default);
-        }
-        let place = &mut self.0[at];
-        place.key = Some(key);
-        match Arc::get_mut(&mut place.cancelled) {
-            Some(cancel) => cancel.renew(),
-            // The call before it has been answered, and its handler goes on.
-            None => place.cancelled = Arc::default(),
-        }
-        Arc::clone(&place.cancelled)
+    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
+        let place = self.0.take_up(key.slot);
+        *place = Place { seq: key.seq, cancelled: Some(Arc::clone(mark)) };
     }
 
     fn cancel(&self, key: ServedKey) {
-        let place = self.0.get(usize::from(key.slot));
-        place.filter(|place| place.key == Some(key)).into_iter().for_each(Place::cancel);
+        let place = self.0.get(key.slot).filter(|place| place.seq == key.seq);
+        place.into_iter().for_each(Place::cancel);
     }
 
     fn cancel_all(&self) {
-        self.0.iter().filter(|place| place.key.is_some()).for_each(Place::cancel);
+        self.0.iter().for_each(Place::cancel);
     }
 
-    fn end(&mut self, key: ServedKey) {
-        if let Some(place) = self.0.get_mut(usize::from(key.slot)) {
-            place.key = place.key.filter(|running| *running != key);
-        }
+    /// Gives the mark of a call that has ended.
+    fn end(&mut self, key: ServedKey) -> Option<Arc<Cancel>> {
+        let place = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq)?;
+        place.cancelled.take()
     }
 }
 
 impl Place {
     fn cancel(&self) {
-        net::run_hooks(self.cancelled.tell());
+        self.cancelled.iter().for_each(|mark| net::run_hooks(mark.tell()));
     }
 }
 
@@ -163,7 +178,11 @@ impl Service for Dispatch {
             }
         };
         let cancelled = match call.key {
-            Some(key) => session.running.begin(key),
+            Some(key) => {
+                let mark = self.marks.take();
+                session.running.begin(key, &mark);
+                mark
+            }
             None => Arc::default(),
         };
         let peer = Peer::of_served(Arc::clone(&session.served));
@@ -233,8 +252,11 @@ impl Service for Dispatch {
         stopping()
     }
 
+    #[inline]
     fn answered(&mut self, session: &mut Session, key: ServedKey) {
-        session.running.end(key);
+        if let Some(mark) = session.running.end(key) {
+            self.marks.give(mark);
+        }
     }
 
     fn closed(&mut self, session: Session, why: &Closed) {

@@ -70,7 +70,7 @@ impl<S: Service> EventLoop<S> {
                 }
                 Command::ForgetPing { connection, echo } => {
                     if let Some(conn) = self.get(connection) {
-                        conn.pings.forget(&echo);
+                        conn.pings.get_mut().into_iter().for_each(|pings| pings.forget(&echo));
                     }
                 }
                 Command::Close { connection, close } => {

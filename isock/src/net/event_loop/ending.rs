@@ -78,7 +78,7 @@ impl<S: Service> EventLoop<S> {
         let mut jobs = std::mem::take(&mut self.jobs);
         for id in self.all() {
             if let Some(conn) = self.get(id) {
-                jobs.append(&mut conn.held);
+                jobs.extend(conn.held.take().into_iter().flatten());
             }
         }
         for job in jobs {
