@@ -33,6 +33,10 @@ pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: c_int = 0;
 
+/// Makes a write take what fits, without waiting whatever the mode of its socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const NO_WAIT: c_int = libc::MSG_DONTWAIT;
+
 /// Makes a read a look at what lies in a socket, which stays there, without waiting.
 pub(crate) const LOOK: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
 

@@ -15,6 +15,7 @@ const ENGINE: &[&str] = &[
     "limits.rs",
     "sync",
     "net/account.rs",
+    "net/behind.rs",
     "net/bell.rs",
     "net/blocking.rs",
     "net/cancel.rs",

@@ -54,6 +54,7 @@ net/link.rs|while !pending.is_ended() && self.pump_or_wait() < deadline {}|while
 net/link.rs|if state.reader == Reader::Nobody {~            return None;~        }~        let id|let id|who parks does not look whether anybody reads
 net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
 net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
+net/behind.rs|.filter(\|link\| !ptr::eq(link.as_ptr(), here))|.filter(\|_\| false)|what stays behind elsewhere waits for its time
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
 net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
 net/bell.rs|while !std::mem::take(&mut state.rung) {|state.rung = false;~        while !std::mem::take(&mut state.rung) {|a ring before the wait is forgotten

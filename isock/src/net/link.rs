@@ -4,6 +4,7 @@
 //! hands that role on when it leaves; each finds its own answer in its [`Pending`].
 
 use super::{
+    behind,
     bell::Bell,
     cancel::Cancel,
     corker::{self, Looking},
@@ -108,6 +109,9 @@ struct State {
     /// Who is to be woken once the lock is free.
     woken: Vec<Waiter>,
 }
+
+/// A way to write.
+type Write = fn(&CallerStream, &[IoSlice<'_>]) -> io::Result<usize>;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -381,7 +385,11 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(&self, now: Instant, call: NewCall) -> Result<Started, Refused> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        now: Instant,
+        call: NewCall,
+    ) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
@@ -393,10 +401,13 @@ impl Link {
         if leaves || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
             self.flush_unless_full(&mut state);
         }
-        let corked = state.corked > 0;
+        let corked = state.corked;
         drop(state);
+        if corked == 1 {
+            behind::note(self);
+        }
         corker::attend();
-        Ok(Started { pending, key, corked })
+        Ok(Started { pending, key, corked: corked > 0 })
     }
 
     /// Sends a call that carries items, or queues it as the protocol wants.
@@ -507,6 +518,19 @@ impl Link {
         corked
     }
 
+    /// The same for a thread that is about to wait elsewhere, and so without waiting here.
+    pub(super) fn uncork_in_passing(&self) {
+        if !self.owner.is_this() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.corked > 0 && state.reader != Reader::Awake && !state.full {
+            state.note_pattern();
+            self.flush_by(&mut state, CallerStream::write_now);
+        }
+        self.unlock(state);
+    }
+
     /// The same when there may be no caller at all, since who sends waits for nothing: into a full
     /// socket only a reader writes, so this reads for a moment if nobody does.
     pub(super) fn push_on(&self) -> bool {
@@ -539,6 +563,9 @@ impl Link {
             return None;
         }
         let (mut role, mut late) = (None, None);
+        if !pending.is_ended() {
+            behind::leave_all_but(self);
+        }
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
@@ -806,6 +833,11 @@ impl Link {
     /// Writes what waits, for about the patience of one write. Into a full socket only with the
     /// role, and then without waiting.
     fn flush(&self, state: &mut State) {
+        self.flush_by(state, CallerStream::write);
+    }
+
+    /// The same with another way to write while the socket is not full.
+    fn flush_by(&self, state: &mut State, write: Write) {
         state.corked = 0;
         state.settle_flows();
         let mut began = None;
@@ -817,7 +849,7 @@ impl Link {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = state.proto.slices(&mut slices);
             let result = match state.full {
-                false => self.stream.write(&slices[..count]),
+                false => write(&self.stream, &slices[..count]),
                 true => self.stream.write_now(&slices[..count]),
             };
             let now = Instant::now();
@@ -844,7 +876,7 @@ impl Link {
         }
         state.full = false;
         if state.go_on_with_flows() {
-            self.flush(state);
+            self.flush_by(state, write);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod account;
+mod behind;
 mod bell;
 mod blocking;
 mod cancel;

@@ -1,6 +1,7 @@
 //! The drivers of the library, between stand-ins for sockets and for the loop.
 
 pub(crate) mod account;
+pub(crate) mod behind;
 pub(crate) mod bell;
 pub(crate) mod blocking;
 pub(crate) mod cancel;
