@@ -321,6 +321,7 @@ impl<S: Service> EventLoop<S> {
 
     /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
     /// of a connection that leaves its replies unread wait there.
+    #[inline]
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.front()?;
@@ -642,6 +643,7 @@ impl<S: Service> EventLoop<S> {
         self.commands = commands;
     }
 
+    #[inline]
     fn answer(&mut self, id: ConnId, key: ServedKey, answer: Answer) {
         // Not through `get`: the service is borrowed beside the connection.
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);

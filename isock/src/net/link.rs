@@ -1036,7 +1036,11 @@ impl State {
             match event {
                 Event::Reply { call, outcome } => match self.flows.remove(call.into()) {
                     Some(flow) => flow.end(Ended::of(outcome), woken),
-                    None => woken.extend(self.pending.end(call, Ended::of(outcome))),
+                    None => {
+                        if let Some(waiter) = self.pending.end(call, Ended::of(outcome)) {
+                            woken.push(waiter);
+                        }
+                    }
                 },
                 Event::Items { stream, items, body } => {
                     if let Some(flow) = self.flows.get(stream) {

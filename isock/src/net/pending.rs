@@ -165,7 +165,7 @@ impl Waiting {
     fn fresh(&mut self) -> Arc<Pending> {
         let Some(mut spent) = self.spent.pop_front() else { return Arc::default() };
         match Arc::get_mut(&mut spent) {
-            Some(pending) => *pending = Pending::default(),
+            Some(pending) => pending.0.renew(),
             // Its caller has not looked yet. It keeps it, and the next ones are younger still.
             None => return Arc::default(),
         }

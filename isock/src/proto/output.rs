@@ -108,15 +108,9 @@ impl Output {
         if self.sealed {
             return;
         }
-        if self.chunks.capacity() == 0 {
-            self.chunks = RESTING.try_with(Cell::take).unwrap_or_default();
-        }
-        let open = matches!(self.chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
-        if !open {
-            self.chunks.push_back(Chunk::Copied(Vec::new()));
-        }
-        let Some(Chunk::Copied(bytes)) = self.chunks.back_mut() else {
-            unreachable!("the last chunk is a copied one, see the lines above")
+        let bytes = match self.chunks.back_mut() {
+            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            _ => open_chunk(&mut self.chunks),
         };
         let before = bytes.len();
         write(bytes);
@@ -188,7 +182,7 @@ impl Output {
     /// Whether fragments of a message of this call wait for their turn.
     #[inline]
     pub(super) fn is_leaving(&self, id: MessageId) -> bool {
-        self.bulk.iter().any(|bulk| bulk.id == id)
+        !self.bulk.is_empty() && self.bulk.iter().any(|bulk| bulk.id == id)
     }
 
     fn put_behind(&mut self, id: MessageId, first: Vec<u8>, body: SharedBody) {
@@ -201,6 +195,7 @@ impl Output {
     /// Appends a whole message: in one frame, or its first fragment now and the others in turn.
     /// `first` makes the first header and its words for a payload of this length. Messages of one
     /// call keep their order. Returns where the message ends, if that is known already.
+    #[inline]
     pub(super) fn message(
         &mut self,
         id: MessageId,
@@ -211,6 +206,25 @@ impl Output {
         if self.sealed {
             return None;
         }
+        let len = body.len();
+        if len <= COPY_UP_TO.min(fragment) && self.bulk.is_empty() {
+            self.copy(|out| {
+                first(out, len, id.flags());
+                out.extend_from_slice(&body);
+            });
+            return Some(self.placed);
+        }
+        self.long_message(id, body, fragment, first)
+    }
+
+    /// The same for one that is not copied in one piece, or has to wait for its turn.
+    fn long_message(
+        &mut self,
+        id: MessageId,
+        body: SharedBody,
+        fragment: usize,
+        first: impl FnOnce(&mut Vec<u8>, usize, Flags),
+    ) -> Option<Offset> {
         let len = body.len().min(fragment);
         let whole = len == body.len();
         let flags = if whole { id.flags() } else { id.flags().with(Flags::MORE) };
@@ -369,6 +383,21 @@ impl Output {
     pub(super) fn sent(&self) -> Offset {
         self.sent
     }
+}
+
+/// A chunk that can be added to, at the end.
+fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
+    if chunks.capacity() == 0 {
+        *chunks = RESTING.try_with(Cell::take).unwrap_or_default();
+    }
+    let open = matches!(chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
+    if !open {
+        chunks.push_back(Chunk::Copied(Vec::new()));
+    }
+    let Some(Chunk::Copied(bytes)) = chunks.back_mut() else {
+        unreachable!("the last chunk is a copied one, see the lines above")
+    };
+    bytes
 }
 
 #[cfg(test)]

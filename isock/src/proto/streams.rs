@@ -135,7 +135,12 @@ impl Streams {
     }
 
     /// Forgets a stream of the other side, if the call was one; says whether items came with it.
+    #[inline]
     pub(super) fn close_served(&mut self, slot: u16) -> bool {
+        // Asked for each answer.
+        if self.served.is_empty() {
+            return false;
+        }
         let stream = self.served.remove(&slot);
         stream.is_some_and(|stream| stream.intake.is_some())
     }
