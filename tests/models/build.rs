@@ -20,6 +20,7 @@ const ENGINE: &[&str] = &[
     "net/blocking.rs",
     "net/cancel.rs",
     "net/corker.rs",
+    "net/crowd.rs",
     "net/expiry.rs",
     "net/far.rs",
     "net/flow.rs",

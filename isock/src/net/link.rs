@@ -8,6 +8,7 @@ use super::{
     bell::Bell,
     cancel::Cancel,
     corker::{self, Looking},
+    crowd::{Callers, Crowd},
     flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
@@ -32,7 +33,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc, Mutex, MutexGuard, PoisonError, Weak,
     },
-    thread::{self, Thread, ThreadId},
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -63,6 +64,8 @@ pub(crate) struct Link {
     /// reader goes on where the last one left. Locked by the holder of the role alone.
     input: Mutex<Buffer>,
     state: Mutex<State>,
+    /// Where callers sleep.
+    crowd: Arc<Crowd>,
     /// It takes no new calls: it has ended, or the server drains it.
     over: AtomicBool,
     looking: Looking,
@@ -201,7 +204,8 @@ pub(crate) enum Refused {
 /// A caller that would have the role: it reads for itself and for all.
 #[derive(Debug)]
 struct Parked {
-    thread: Thread,
+    thread: ThreadId,
+    caller: Callers,
     call: Arc<Pending>,
 }
 
@@ -239,11 +243,11 @@ impl Drop for Role<'_> {
         let mut state = self.0.lock();
         state.reader = Reader::Nobody;
         let next = state.next_reader();
-        state.nominee = next.as_ref().map(Thread::id);
+        state.nominee = next.map(|(thread, _)| thread);
         let watcher = if next.is_none() { state.watcher_of(Awaits::Role) } else { None };
         drop(state);
-        if let Some(thread) = next {
-            thread.unpark();
+        if let Some((_, caller)) = next {
+            self.0.crowd.wake(caller);
         }
         if let Some(bell) = watcher {
             bell.ring();
@@ -303,6 +307,7 @@ impl Link {
             address,
             input: Mutex::default(),
             state: Mutex::new(state),
+            crowd: Arc::default(),
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
@@ -464,7 +469,21 @@ impl Link {
         }
         let woken = std::mem::take(&mut state.woken);
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
+    }
+
+    /// Wakes its callers with one call of the system.
+    fn wake(&self, woken: Vec<Waiter>) {
+        let mut callers = Callers::default();
+        for waiter in woken {
+            match waiter {
+                Waiter::Caller(crowd, caller) if Arc::ptr_eq(&crowd, &self.crowd) => {
+                    callers.add(caller);
+                }
+                other => other.wake(),
+            }
+        }
+        self.crowd.wake(callers);
     }
 
     /// Sends an input that wants no answer: at once, or with those that follow in a burst.
@@ -697,8 +716,9 @@ impl Link {
 
     /// Waits for the end of the call or for the role, whichever comes first.
     fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
-        if pending.wait_as(Waiter::Thread(thread::current())) {
-            self.stand_by(deadline, Arc::clone(pending))
+        let me = Callers::me();
+        if pending.wait_as(Waiter::Caller(Arc::clone(&self.crowd), me)) {
+            self.stand_by(deadline, me, pending)
         } else {
             None
         }
@@ -706,20 +726,28 @@ impl Link {
 
     /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
     /// for the role has it, to hand it on if for nothing else.
-    fn stand_by(&self, deadline: Instant, call: Arc<Pending>) -> Option<Role<'_>> {
-        let me = thread::current();
+    fn stand_by(
+        &self,
+        deadline: Instant,
+        caller: Callers,
+        call: &Arc<Pending>,
+    ) -> Option<Role<'_>> {
         let mut state = self.lock();
         if state.reader == Reader::Nobody {
             return None;
         }
-        let id = me.id();
-        state.parked.push(Parked { thread: me, call });
+        let id = thread::current().id();
+        state.parked.push(Parked { thread: id, caller, call: Arc::clone(call) });
+        let heard = self.crowd.heard();
         drop(state);
-        // A wake-up that came since then makes this return at once.
-        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+        // The role comes to those on the list alone, and so later; the end may have come before.
+        if !call.is_ended() {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            self.crowd.sleep(heard, caller, patience);
+        }
         let mut state = self.lock();
         if state.nominee != Some(id) {
-            state.parked.retain(|parked| parked.thread.id() != id);
+            state.parked.retain(|parked| parked.thread != id);
             return None;
         }
         state.nominee = None;
@@ -807,11 +835,11 @@ impl Link {
         self.flush(&mut state);
         let has_written = state.proto.output_len() < waiting;
         woken.append(&mut state.woken);
-        state.crowd |= woken.iter().any(|waiter| matches!(waiter, Waiter::Thread(_)));
+        state.crowd |= woken.iter().any(Waiter::is_thread);
         drop(state);
         drop(input);
         if !woken.is_empty() {
-            woken.into_iter().for_each(Waiter::wake);
+            self.wake(woken);
         }
         (has_read || has_written, now)
     }
@@ -941,7 +969,7 @@ impl Link {
         self.note_end(&state);
         self.say_last(&mut state);
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
     }
 
     fn say_last(&self, state: &mut State) {
@@ -977,7 +1005,7 @@ impl Drop for Link {
             }
         }
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
     }
 }
 
@@ -1002,11 +1030,11 @@ impl State {
     }
 
     /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
-    fn next_reader(&mut self) -> Option<Thread> {
+    fn next_reader(&mut self) -> Option<(ThreadId, Callers)> {
         loop {
-            let Parked { thread, call } = self.parked.pop()?;
+            let Parked { thread, caller, call } = self.parked.pop()?;
             if !call.is_ended() {
-                return Some(thread);
+                return Some((thread, caller));
             }
         }
     }

@@ -13,6 +13,7 @@ mod cancel;
 mod chain;
 mod conn;
 mod corker;
+mod crowd;
 mod dial;
 mod event_loop;
 mod expiry;

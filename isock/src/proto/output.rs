@@ -207,7 +207,7 @@ impl Output {
             return None;
         }
         let len = body.len();
-        if len <= COPY_UP_TO.min(fragment) && self.bulk.is_empty() {
+        if len <= COPY_UP_TO.min(fragment) && !self.is_leaving(id) {
             self.copy(|out| {
                 first(out, len, id.flags());
                 out.extend_from_slice(&body);

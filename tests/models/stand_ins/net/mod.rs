@@ -6,6 +6,7 @@ pub(crate) mod bell;
 pub(crate) mod blocking;
 pub(crate) mod cancel;
 pub(crate) mod corker;
+pub(crate) mod crowd;
 pub(crate) mod event_loop;
 pub(crate) mod expiry;
 pub(crate) mod far;
