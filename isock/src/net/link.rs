@@ -41,6 +41,8 @@ use std::{
 const IDLE: Duration = Duration::from_millis(10);
 /// Calls that overlap leave together: at this many calls or bytes, or as soon as anybody waits.
 const CORK_CALLS: u32 = 32;
+/// Where many are under way, at one in so many of them: the other side has the rest to do meanwhile.
+const CORK_PART: u32 = 4;
 const CORK_BYTES: usize = 16 * 1024;
 /// A send this soon after other traffic waits for more of its kind.
 const BURST: Duration = Duration::from_millis(1);
@@ -403,7 +405,8 @@ impl Link {
         let pending = state.pending.insert(key);
         state.corked += 1;
         let leaves = state.leaves_at_once();
-        if leaves || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
+        let most = CORK_CALLS.max(state.proto.in_flight() as u32 / CORK_PART);
+        if leaves || state.corked >= most || state.proto.output_len() >= CORK_BYTES {
             self.flush_unless_full(&mut state);
         }
         let corked = state.corked;
