@@ -6,22 +6,32 @@
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64"))]
 use crate::sys::{sleep_at, wake_at};
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    target_pointer_width = "64"
+)))]
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::{
     cell::Cell,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
-#[cfg(not(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64")))]
-use std::sync::{Condvar, Mutex, PoisonError};
 
 /// The callers of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     /// How often any of them have been woken.
     calls: AtomicU32,
-    #[cfg(not(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64")))]
+    #[cfg(not(all(
+        any(target_os = "linux", target_os = "android"),
+        target_pointer_width = "64"
+    )))]
     asleep: (Mutex<()>, Condvar),
 }
+
+/// The number of a thread that has called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller(u32);
 
 /// Some of them, a bit for each. Those that share a bit are woken together, and look for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,26 +42,37 @@ pub(super) struct Callers(u32);
 pub(super) struct Heard(u32);
 
 thread_local! {
-    static ME: Cell<Callers> = const { Cell::new(Callers(0)) };
+    static ME: Cell<Option<Caller>> = const { Cell::new(None) };
+}
+
+impl Caller {
+    /// This thread.
+    pub(super) fn me() -> Caller {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let me = ME.get().unwrap_or_else(|| Caller(NEXT.fetch_add(1, Ordering::Relaxed)));
+        ME.set(Some(me));
+        me
+    }
+
+    /// Those that begin one after the other have different ones.
+    fn bit(self) -> u32 {
+        1 << (self.0 % u32::BITS)
+    }
 }
 
 impl Callers {
-    /// This thread.
-    pub(super) fn me() -> Callers {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        if ME.get().is_empty() {
-            // Those that begin one after the other have different bits.
-            ME.set(Callers(1 << (NEXT.fetch_add(1, Ordering::Relaxed) % u32::BITS)));
-        }
-        ME.get()
-    }
-
-    pub(super) fn add(&mut self, others: Callers) {
-        self.0 |= others.0;
+    pub(super) fn add(&mut self, caller: Caller) {
+        self.0 |= caller.bit();
     }
 
     fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl From<Caller> for Callers {
+    fn from(caller: Caller) -> Callers {
+        Callers(caller.bit())
     }
 }
 
@@ -67,8 +88,8 @@ impl Crowd {
 #[cfg(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64"))]
 impl Crowd {
     /// Sleeps until this thread is woken, unless somebody was since then. May end for no reason.
-    pub(super) fn sleep(&self, heard: Heard, me: Callers, patience: Duration) {
-        sleep_at(&self.calls, heard.0, me.0, patience);
+    pub(super) fn sleep(&self, heard: Heard, me: Caller, patience: Duration) {
+        sleep_at(&self.calls, heard.0, me.bit(), patience);
     }
 
     /// Wakes these, once what they wait for has happened.
@@ -83,7 +104,7 @@ impl Crowd {
 /// Where nobody can be named all are woken.
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64")))]
 impl Crowd {
-    pub(super) fn sleep(&self, heard: Heard, _: Callers, patience: Duration) {
+    pub(super) fn sleep(&self, heard: Heard, _: Caller, patience: Duration) {
         let (lock, woken) = &self.asleep;
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let nobody_called = |(): &mut ()| self.calls.load(Ordering::Relaxed) == heard.0;
@@ -112,9 +133,9 @@ mod tests {
     fn who_was_called_before_it_sleeps_does_not() {
         let crowd = Crowd::default();
         let heard = crowd.heard();
-        crowd.wake(Callers::me());
+        crowd.wake(Caller::me().into());
         let began = Instant::now();
-        crowd.sleep(heard, Callers::me(), LONG);
+        crowd.sleep(heard, Caller::me(), LONG);
         assert!(began.elapsed() < LONG);
     }
 
@@ -123,7 +144,7 @@ mod tests {
         let crowd = Crowd::default();
         let (began, patience) = (Instant::now(), Duration::from_millis(5));
         while began.elapsed() < patience {
-            crowd.sleep(crowd.heard(), Callers::me(), patience.saturating_sub(began.elapsed()));
+            crowd.sleep(crowd.heard(), Caller::me(), patience.saturating_sub(began.elapsed()));
         }
     }
 
@@ -136,10 +157,10 @@ mod tests {
                 let (crowd, named, there) = (crowd.clone(), named.clone(), there.clone());
                 thread::spawn(move || {
                     let heard = crowd.heard();
-                    named.fetch_or(Callers::me().0, Ordering::Relaxed);
+                    named.fetch_or(Caller::me().bit(), Ordering::Relaxed);
                     there.fetch_add(1, Ordering::Release);
                     while crowd.heard().0 == heard.0 {
-                        crowd.sleep(heard, Callers::me(), LONG);
+                        crowd.sleep(heard, Caller::me(), LONG);
                     }
                 })
             })

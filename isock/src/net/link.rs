@@ -8,7 +8,7 @@ use super::{
     bell::Bell,
     cancel::Cancel,
     corker::{self, Looking},
-    crowd::{Callers, Crowd},
+    crowd::{Caller, Callers, Crowd},
     flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
@@ -207,7 +207,7 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 struct Parked {
     thread: ThreadId,
-    caller: Callers,
+    caller: Caller,
     call: Arc<Pending>,
 }
 
@@ -249,7 +249,7 @@ impl Drop for Role<'_> {
         let watcher = if next.is_none() { state.watcher_of(Awaits::Role) } else { None };
         drop(state);
         if let Some((_, caller)) = next {
-            self.0.crowd.wake(caller);
+            self.0.crowd.wake(caller.into());
         }
         if let Some(bell) = watcher {
             bell.ring();
@@ -392,11 +392,7 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        now: Instant,
-        call: NewCall,
-    ) -> Result<Started, Refused> {
+    pub(crate) fn start(self: &Arc<Self>, now: Instant, call: NewCall) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
@@ -475,18 +471,25 @@ impl Link {
         self.wake(woken);
     }
 
-    /// Wakes its callers with one call of the system.
+    /// Wakes its callers with one call of the system, and then the others: a waker may panic.
     fn wake(&self, woken: Vec<Waiter>) {
         let mut callers = Callers::default();
-        for waiter in woken {
-            match waiter {
-                Waiter::Caller(crowd, caller) if Arc::ptr_eq(&crowd, &self.crowd) => {
-                    callers.add(caller);
-                }
-                other => other.wake(),
-            }
-        }
+        // This thread is awake.
+        let is_asleep = |caller: &Caller| *caller != Caller::me();
+        woken.iter().filter_map(|one| self.caller(one)).filter(is_asleep).for_each(|one| {
+            callers.add(one);
+        });
         self.crowd.wake(callers);
+        let others = woken.into_iter().filter(|one| self.caller(one).is_none());
+        others.for_each(Waiter::wake);
+    }
+
+    /// Who of its callers this is.
+    fn caller(&self, waiter: &Waiter) -> Option<Caller> {
+        match waiter {
+            Waiter::Caller(crowd, caller) if Arc::ptr_eq(crowd, &self.crowd) => Some(*caller),
+            _ => None,
+        }
     }
 
     /// Sends an input that wants no answer: at once, or with those that follow in a burst.
@@ -719,7 +722,7 @@ impl Link {
 
     /// Waits for the end of the call or for the role, whichever comes first.
     fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
-        let me = Callers::me();
+        let me = Caller::me();
         if pending.wait_as(Waiter::Caller(Arc::clone(&self.crowd), me)) {
             self.stand_by(deadline, me, pending)
         } else {
@@ -729,12 +732,7 @@ impl Link {
 
     /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
     /// for the role has it, to hand it on if for nothing else.
-    fn stand_by(
-        &self,
-        deadline: Instant,
-        caller: Callers,
-        call: &Arc<Pending>,
-    ) -> Option<Role<'_>> {
+    fn stand_by(&self, deadline: Instant, caller: Caller, call: &Arc<Pending>) -> Option<Role<'_>> {
         let mut state = self.lock();
         if state.reader == Reader::Nobody {
             return None;
@@ -1033,7 +1031,7 @@ impl State {
     }
 
     /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
-    fn next_reader(&mut self) -> Option<(ThreadId, Callers)> {
+    fn next_reader(&mut self) -> Option<(ThreadId, Caller)> {
         loop {
             let Parked { thread, caller, call } = self.parked.pop()?;
             if !call.is_ended() {

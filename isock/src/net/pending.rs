@@ -3,7 +3,7 @@
 use super::{
     blocking::hook,
     cancel::{run_hooks, Hook},
-    crowd::{Callers, Crowd},
+    crowd::{Caller, Callers, Crowd},
 };
 use crate::{
     proto::{CallKey, Closed, Outcome},
@@ -59,7 +59,7 @@ impl Default for Pending {
 pub(super) enum Waiter {
     Thread(Thread),
     /// A caller that sleeps in the crowd of its connection.
-    Caller(Arc<Crowd>, Callers),
+    Caller(Arc<Crowd>, Caller),
     Future(Waker),
     /// A handler whose call has been cancelled.
     Hooks(Vec<Hook>),
@@ -76,7 +76,7 @@ impl Waiter {
     pub(super) fn wake(self) {
         match self {
             Waiter::Thread(thread) => thread.unpark(),
-            Waiter::Caller(crowd, caller) => crowd.wake(caller),
+            Waiter::Caller(crowd, caller) => crowd.wake(Callers::from(caller)),
             Waiter::Future(waker) => hook(|| waker.wake()),
             Waiter::Hooks(hooks) => run_hooks(hooks),
         }
