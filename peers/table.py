@@ -65,7 +65,7 @@ def print_tables(results):
     print(f"`{notes.get('command', '?')}`. Medians over rounds; bold is the best of a row.\n")
     doubts = [*doubts_about(results)]
     if doubts:
-        print(f"**This run does not count:** {'; '.join(doubts)}.\n")
+        print(f"**This run does not count** as a proof of ratios: {'; '.join(doubts)}.\n")
     rows = [headline_row(results, workload, peers) for workload in WORKLOADS if workload in measured]
     print_table(["Workload", *peers], rows)
     for title, workloads, metric in DETAILS:

@@ -17,11 +17,12 @@ pub trait Api {
 
     /// Looks for every mistake that isock can find before a call is made: types that postcard
     /// cannot carry, types that are not read as they are written, types that refuse made-up values
-    /// and have no sample, names that collide.
+    /// and have no sample, views that read something else than what travels, names that collide.
     ///
     /// For a test of the crate that declares the set. Debug builds find most of it when an action
     /// is registered; this finds it in any build, for all actions at once. Of each type it tells
-    /// the first mistake.
+    /// the first mistake. Only a view that is sent, by a handler of `on_views`, is looked at where that
+    /// registers it.
     ///
     /// # Errors
     /// With all that was found.

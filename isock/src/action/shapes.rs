@@ -9,7 +9,10 @@ use super::{
     Action, Mistake, Never, Payload,
 };
 use crate::process::OfProcess;
-use crate::shape::{Learnt, RoundtripError, Samples, Shape, ShapeError, ShapeHash};
+use crate::shape::{
+    compare_view, incomparable, no_view, Learnt, RoundtripError, Samples, Shape, ShapeError,
+    ShapeHash,
+};
 use crate::wire::guard::Ceiling;
 use std::{
     any::TypeId,
@@ -252,10 +255,15 @@ fn viewed<A: Action>(parts: &[Part; PARTS.len()], samples: &Samples) -> [Part; V
 
 fn compared(view: OneView, owned: &Part, samples: &Samples) -> Part {
     let part = judge(quietly(|| (view.learn)(samples)));
-    let (Some(read), Some(sent)) = (part.learnt(), owned.learnt()) else { return part };
-    match (view.compare)(&sent.shape, &read.shape) {
+    let fits = match (&part, owned) {
+        (Part::Stated(read), Part::Stated(sent)) => compare_view(sent, read),
+        (Part::Unstated(why), _) | (_, Part::Unstated(why)) => Err(incomparable(why)),
+        // What is wrong with either has been said.
+        _ => Ok(()),
+    };
+    match fits {
         Ok(()) => part,
-        Err(why) => Part::Uncarried(Box::new(why)),
+        Err(problem) => Part::Uncarried(Box::new(no_view((view.name)(), problem))),
     }
 }
 

@@ -45,8 +45,9 @@ pub enum ProblemKind {
     /// The encoded input is longer than the server accepts: send less, or raise its limit. It did
     /// not run.
     InputTooLarge,
-    /// The input's own `Serialize` failed, or asks for what postcard cannot carry: change the type as
-    /// the text says. It did not run.
+    /// The input's own `Serialize` failed, or a type of the action cannot be used as it is: postcard
+    /// does not carry it, or its view reads something else. Change the type as the text says. It did not
+    /// run.
     InputUnencodable,
     /// The server is past a bound: try again later. It did not run, unless it was the answer that
     /// was past a bound: `ran()` tells.

@@ -58,23 +58,80 @@
 //! ```
 //!
 //! What travels does not change, so each side uses its view or not, and either may begin to without
-//! the other. A call that has been started is read with [`wait_view`](crate::Call::wait_view), one with
+//! the other. The two belong to the action: whoever awaits a call, or implements
+//! [`Handle`](crate::Handle), has owned values, and a server of a whole set that has one handler with a view
+//! registers each with its own `on…` and asks for the rest with
+//! [`require`](crate::ServerBuilder::require). A call that has been started is read with [`wait_view`](crate::Call::wait_view), one with
 //! options with [`Request::run_view`](crate::Request::run_view). A handler that answers with a part of
 //! its input is registered with [`on_views`](crate::ServerBuilder::on_views): it returns an output
-//! view, which is encoded from where it lies and so has serde's `Serialize` too.
+//! view, which is encoded from where it lies and so has serde's `Serialize` too. It may borrow from the
+//! input, from the call's metadata and from constants, and not from state behind a lock.
 //!
 //! # How a view is written
 //!
 //! With serde's `Deserialize`, one lifetime, and the fields of its owned type in the same order under
-//! the same names. In the attribute the lifetime is `'_`, or any name. serde borrows `&str` and
-//! `&[u8]` by itself; a `Cow`, an `Option<&str>` or another view inside of a struct needs
-//! `#[serde(borrow)]`, or is copied, as its
-//! [documentation](https://serde.rs/lifetimes.html#borrowing-data-in-a-derived-impl) says. Numbers are
-//! not borrowed, since they travel in as few bytes as they need: a `Vec<u16>` is one in a view too.
+//! the same names. In the attribute the lifetime is `'_`, or any name. serde borrows `&str`, `&[u8]`
+//! and an `Option` of them by itself. A field that is another view, or a list of texts, needs
+//! `#[serde(borrow)]`, as its
+//! [documentation](https://serde.rs/lifetimes.html#borrowing-data-in-a-derived-impl) says; without it the
+//! compiler mostly finds that a lifetime "may not live long enough". A `Cow` is borrowed where it is a
+//! field with that attribute, and copied everywhere else: alone, in an `Option`, a `Vec` or a tuple.
+//! Numbers are not borrowed, since they travel in as few bytes as they need: a `Vec<u16>` is one in a view
+//! too.
+//!
+//! ```
+//! use isock::{Action, Bytes, Server};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! pub enum Part {
+//!     Text(String),
+//!     File { name: String, content: Bytes },
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! pub struct Mail {
+//!     pub subject: Option<String>,
+//!     pub to: Vec<String>,
+//!     pub parts: Vec<Part>,
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! pub enum PartView<'a> {
+//!     Text(&'a str),
+//!     File { name: &'a str, content: &'a [u8] },
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! pub struct MailView<'a> {
+//!     pub subject: Option<&'a str>,
+//!     #[serde(borrow)]
+//!     pub to: Vec<&'a str>,
+//!     #[serde(borrow)]
+//!     pub parts: Vec<PartView<'a>>,
+//! }
+//!
+//! /// The mail without its files.
+//! #[derive(Action)]
+//! #[action(input = Mail, output = Mail, input_view = MailView<'_>, output_view = MailView<'_>)]
+//! pub struct Strip;
+//!
+//! let server = Server::in_memory()
+//!     .on_views::<Strip>(|mut mail, _cx| {
+//!         mail.parts.retain(|part| matches!(part, PartView::Text(_)));
+//!         Ok(mail)
+//!     })
+//!     .spawn()?;
+//! let file = Part::File { name: "cat.png".into(), content: [1, 2].into() };
+//! let parts = vec![Part::Text("see below".into()), file];
+//! let mail = Mail { subject: None, to: vec!["me@home".into()], parts };
+//! assert_eq!(server.client().run::<Strip>(mail)?.parts.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! The shape of a view is learnt like every other, and compared with that of its owned type. An action
-//! whose view reads something else is refused where it is registered, where it is called and by
-//! [`check`](crate::Api::check):
+//! whose view reads something else is refused where it is registered, where it is called, with the view
+//! or without, and by [`check`](crate::Api::check):
 //!
 //! ```
 //! # use isock::{Action, Server};
@@ -95,10 +152,10 @@
 //!
 //! What a view refuses beyond that, in a `TryFrom` for one, is refused when a message comes. One that
 //! refuses made-up values takes a sample, as [`Samples::with_wire`](crate::shape::Samples::with_wire)
-//! makes it.
+//! makes it, and so does its owned type: an action with a view that cannot be compared is refused as well.
 //!
 //! # What stays as it is
 //!
-//! The same limits hold, and bytes that are refused are refused with the same words. Errors and the
-//! items of streams are owned. A view ends with the handler or the closure: what is to be kept is
+//! The same limits hold; what is not copied does not count against the budget of decoding. Errors, the
+//! items of streams and their outputs are owned. A view ends with the handler or the closure: what is to be kept is
 //! copied, and the compiler says where. A handler that [defers](super::later) takes its input owned.

@@ -8,7 +8,7 @@ use super::{
     Call, Peer, Request,
 };
 use crate::{
-    action::{output_ceiling, Decoding, OneReply, SendAs, View, ViewOutput},
+    action::{output_ceiling, Action, Decoding, OneReply, SendAs, View, ViewOutput},
     error::CallError,
     wire::spare,
 };
@@ -50,7 +50,7 @@ impl Peer {
     }
 }
 
-impl<A: ViewOutput> Request<A> {
+impl<A: Action> Request<A> {
     /// Calls, waits for the output and reads it in place: see [`Peer::run_view`].
     ///
     /// # Errors
@@ -60,13 +60,14 @@ impl<A: ViewOutput> Request<A> {
         read: impl FnOnce(A::OutputView<'_>) -> T,
     ) -> Result<T, CallError<A::Error>>
     where
+        A: ViewOutput,
         A::Pattern: OneReply,
     {
         self.run_by(|call| call.wait_view(read))
     }
 }
 
-impl<A: ViewOutput> Call<A> {
+impl<A: Action> Call<A> {
     /// Blocks until the call has ended, as [`wait`](Call::wait), and reads the output in place: see
     /// [`Peer::run_view`].
     ///
@@ -75,9 +76,10 @@ impl<A: ViewOutput> Call<A> {
     ///
     /// ```
     /// # use isock::{Action, Server};
-    /// # #[derive(Action)]
-    /// # #[action(input = String, output = String, output_view = &str)]
-    /// # struct Echo;
+    /// #[derive(Action)]
+    /// #[action(input = String, output = String, output_view = &str)]
+    /// struct Echo;
+    ///
     /// # let server = Server::in_memory().on::<Echo>(|text, _| Ok(text)).spawn()?;
     /// # let client = server.client();
     /// let (a, b) = (client.start::<Echo>("one"), client.start::<Echo>("three"));
@@ -87,7 +89,10 @@ impl<A: ViewOutput> Call<A> {
     pub fn wait_view<T>(
         self,
         read: impl FnOnce(A::OutputView<'_>) -> T,
-    ) -> Result<T, CallError<A::Error>> {
+    ) -> Result<T, CallError<A::Error>>
+    where
+        A: ViewOutput,
+    {
         let (reply, decoding) = self.started.wait()?;
         match reply {
             RawReply::Value(bytes) => {

@@ -59,7 +59,7 @@ pub use roundtrip::{check_roundtrip, RoundtripError};
 pub use sample::Samples;
 pub(crate) use show::show;
 pub use trace::{Learnt, Refusal, Tracer};
-pub(crate) use view::compare_view;
+pub(crate) use view::{compare_view, incomparable, no_view};
 
 use serde::de::DeserializeOwned;
 

@@ -203,8 +203,10 @@ impl From<Vec<Samples>> for Samples {
 /// ```
 ///
 /// The literal has the type's own form: `sample!(Port, 4440u16)`, since `4440` alone is an `i32` and
-/// goes as other bytes, which is refused. Several are an array, `samples = [sample!(…), sample!(…)]`, or what a function of the shared
-/// crate returns, `samples = crate::samples()`.
+/// goes as other bytes, which is refused. Several are an array, `samples = [sample!(…), sample!(…)]`,
+/// or what a function of the shared crate returns, `samples = crate::samples()`. A type that borrows, such
+/// as a view, takes its sample from
+/// [`Samples::new().with_wire::<EmailView<'_>>("a@b.c")`](crate::shape::Samples::with_wire).
 #[macro_export]
 macro_rules! sample {
     ($type:ty, $looks_like:expr $(,)?) => {

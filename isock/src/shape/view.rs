@@ -2,7 +2,7 @@
 //!
 //! Knows two types of one program. What a view borrows, and from where, does not show in a shape.
 
-use std::any::type_name;
+use std::{any::type_name, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,32 +23,39 @@ impl Tracer {
     {
         self.trace_and_check(|shape, value: T| {
             let fits = fits(&with_bytes_as_lists(shape), &value);
-            fits.map_err(|problem| no_view::<T>(format!("is not read as it is written: {problem}")))
+            fits.map_err(|problem| {
+                no_view(type_name::<T>(), format!("is not read as it is written: {problem}"))
+            })
         })
     }
 }
 
-/// Compares the shape of a view `V` with that of the type that travels. What could not be learnt of
-/// either is left aside.
+/// Compares what was learnt of the type that travels with what was learnt of its view.
 ///
 /// # Errors
-/// With every place where the view reads something else.
-pub(crate) fn compare_view<V>(owned: &Shape, view: &Shape) -> Result<(), RoundtripError> {
-    let differences = diff(&with_bytes_as_lists(owned), &with_bytes_as_lists(view));
+/// In words about the view: every place where it reads something else, or what could not be learnt of
+/// either. Whoever reads a type's bytes as another's must not do so unseen.
+pub(crate) fn compare_view(owned: &Learnt, view: &Learnt) -> Result<(), String> {
+    let differences = diff(&with_bytes_as_lists(&owned.shape), &with_bytes_as_lists(&view.shape));
     let known = differences.iter().filter(|found| found.kind != DifferenceKind::Opaque);
     let words: Vec<_> = known.map(in_words).collect();
-    match words.is_empty() {
-        true => Ok(()),
-        false => {
-            let words = words.join("; ");
-            Err(no_view::<V>(format!("reads something else than what travels: {words}")))
-        }
+    if !words.is_empty() {
+        return Err(format!("reads something else than what travels: {}", words.join("; ")));
+    }
+    match view.refusals.iter().chain(&owned.refusals).next() {
+        Some(refusal) => Err(incomparable(refusal)),
+        None => Ok(()),
     }
 }
 
-/// Every view has one lifetime, which newer compilers name and others do not.
-fn no_view<V>(problem: String) -> RoundtripError {
-    RoundtripError::View { type_name: type_name::<V>().replace("<'_>", ""), problem }
+/// Why nobody knows whether a view fits.
+pub(crate) fn incomparable(why: impl fmt::Display) -> String {
+    format!("cannot be compared with what travels: {why}")
+}
+
+/// What is wrong with a view. Each has one lifetime, which newer compilers name and others do not.
+pub(crate) fn no_view(type_name: &str, problem: String) -> RoundtripError {
+    RoundtripError::View { type_name: type_name.replace("<'_>", ""), problem }
 }
 
 fn in_words(found: &Difference) -> String {
@@ -81,9 +88,8 @@ mod tests {
     fn compared<'v, O: serde::de::DeserializeOwned, V: Deserialize<'v>>(
         tracer: &'v Tracer,
     ) -> Result<(), String> {
-        let (owned, view) = (Shape::of::<O>(), tracer.trace_borrowed::<V>());
-        compare_view::<V>(&owned.expect("a shape"), &view.expect("a shape").shape)
-            .map_err(|error| error.to_string())
+        let (owned, view) = (Tracer::new().trace::<O>(), tracer.trace_borrowed::<V>());
+        compare_view(&owned.expect("a shape"), &view.expect("a shape"))
     }
 
     #[derive(Deserialize)]

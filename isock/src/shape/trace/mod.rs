@@ -102,7 +102,7 @@ impl Refusal {
         let Refusal { message, .. } = self;
         // A sample is read back when it is made, and what borrows cannot be.
         let give = match of.contains('\'') {
-            true => format!("Samples::new().with_wire::<{of}>(…)"),
+            true => format!("samples = isock::shape::Samples::new().with_wire::<{of}>(…)"),
             false => format!("isock::sample!({of}, …)"),
         };
         format!("{of} refuses every made-up value ({message}); give one: {give}")
