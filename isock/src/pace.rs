@@ -43,7 +43,8 @@ impl Pace {
 
     /// The same of some runs that have taken so long together.
     pub(crate) fn note_runs(&self, took: Duration, runs: u32) {
-        (0..runs).for_each(|_| self.note(took / runs));
+        let each = took / runs;
+        (0..runs).for_each(|_| self.note(each));
     }
 
     /// It waits for connections, and is never quick again.

@@ -33,6 +33,10 @@ pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: c_int = 0;
 
+/// Makes a write take what fits, without waiting whatever the mode of its socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const NO_WAIT: c_int = libc::MSG_DONTWAIT;
+
 /// Makes a read a look at what lies in a socket, which stays there, without waiting.
 pub(crate) const LOOK: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
 
@@ -90,6 +94,41 @@ fn ticks(ask: unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_in
     // SAFETY: it is made of numbers, of which zero is one.
     let time = unsafe { time.assume_init() };
     (result == 0).then_some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Sleeps until [`wake_at`] names one of `bits`, unless `word` has another value by now, for no longer
+/// than `patience`. May end for no reason.
+#[cfg(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64"))]
+pub(crate) fn sleep_at(word: &AtomicU32, value: u32, bits: u32, patience: Duration) {
+    let mut until = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: it writes one `timespec`, to a place that is one.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, until.as_mut_ptr()) };
+    // SAFETY: it is made of numbers, of which zero is one.
+    let mut until = unsafe { until.assume_init() };
+    let nanos = until.tv_nsec + i64::from(patience.subsec_nanos());
+    let secs = i64::try_from(patience.as_secs()).unwrap_or(i64::MAX);
+    until.tv_sec = until.tv_sec.saturating_add(secs).saturating_add(nanos / 1_000_000_000);
+    until.tv_nsec = nanos % 1_000_000_000;
+    let operation = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word and the time outlive the call. The kernel reads the four bytes of the word, as
+    // atomically as every other access to it, and the time, which has the layout that this call asks for
+    // where pointers have 64 bits. The second word is not used.
+    unsafe {
+        let (until, second) = (&raw const until, ptr::null::<u32>());
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, until, second, bits)
+    };
+}
+
+/// Wakes those who [sleep](sleep_at) at the word with one of `bits`.
+#[cfg(all(any(target_os = "linux", target_os = "android"), target_pointer_width = "64"))]
+pub(crate) fn wake_at(word: &AtomicU32, bits: u32) {
+    let operation = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the address only names those who sleep: the kernel does not read it. Time and second word
+    // are not used.
+    unsafe {
+        let (until, second) = (ptr::null::<libc::timespec>(), ptr::null::<u32>());
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, c_int::MAX, until, second, bits)
+    };
 }
 
 /// Differs between a process and those that it has forked since [`count_forks`].

@@ -47,7 +47,7 @@ fn new_call(input: u8) -> NewCall {
 }
 
 /// Calls, and waits for the answer.
-fn call(link: &Link, input: u8) {
+fn call(link: &Arc<Link>, input: u8) {
     let started = link.start(Instant::now(), new_call(input)).unwrap();
     let ended = link.wait(&started.pending, late());
     assert!(matches!(ended, Some(Ended::Value(value)) if value == [input]));
@@ -232,6 +232,22 @@ fn what_stays_behind_is_sent_although_nobody_waits() {
         start(5);
         until(TICK, || away.seen().len() == 5);
         until_at_rest();
+    });
+}
+
+/// A thread that has left a call behind on one connection waits on another one: the call leaves first.
+#[test]
+fn what_stays_behind_elsewhere_leaves_before_a_wait() {
+    model(2, || {
+        let (elsewhere, its_server) = connected(true);
+        let (link, away) = connected(true);
+        let _behind = [1, 2].map(|input| elsewhere.start(Instant::now(), new_call(input)).unwrap());
+        let server = thread::spawn(move || {
+            its_server.answer(&[2]);
+            away.answer(&[3]);
+        });
+        call(&link, 3);
+        server.join().unwrap();
     });
 }
 

@@ -49,13 +49,18 @@ net/flow.rs|state.last_sent = state.last;~                state.count();~       
 net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|state.held = 0;~        state.count();|a stream that is stopped wakes nobody
 net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
 net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
-net/link.rs|let next = state.next_reader();|let next = None::<Thread>;|whoever leaves hands the role to nobody
+net/link.rs|let next = state.next_reader();|let next = None::<(ThreadId, Caller)>;|whoever leaves hands the role to nobody
 net/link.rs|while !pending.is_ended() && self.pump_or_wait() < deadline {}|while self.pump_or_wait() < deadline && !pending.is_ended() {}|a reader reads before it looks for its own answer
 net/link.rs|if state.reader == Reader::Nobody {~            return None;~        }~        let id|let id|who parks does not look whether anybody reads
 net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
 net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
+net/behind.rs|.filter(\|link\| !ptr::eq(link.as_ptr(), here))|.filter(\|_\| false)|what stays behind elsewhere waits for its time
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
 net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
+net/link.rs|if !call.is_ended() {~            let patience|{~            let patience|who sleeps does not look once more for its end
+net/crowd.rs|self.calls.fetch_add(1, Ordering::Release);~            wake_at|wake_at|a call is not heard by who is about to sleep
+net/crowd.rs|self.0 \|= caller.bit();|self.0 = caller.bit();|of several callers the last one is woken
+net/link.rs|*caller != Caller::me()|*caller == Caller::me()|who reads wakes itself and not the others
 net/bell.rs|while !std::mem::take(&mut state.rung) {|state.rung = false;~        while !std::mem::take(&mut state.rung) {|a ring before the wait is forgotten
 net/bell.rs|state.polling = true;~        drop(state);|drop(state);~        self.lock().polling = true;|a ring between the look and the poll is not written
 net/handover.rs|take_if(\|parked\| parked.beat == beat)?;|take()?;|who was held up takes whatever is parked

@@ -91,10 +91,15 @@ impl Corker {
             return;
         }
         let mut state = self.lock();
+        // With others on the list the thread does not sleep, or has been woken.
+        let sleeps = state.watched.is_empty();
         state.watched.push(Watched { link: Arc::downgrade(link), quiet: 0 });
         if state.running {
             drop(state);
-            return self.changed.notify_all();
+            if sleeps {
+                self.changed.notify_all();
+            }
+            return;
         }
         if !self.spawn(&mut state) {
             // No thread to look: nothing stays behind.

@@ -241,6 +241,7 @@ impl<S: Service> EventLoop<S> {
 
     /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
     /// of a connection that leaves its replies unread wait there.
+    #[inline]
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.front()?;

@@ -39,6 +39,7 @@ pub(crate) enum Flight {
 impl Line {
     /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
     /// a millisecond, or when somebody waits.
+    #[inline]
     pub(crate) fn start(self, now: Instant, call: NewCall) -> Result<Flight, Refused> {
         match self {
             Line::Near(link) => {

@@ -4,9 +4,11 @@
 //! hands that role on when it leaves; each finds its own answer in its [`Pending`].
 
 use super::{
+    behind,
     bell::Bell,
     cancel::Cancel,
     corker::{self, Looking},
+    crowd::{Caller, Callers, Crowd},
     flow::{Flow, Flows, Look},
     pending::{Ended, Pending, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
@@ -31,7 +33,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc, Mutex, MutexGuard, PoisonError, Weak,
     },
-    thread::{self, Thread, ThreadId},
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -39,6 +41,8 @@ use std::{
 const IDLE: Duration = Duration::from_millis(10);
 /// Calls that overlap leave together: at this many calls or bytes, or as soon as anybody waits.
 const CORK_CALLS: u32 = 32;
+/// Where many are under way, at one in so many of them: the other side has the rest to do meanwhile.
+const CORK_PART: u32 = 4;
 const CORK_BYTES: usize = 16 * 1024;
 /// A send this soon after other traffic waits for more of its kind.
 const BURST: Duration = Duration::from_millis(1);
@@ -62,6 +66,8 @@ pub(crate) struct Link {
     /// reader goes on where the last one left. Locked by the holder of the role alone.
     input: Mutex<Buffer>,
     state: Mutex<State>,
+    /// Where callers sleep.
+    crowd: Arc<Crowd>,
     /// It takes no new calls: it has ended, or the server drains it.
     over: AtomicBool,
     looking: Looking,
@@ -108,6 +114,9 @@ struct State {
     /// Who is to be woken once the lock is free.
     woken: Vec<Waiter>,
 }
+
+/// A way to write.
+type Write = fn(&CallerStream, &[IoSlice<'_>]) -> io::Result<usize>;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +206,8 @@ pub(crate) enum Refused {
 /// A caller that would have the role: it reads for itself and for all.
 #[derive(Debug)]
 struct Parked {
-    thread: Thread,
+    thread: ThreadId,
+    caller: Caller,
     call: Arc<Pending>,
 }
 
@@ -235,11 +245,11 @@ impl Drop for Role<'_> {
         let mut state = self.0.lock();
         state.reader = Reader::Nobody;
         let next = state.next_reader();
-        state.nominee = next.as_ref().map(Thread::id);
+        state.nominee = next.map(|(thread, _)| thread);
         let watcher = if next.is_none() { state.watcher_of(Awaits::Role) } else { None };
         drop(state);
-        if let Some(thread) = next {
-            thread.unpark();
+        if let Some((_, caller)) = next {
+            self.0.crowd.wake(caller.into());
         }
         if let Some(bell) = watcher {
             bell.ring();
@@ -299,6 +309,7 @@ impl Link {
             address,
             input: Mutex::default(),
             state: Mutex::new(state),
+            crowd: Arc::default(),
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
@@ -381,7 +392,7 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(&self, now: Instant, call: NewCall) -> Result<Started, Refused> {
+    pub(crate) fn start(self: &Arc<Self>, now: Instant, call: NewCall) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
@@ -390,13 +401,17 @@ impl Link {
         let pending = state.pending.insert(key);
         state.corked += 1;
         let leaves = state.leaves_at_once();
-        if leaves || state.corked >= CORK_CALLS || state.proto.output_len() >= CORK_BYTES {
+        let most = CORK_CALLS.max(state.proto.in_flight() as u32 / CORK_PART);
+        if leaves || state.corked >= most || state.proto.output_len() >= CORK_BYTES {
             self.flush_unless_full(&mut state);
         }
-        let corked = state.corked > 0;
+        let corked = state.corked;
         drop(state);
+        if corked == 1 {
+            behind::note(self);
+        }
         corker::attend();
-        Ok(Started { pending, key, corked })
+        Ok(Started { pending, key, corked: corked > 0 })
     }
 
     /// Sends a call that carries items, or queues it as the protocol wants.
@@ -453,7 +468,28 @@ impl Link {
         }
         let woken = std::mem::take(&mut state.woken);
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
+    }
+
+    /// Wakes its callers with one call of the system, and then the others: a waker may panic.
+    fn wake(&self, woken: Vec<Waiter>) {
+        let mut callers = Callers::default();
+        // This thread is awake.
+        let is_asleep = |caller: &Caller| *caller != Caller::me();
+        woken.iter().filter_map(|one| self.caller(one)).filter(is_asleep).for_each(|one| {
+            callers.add(one);
+        });
+        self.crowd.wake(callers);
+        let others = woken.into_iter().filter(|one| self.caller(one).is_none());
+        others.for_each(Waiter::wake);
+    }
+
+    /// Who of its callers this is.
+    fn caller(&self, waiter: &Waiter) -> Option<Caller> {
+        match waiter {
+            Waiter::Caller(crowd, caller) if Arc::ptr_eq(crowd, &self.crowd) => Some(*caller),
+            _ => None,
+        }
     }
 
     /// Sends an input that wants no answer: at once, or with those that follow in a burst.
@@ -507,6 +543,19 @@ impl Link {
         corked
     }
 
+    /// The same for a thread that is about to wait elsewhere, and so without waiting here.
+    pub(super) fn uncork_in_passing(&self) {
+        if !self.owner.is_this() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.corked > 0 && state.reader != Reader::Awake && !state.full {
+            state.note_pattern();
+            self.flush_by(&mut state, CallerStream::write_now);
+        }
+        self.unlock(state);
+    }
+
     /// The same when there may be no caller at all, since who sends waits for nothing: into a full
     /// socket only a reader writes, so this reads for a moment if nobody does.
     pub(super) fn push_on(&self) -> bool {
@@ -539,6 +588,9 @@ impl Link {
             return None;
         }
         let (mut role, mut late) = (None, None);
+        if !pending.is_ended() {
+            behind::leave_all_but(self);
+        }
         loop {
             if let Some(ended) = pending.take() {
                 return Some(ended);
@@ -670,8 +722,9 @@ impl Link {
 
     /// Waits for the end of the call or for the role, whichever comes first.
     fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
-        if pending.wait_as(Waiter::Thread(thread::current())) {
-            self.stand_by(deadline, Arc::clone(pending))
+        let me = Caller::me();
+        if pending.wait_as(Waiter::Caller(Arc::clone(&self.crowd), me)) {
+            self.stand_by(deadline, me, pending)
         } else {
             None
         }
@@ -679,20 +732,23 @@ impl Link {
 
     /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
     /// for the role has it, to hand it on if for nothing else.
-    fn stand_by(&self, deadline: Instant, call: Arc<Pending>) -> Option<Role<'_>> {
-        let me = thread::current();
+    fn stand_by(&self, deadline: Instant, caller: Caller, call: &Arc<Pending>) -> Option<Role<'_>> {
         let mut state = self.lock();
         if state.reader == Reader::Nobody {
             return None;
         }
-        let id = me.id();
-        state.parked.push(Parked { thread: me, call });
+        let id = thread::current().id();
+        state.parked.push(Parked { thread: id, caller, call: Arc::clone(call) });
+        let heard = self.crowd.heard();
         drop(state);
-        // A wake-up that came since then makes this return at once.
-        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+        // The role comes to those on the list alone, and so later; the end may have come before.
+        if !call.is_ended() {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            self.crowd.sleep(heard, caller, patience);
+        }
         let mut state = self.lock();
         if state.nominee != Some(id) {
-            state.parked.retain(|parked| parked.thread.id() != id);
+            state.parked.retain(|parked| parked.thread != id);
             return None;
         }
         state.nominee = None;
@@ -780,11 +836,11 @@ impl Link {
         self.flush(&mut state);
         let has_written = state.proto.output_len() < waiting;
         woken.append(&mut state.woken);
-        state.crowd |= woken.iter().any(|waiter| matches!(waiter, Waiter::Thread(_)));
+        state.crowd |= woken.iter().any(Waiter::is_thread);
         drop(state);
         drop(input);
         if !woken.is_empty() {
-            woken.into_iter().for_each(Waiter::wake);
+            self.wake(woken);
         }
         (has_read || has_written, now)
     }
@@ -806,6 +862,11 @@ impl Link {
     /// Writes what waits, for about the patience of one write. Into a full socket only with the
     /// role, and then without waiting.
     fn flush(&self, state: &mut State) {
+        self.flush_by(state, CallerStream::write);
+    }
+
+    /// The same with another way to write while the socket is not full.
+    fn flush_by(&self, state: &mut State, write: Write) {
         state.corked = 0;
         state.settle_flows();
         let mut began = None;
@@ -817,7 +878,7 @@ impl Link {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = state.proto.slices(&mut slices);
             let result = match state.full {
-                false => self.stream.write(&slices[..count]),
+                false => write(&self.stream, &slices[..count]),
                 true => self.stream.write_now(&slices[..count]),
             };
             let now = Instant::now();
@@ -844,7 +905,7 @@ impl Link {
         }
         state.full = false;
         if state.go_on_with_flows() {
-            self.flush(state);
+            self.flush_by(state, write);
         }
     }
 
@@ -909,7 +970,7 @@ impl Link {
         self.note_end(&state);
         self.say_last(&mut state);
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
     }
 
     fn say_last(&self, state: &mut State) {
@@ -945,7 +1006,7 @@ impl Drop for Link {
             }
         }
         drop(state);
-        woken.into_iter().for_each(Waiter::wake);
+        self.wake(woken);
     }
 }
 
@@ -970,11 +1031,11 @@ impl State {
     }
 
     /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
-    fn next_reader(&mut self) -> Option<Thread> {
+    fn next_reader(&mut self) -> Option<(ThreadId, Caller)> {
         loop {
-            let Parked { thread, call } = self.parked.pop()?;
+            let Parked { thread, caller, call } = self.parked.pop()?;
             if !call.is_ended() {
-                return Some(thread);
+                return Some((thread, caller));
             }
         }
     }
@@ -1004,7 +1065,11 @@ impl State {
             match event {
                 Event::Reply { call, outcome } => match self.flows.remove(call.into()) {
                     Some(flow) => flow.end(Ended::of(outcome), woken),
-                    None => woken.extend(self.pending.end(call, Ended::of(outcome))),
+                    None => {
+                        if let Some(waiter) = self.pending.end(call, Ended::of(outcome)) {
+                            woken.push(waiter);
+                        }
+                    }
                 },
                 Event::Items { stream, items, body } => {
                     if let Some(flow) = self.flows.get(stream) {

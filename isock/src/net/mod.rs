@@ -6,12 +6,14 @@
 
 mod accept;
 mod account;
+mod behind;
 mod bell;
 mod blocking;
 mod cancel;
 mod chain;
 mod conn;
 mod corker;
+mod crowd;
 mod dial;
 mod event_loop;
 mod expiry;

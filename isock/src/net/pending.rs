@@ -3,6 +3,7 @@
 use super::{
     blocking::hook,
     cancel::{run_hooks, Hook},
+    crowd::{Caller, Callers, Crowd},
 };
 use crate::{
     proto::{CallKey, Closed, Outcome},
@@ -57,17 +58,25 @@ impl Default for Pending {
 /// Who is told.
 pub(super) enum Waiter {
     Thread(Thread),
+    /// A caller that sleeps in the crowd of its connection.
+    Caller(Arc<Crowd>, Caller),
     Future(Waker),
     /// A handler whose call has been cancelled.
     Hooks(Vec<Hook>),
 }
 
 impl Waiter {
+    /// Whether it is a thread, which is likely to call again.
+    pub(super) fn is_thread(&self) -> bool {
+        matches!(self, Waiter::Thread(_) | Waiter::Caller(..))
+    }
+
     /// Wakes. Never while a lock is held: a waker is the user's code, and others wait for the
     /// thread that it runs on.
     pub(super) fn wake(self) {
         match self {
             Waiter::Thread(thread) => thread.unpark(),
+            Waiter::Caller(crowd, caller) => crowd.wake(Callers::from(caller)),
             Waiter::Future(waker) => hook(|| waker.wake()),
             Waiter::Hooks(hooks) => run_hooks(hooks),
         }
@@ -78,6 +87,7 @@ impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Waiter::Thread(_) => "Thread",
+            Waiter::Caller(..) => "Caller",
             Waiter::Future(_) => "Future",
             Waiter::Hooks(_) => "Hooks",
         })
@@ -165,7 +175,7 @@ impl Waiting {
     fn fresh(&mut self) -> Arc<Pending> {
         let Some(mut spent) = self.spent.pop_front() else { return Arc::default() };
         match Arc::get_mut(&mut spent) {
-            Some(pending) => *pending = Pending::default(),
+            Some(pending) => pending.0.renew(),
             // Its caller has not looked yet. It keeps it, and the next ones are younger still.
             None => return Arc::default(),
         }

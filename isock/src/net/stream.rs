@@ -5,11 +5,14 @@ use super::bell::Bell;
 use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
 use super::polling::poll_busily;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::sys::NO_WAIT;
 #[cfg(unix)]
 use crate::sys::{receive_now, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
+    ffi::c_int,
     io::{self, IoSlice, Read},
     mem::MaybeUninit,
     net::{Shutdown, TcpStream},
@@ -95,9 +98,9 @@ impl LoopStream {
     #[inline]
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            LoopStream::Tcp(stream) => stream.try_io(|| send((&*stream).into(), slices)),
+            LoopStream::Tcp(stream) => stream.try_io(|| send(&(&*stream).into(), slices)),
             #[cfg(unix)]
-            LoopStream::Unix(stream) => stream.try_io(|| send((&*stream).into(), slices)),
+            LoopStream::Unix(stream) => stream.try_io(|| send(&(&*stream).into(), slices)),
             LoopStream::Pipe(pipe) => pipe.write(slices),
         }
     }
@@ -193,9 +196,9 @@ impl CallerStream {
 
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            CallerStream::Tcp(stream) => send(stream.into(), slices),
+            CallerStream::Tcp(stream) => send(&stream.into(), slices),
             #[cfg(unix)]
-            CallerStream::Unix(stream) => send(stream.into(), slices),
+            CallerStream::Unix(stream) => send(&stream.into(), slices),
             CallerStream::Pipe(pipe) => pipe.write(slices, WRITE_PATIENCE),
         }
     }
@@ -246,22 +249,12 @@ impl CallerStream {
         }
     }
 
-    /// Writes what fits without waiting. Only while nobody else reads or writes.
+    /// Writes what fits without waiting.
     pub(super) fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            CallerStream::Tcp(stream) => {
-                stream.set_nonblocking(true)?;
-                let written = send(stream.into(), slices);
-                stream.set_nonblocking(false)?;
-                written
-            }
+            CallerStream::Tcp(stream) => send_now(&stream.into(), slices),
             #[cfg(unix)]
-            CallerStream::Unix(stream) => {
-                stream.set_nonblocking(true)?;
-                let written = send(stream.into(), slices);
-                stream.set_nonblocking(false)?;
-                written
-            }
+            CallerStream::Unix(stream) => send_now(&stream.into(), slices),
             CallerStream::Pipe(pipe) => pipe.write(slices, Duration::ZERO),
         }
     }
@@ -272,13 +265,13 @@ impl CallerStream {
         match self {
             CallerStream::Tcp(stream) => {
                 if stream.set_nonblocking(true).is_ok() {
-                    drop(send(stream.into(), slices));
+                    drop(send(&stream.into(), slices));
                 }
             }
             #[cfg(unix)]
             CallerStream::Unix(stream) => {
                 if stream.set_nonblocking(true).is_ok() {
-                    drop(send(stream.into(), slices));
+                    drop(send(&stream.into(), slices));
                 }
             }
             CallerStream::Pipe(pipe) => drop(pipe.write(slices, Duration::ZERO)),
@@ -330,11 +323,30 @@ fn notice_the_end(socket: SockRef<'_>) -> io::Result<()> {
 /// Writes to a socket. A peer that has gone is an error and never a signal: Rust switches SIGPIPE
 /// off before `main`, but a library can be part of a program that has another `main`, or has put
 /// the signal back.
-fn send(socket: SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+fn send(socket: &SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    send_with(socket, slices, NO_SIGNAL)
+}
+
+fn send_with(socket: &SockRef<'_>, slices: &[IoSlice<'_>], flags: c_int) -> io::Result<usize> {
     match slices {
-        [one] => socket.send_with_flags(one, NO_SIGNAL),
-        _ => socket.send_vectored_with_flags(slices, NO_SIGNAL),
+        [one] => socket.send_with_flags(one, flags),
+        _ => socket.send_vectored_with_flags(slices, flags),
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn send_now(socket: &SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    send_with(socket, slices, NO_SIGNAL | NO_WAIT)
+}
+
+/// Where a single write cannot say that it does not wait. A read that begins meanwhile finds nothing, and
+/// is tried again.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn send_now(socket: &SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.set_nonblocking(true)?;
+    let written = send(socket, slices);
+    socket.set_nonblocking(false)?;
+    written
 }
 
 /// Whether a read or write merely has to be tried again.

@@ -16,7 +16,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// A call that has been started: [`wait`](Call::wait) for it on this thread, or `.await` it in any
@@ -28,6 +28,7 @@ pub struct Call<A: Action> {
 }
 
 impl<A: Action> Call<A> {
+    #[inline]
     pub(super) fn new(started: Started) -> Call<A> {
         Call { started, action: PhantomData }
     }
@@ -78,11 +79,20 @@ pub(super) struct Started(Result<Explained, Option<Problem>>);
 
 impl Started {
     /// Begins a call, where it will stay: to move one takes as long as much else that it needs.
-    pub(super) fn begin(call: Result<RawCall, Problem>, now: Instant) -> Started {
-        let mut started = Started(call.map(Explained::new).map_err(Some));
-        let begun = started.0.as_mut().map_or(Ok(()), |call| call.begin(now));
-        if let Err(problem) = begun {
-            started.0 = Err(Some(problem));
+    #[inline]
+    pub(super) fn begin(
+        call: Result<RawCall, Problem>,
+        now: Instant,
+        timeout: Duration,
+    ) -> Started {
+        let mut started = match call {
+            Ok(call) => Started(Ok(Explained::new(call))),
+            Err(problem) => Started(Err(Some(problem))),
+        };
+        if let Ok(call) = &mut started.0 {
+            if let Err(problem) = call.begin(now, timeout) {
+                started.0 = Err(Some(problem));
+            }
         }
         started
     }

@@ -184,6 +184,7 @@ impl Channel {
     }
 
     /// A connection that takes calls, if there is one. `unless` has just failed.
+    #[inline]
     pub(super) fn current(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
         match (&self.target, self.balanced()) {
             _ if self.is_forked() => None,
@@ -196,6 +197,7 @@ impl Channel {
     }
 
     /// The one connection of the moment of a client.
+    #[inline]
     pub(super) fn near(&self) -> Option<Arc<Link>> {
         if self.is_forked() {
             return None;

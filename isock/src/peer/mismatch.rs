@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Pairs of builds that are remembered in words; one more empties the table.
@@ -51,6 +51,7 @@ struct Pair {
 }
 
 impl Explained {
+    #[inline]
     pub(super) fn new(call: RawCall) -> Explained {
         Explained { call, asked: None }
     }
@@ -67,8 +68,9 @@ impl Explained {
     }
 
     /// As [`RawCall::begin`].
-    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
-        self.call.begin(now)
+    #[inline]
+    pub(super) fn begin(&mut self, now: Instant, timeout: Duration) -> Result<(), Problem> {
+        self.call.begin(now, timeout)
     }
 
     /// Blocks until the call has ended.
@@ -166,7 +168,8 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
         inherited: order.inherited,
         attempts: order.attempts,
     });
-    match question.begin(Instant::now()) {
+    let now = Instant::now();
+    match question.begin(now, order.deadline.saturating_duration_since(now)) {
         Ok(()) => Ok(Box::new(Asked { question, problem, pair })),
         Err(_) => Err(problem),
     }

@@ -194,9 +194,9 @@ impl<I: NamedInput> NamedRequest<I> {
     /// Starts the call and returns at once.
     pub fn start(self) -> NamedCall<I> {
         let action = self.action.clone();
-        let (channel, now) = (Arc::clone(&self.channel), Instant::now());
+        let (channel, now, timeout) = (Arc::clone(&self.channel), Instant::now(), self.timeout);
         let call = self.order(now).map(|order| RawCall::new(channel, order));
-        NamedCall { action, started: Started::begin(call, now), form: PhantomData }
+        NamedCall { action, started: Started::begin(call, now, timeout), form: PhantomData }
     }
 
     /// Sends the input without waiting for anything: see [`Peer::send`](crate::Peer::send).

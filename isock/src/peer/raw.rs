@@ -92,6 +92,7 @@ enum State {
 }
 
 impl RawCall {
+    #[inline]
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
         let state = State::Waiting(None);
         let attempts = Attempts::new(order.attempts, order.deadline);
@@ -114,11 +115,14 @@ impl RawCall {
         Decoding { depth: limits.decode_depth, budget: limits.decode_budget }
     }
 
-    /// Sends the call if there is a connection; else whoever waits first makes one.
-    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Problem> {
+    /// Sends the call if there is a connection; else whoever waits first makes one. The deadline is
+    /// its own timeout from now, unless it is inherited.
+    pub(super) fn begin(&mut self, now: Instant, timeout: Duration) -> Result<(), Problem> {
         self.check_time(now)?;
         match self.current(Pick::LeastBusy) {
-            Some(route) => self.send(now, route),
+            Some(route) if self.order.inherited => self.send(now, route),
+            // To subtract moments takes longer than much else here.
+            Some(route) => self.send_within(now, timeout, route),
             None => Ok(()),
         }
     }
@@ -128,7 +132,8 @@ impl RawCall {
     pub(super) fn send_only(mut self) -> Result<(), Problem> {
         loop {
             let Some(line) = self.find_line(Pick::Same)? else { continue };
-            let call = NewCall { head: self.head(Instant::now()), body: self.order.body.clone() };
+            let head = self.head(self.left(Instant::now()));
+            let call = NewCall { head, body: self.order.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Protocol(NotStarted::TooLarge { limit })) => {
@@ -169,7 +174,7 @@ impl RawCall {
         let flow = Flow::of_call();
         loop {
             let Some(line) = self.find_line(Pick::LeastBusy)? else { continue };
-            let mut head = self.head(Instant::now());
+            let mut head = self.head(self.left(Instant::now()));
             head.items = directions.uploads;
             if directions.items {
                 head.credit = self.channel.options.limits.first_window();
@@ -211,6 +216,7 @@ impl RawCall {
     }
 
     /// An attempt begins.
+    #[inline]
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
         self.busy = seat.as_ref().map(Busy::at);
@@ -373,8 +379,13 @@ impl RawCall {
 
     /// One attempt.
     fn send(&mut self, now: Instant, route: Route) -> Result<(), Problem> {
+        self.send_within(now, self.left(now), route)
+    }
+
+    /// The same with the time that is left.
+    fn send_within(&mut self, now: Instant, left: Duration, route: Route) -> Result<(), Problem> {
         let line = self.take(route);
-        let call = NewCall { head: self.head(now), body: self.order.body.clone() };
+        let call = NewCall { head: self.head(left), body: self.order.body.clone() };
         match line.start(now, call) {
             Ok(flight) => {
                 self.state = State::Sent(flight);
@@ -384,11 +395,15 @@ impl RawCall {
         }
     }
 
-    fn head(&self, now: Instant) -> CallHead {
+    fn left(&self, now: Instant) -> Duration {
+        self.order.deadline.saturating_duration_since(now)
+    }
+
+    fn head(&self, left: Duration) -> CallHead {
         CallHead {
             name: self.order.name,
             shape: self.order.shape,
-            remaining: Some(self.order.deadline.saturating_duration_since(now)),
+            remaining: Some(left),
             metadata: self.order.metadata,
             ..CallHead::default()
         }

@@ -173,14 +173,17 @@ impl<A: Action> Request<A> {
         }
     }
 
+    #[inline]
     fn begin(self) -> Started {
         // One with time to spare may end a few milliseconds earlier: to look at the clock takes longer
         // than much else that a call needs.
-        let now = if self.timeout >= UNHURRIED { net::lately() } else { Instant::now() };
-        Started::begin(self.call(now), now)
+        let timeout = self.timeout;
+        let now = if timeout >= UNHURRIED { net::lately() } else { Instant::now() };
+        Started::begin(self.call(now), now, timeout)
     }
 
     /// The call without its types, not begun.
+    #[inline]
     fn call(self, now: Instant) -> Result<RawCall, Problem> {
         let action = A::INFO.name;
         let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;

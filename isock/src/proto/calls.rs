@@ -136,9 +136,10 @@ impl OwnCalls {
         }
     }
 
-    /// Whether there has not been a call.
-    pub(super) fn is_unused(&self) -> bool {
-        self.table.is_none()
+    /// Whether calls wait for a slot.
+    #[inline]
+    pub(super) fn has_queue(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| !table.queue.is_empty())
     }
 }
 

@@ -58,10 +58,15 @@ impl Connection {
     }
 
     /// Sends what waits for a slot or for the other side's preface.
+    #[inline]
     pub(super) fn send_queued(&mut self) {
-        if self.calls.is_unused() {
-            return;
+        // Asked for each call that ends.
+        if self.calls.has_queue() {
+            self.send_from_queue();
         }
+    }
+
+    fn send_from_queue(&mut self) {
         loop {
             let limit = self.peer.message();
             match self.calls.front() {
@@ -78,6 +83,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn write_call(&mut self, id: MessageId, NewCall { head, body }: NewCall) {
         let whole = body.len();
         let end = self.output.message(id, body, self.peer.fragment(), |out, len, flags| {

@@ -125,12 +125,14 @@ impl Connection {
     }
 
     /// A call of this side has its value or its error.
+    #[inline]
     fn finished(&mut self, header: &Header, body: Place) -> Result<Step, CloseCode> {
         let call = self.finish(header)?;
         let kind = header.kind;
         Ok(call.map_or(Step::On, |call| Step::Event(Pending::Reply { call, kind, body })))
     }
 
+    #[inline]
     fn finish(&mut self, header: &Header) -> Result<Option<CallKey>, CloseCode> {
         let id = MessageId { initiator: true, slot: header.slot, seq: header.seq };
         if self.streams.has_own() {

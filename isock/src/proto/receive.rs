@@ -82,6 +82,7 @@ impl Connection {
     }
 
     /// Takes the next frame if all of it is here. Its length is judged by its first 16 bytes.
+    #[inline]
     pub(super) fn next_frame(
         &mut self,
         now: Instant,
@@ -155,6 +156,7 @@ impl Connection {
 }
 
 impl Pending {
+    #[inline]
     fn into_event(self, input: &Buffer) -> Event<'_> {
         match self {
             Pending::Done(event) => event,
@@ -180,6 +182,7 @@ impl Pending {
 }
 
 impl Place {
+    #[inline]
     fn into_body(self, input: &Buffer) -> Body<'_> {
         match self {
             Place::Input(range) => Body::Borrowed(input.taken(range)),

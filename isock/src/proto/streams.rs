@@ -143,6 +143,7 @@ impl Streams {
     }
 
     /// Forgets a stream of the other side, if the call was one; says whether items came with it.
+    #[inline]
     pub(super) fn close_served(&mut self, slot: u16) -> bool {
         let stream = self.forget(|tables| tables.served.remove(&slot)).flatten();
         stream.is_some_and(|stream| stream.intake.is_some())

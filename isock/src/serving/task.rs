@@ -84,6 +84,7 @@ impl Task {
     ///
     /// # Errors
     /// What the caller is told if none was, or it cannot be run with it.
+    #[inline]
     pub(crate) fn judge(
         found: Option<Entry>,
         head: &CallHead,
@@ -111,6 +112,7 @@ impl Task {
     }
 
     /// The call, ready to run.
+    #[inline]
     pub(crate) fn new(
         entry: Entry,
         call: Arrived,
@@ -121,7 +123,11 @@ impl Task {
         let Entry { registration, pace } = entry;
         let CallHead { remaining, metadata, .. } = call.head;
         let deadline = remaining.and_then(|left| call.at.checked_add(left));
-        let read = call.body.get(..metadata as usize).and_then(Metadata::parse);
+        let read = match metadata {
+            // Most calls have none.
+            0 => Some(Metadata::default()),
+            len => call.body.get(..len as usize).and_then(Metadata::parse),
+        };
         let malformed = read.is_none();
         let Metadata { own, chain } = read.unwrap_or_default();
         let idle = settings.stream_idle;

@@ -15,6 +15,20 @@ impl<T> Local<T> {
     }
 }
 
+impl<T> Local<T> {
+    /// As long as its thread lives.
+    ///
+    /// # Errors
+    /// Never here.
+    pub fn try_with<R>(&'static self, look: impl FnOnce(&T) -> R) -> Result<R, Gone> {
+        Ok(self.0.with(look))
+    }
+}
+
+/// Its thread is at its end.
+#[derive(Debug)]
+pub enum Gone {}
+
 impl<T> Local<Cell<T>> {
     /// See [`Cell::set`].
     pub fn set(&'static self, value: T) {

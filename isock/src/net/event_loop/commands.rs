@@ -98,6 +98,7 @@ impl<S: Service> EventLoop<S> {
         self.commands = commands;
     }
 
+    #[inline]
     pub(super) fn answer(&mut self, id: ConnId, key: ServedKey, answer: Answer) {
         // Not through `get`: the service is borrowed beside the connection.
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);

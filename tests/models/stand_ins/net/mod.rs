@@ -1,10 +1,12 @@
 //! The drivers of the library, between stand-ins for sockets and for the loop.
 
 pub(crate) mod account;
+pub(crate) mod behind;
 pub(crate) mod bell;
 pub(crate) mod blocking;
 pub(crate) mod cancel;
 pub(crate) mod corker;
+pub(crate) mod crowd;
 pub(crate) mod event_loop;
 pub(crate) mod expiry;
 pub(crate) mod far;
