@@ -60,11 +60,11 @@ limit message_stall¦limits message_stall¦isock/src/proto/inbound.rs¦limits.me
 limit output_soft¦limits output_soft¦isock/src/proto/connection.rs¦self.output.len() < self.config.limits.output_soft¦self.output.len() < self.config.limits.output_soft * 100
 limit output_soft, strict¦limits output_soft¦isock/src/proto/connection.rs¦self.output.len() < self.config.limits.output_soft¦self.output.len() == 0
 limit output_hard¦limits output_hard¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > self.config.limits.output_hard + 1
-limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦get_or_insert(now + self.config.limits.output_stall)¦get_or_insert(now + self.config.limits.output_stall * 30)
-limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦Some(now + self.config.limits.output_stall)¦Some(now + self.config.limits.output_stall * 30)
-limit output_stall, strict¦limits output_stall¦isock/src/proto/clock.rs¦            self.stall_deadline = Some(now + self.config.limits.output_stall);¦            self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
-limit pings_per_second¦limits pings¦isock/src/proto/clock.rs¦self.level <= rate * 10.0¦self.level <= rate * 10.0 + 1.0
-limit pings_per_second, strict¦limits pings¦isock/src/proto/clock.rs¦self.level <= rate * 10.0¦self.level <= rate * 10.0 - 1.0
+limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦output_stall;\n        self.unread.or_make¦output_stall * 30;\n        self.unread.or_make
+limit output_stall¦limits output_stall¦isock/src/proto/clock.rs¦output_stall;\n        let unread¦output_stall * 30;\n        let unread
+limit output_stall, strict¦limits output_stall¦isock/src/proto/clock.rs¦            unread.deadline = deadline;¦            let _ = unread;
+limit pings_per_second¦limits pings¦isock/src/proto/clock.rs¦self.level <= f64::from(per_second) * 10.0¦self.level <= f64::from(per_second) * 10.0 + 1.0
+limit pings_per_second, strict¦limits pings¦isock/src/proto/clock.rs¦self.level <= f64::from(per_second) * 10.0¦self.level <= f64::from(per_second) * 10.0 - 1.0
 limit metadata¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata > total.min(MAX_METADATA + 1)
 limit metadata, strict¦limits metadata¦isock/src/proto/frames.rs¦metadata > total.min(MAX_METADATA)¦metadata >= total.min(MAX_METADATA)
 limit decode_depth¦limits decode_depth¦isock/src/action/context.rs¦depth: self.depth,¦depth: self.depth + 1,
@@ -84,7 +84,7 @@ credit overflows¦17¦isock/src/proto/streams.rs¦_ => Err(CloseCode::BAD_CREDIT
 credit of nothing¦17¦isock/src/proto/stream_frames.rs¦if credit.is_zero() {¦if false {
 items beyond credit¦18¦isock/src/proto/streams.rs¦if !self.allows_one() {¦if false {
 streams past the limit¦20¦isock/src/server/service.rs¦call.streams > self.settings.streams¦call.streams > 10 * self.settings.streams
-pings without end¦21¦isock/src/proto/frames.rs¦if !self.pings.add(now, self.config.limits.pings_per_second) {¦if false {
+pings without end¦21¦isock/src/proto/frames.rs¦        self.note_ping(now)?;¦        let _ = now;
 settings without end¦22¦isock/src/proto/frames.rs¦if self.settings_read > MAX_SETTINGS {¦if false {
 empty items without end¦23¦isock/src/proto/stream_frames.rs¦0 if !is_last(header) => self.note_idle(now)?,¦0 if !is_last(header) => {}
 memory of the closed¦23¦isock/src/net/conn.rs¦                    self.input.clear();¦
