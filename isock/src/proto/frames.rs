@@ -4,7 +4,7 @@ use super::{
     connection::Connection,
     inbound::{patience, Collected, Partial},
     output::MessageId,
-    receive::{Frame, Pending, Place, Step},
+    receive::{Payload, Pending, Place, Step},
     served::{Arrival, ServedKey},
     CallKey, Closed, Event, Outcome,
 };
@@ -21,14 +21,13 @@ impl Connection {
     pub(super) fn call_frame(
         &mut self,
         now: Instant,
-        frame: &Frame,
+        header: &Header,
         words: &[u8],
-        payload: &[u8],
+        payload: Payload<'_>,
     ) -> Result<Step, CloseCode> {
-        let header = &frame.header;
         let (mut head, total) = CallHead::parse(words).ok_or(CloseCode::BAD_FRAME)?;
         head.items = header.flags.has(Flags::ITEMS);
-        let total = self.whole_len(header, total, payload)?;
+        let total = self.whole_len(header, total, &payload)?;
         let metadata = head.metadata as usize;
         let oneway = header.flags.has(Flags::ONEWAY);
         if !header.flags.has(Flags::INITIATOR)
@@ -72,7 +71,7 @@ impl Connection {
         if !wanted {
             return Ok(Step::On);
         }
-        let body = Place::Input(frame.payload.clone());
+        let body = payload.into_place();
         Ok(Step::Event(Pending::Call { key, head, body, oneway }))
     }
 
@@ -96,16 +95,15 @@ impl Connection {
     pub(super) fn reply_frame(
         &mut self,
         now: Instant,
-        frame: &Frame,
+        header: &Header,
         words: &[u8],
-        payload: &[u8],
+        payload: Payload<'_>,
     ) -> Result<Step, CloseCode> {
-        let header = &frame.header;
         if header.flags.has(Flags::INITIATOR) || header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
         let total = total_word(words)?;
-        let total = self.whole_len(header, total, payload)?;
+        let total = self.whole_len(header, total, &payload)?;
         if !self.calls.is_under_way(header.slot, header.seq) {
             return Err(CloseCode::NO_SUCH_CALL);
         }
@@ -121,7 +119,7 @@ impl Connection {
             self.inbound.begin(id, kind, (payload, total), deadline, wanted);
             return Ok(Step::On);
         }
-        self.finished(header, Place::Input(frame.payload.clone()))
+        self.finished(header, payload.into_place())
     }
 
     /// A call of this side has its value or its error.
@@ -170,12 +168,11 @@ impl Connection {
     pub(super) fn more_frame(
         &mut self,
         header: &Header,
-        payload: &[u8],
+        payload: Payload<'_>,
     ) -> Result<Step, CloseCode> {
-        let initiator = header.flags.has(Flags::INITIATOR);
-        let id = MessageId { initiator, slot: header.slot, seq: header.seq };
+        let id = MessageId::of(header);
         let last = !header.flags.has(Flags::MORE);
-        if !self.inbound.contains(id) && initiator && self.draining {
+        if !self.inbound.contains(id) && id.initiator && self.draining {
             return Ok(Step::On);
         }
         match self.inbound.collect(id, payload, last) {

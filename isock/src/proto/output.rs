@@ -81,6 +81,12 @@ pub(super) struct MessageId {
 }
 
 impl MessageId {
+    /// The one that the frame with this header is a part of.
+    pub(super) fn of(header: &Header) -> MessageId {
+        let initiator = header.flags.has(Flags::INITIATOR);
+        MessageId { initiator, slot: header.slot, seq: header.seq }
+    }
+
     pub(super) fn flags(self) -> Flags {
         if self.initiator {
             Flags::INITIATOR

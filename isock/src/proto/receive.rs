@@ -1,13 +1,18 @@
 //! What arrives: prefaces, then frames, one event at a time.
 
 use super::{
+    aside::Aside,
+    buffer::Wish,
     connection::{Connection, Phase},
     frames::total_word,
     served::ServedKey,
     Body, Buffer, CallKey, Event, Outcome, StreamKey,
 };
-use crate::wire::{CallHead, CloseCode, Flags, FrameKind, Header, HEADER_LEN};
-use std::{ops::Range, time::Instant};
+use crate::wire::{spare, CallHead, CloseCode, Flags, FrameKind, Header, Total, HEADER_LEN};
+use std::{
+    ops::{Deref, Range},
+    time::Instant,
+};
 
 /// What one step of reading did. Bodies are places in the buffer until the last moment, so that
 /// the loop over frames that cause no event can go on.
@@ -35,8 +40,19 @@ pub(super) enum Place {
 pub(super) struct Frame {
     pub(super) header: Header,
     pub(super) words: Range<usize>,
+    /// Empty if it lies aside.
     pub(super) payload: Range<usize>,
+    aside: Option<Aside>,
 }
+
+/// The payload of a frame.
+pub(super) enum Payload<'b> {
+    Input(&'b [u8], Range<usize>),
+    Aside(Aside),
+}
+
+/// A payload of which less than this is missing is copied: to lend a place would cost as much.
+const WORTH_LENDING: usize = 16 * 1024;
 
 impl Connection {
     /// The next event in the bytes of `input`; `None` if more must arrive.
@@ -77,7 +93,7 @@ impl Connection {
             Phase::Open | Phase::Closed => {}
         }
         match self.next_frame(now, input)? {
-            Some(frame) => self.frame(now, input, &frame),
+            Some(frame) => self.frame(now, input, frame),
             None => Ok(Step::Starved),
         }
     }
@@ -102,26 +118,49 @@ impl Connection {
             self.judge_total(&header, words)?;
         }
         let len = header.len as usize;
-        if waiting.len() < len {
-            self.wait_for(now, waiting.len(), len);
+        if input.len() < len {
+            self.wait_for(now, input.len(), len);
+            self.lend(&header, input);
             return Ok(None);
         }
         self.unfinished = None;
         self.note_heard(now);
-        let all = input.take(len);
+        if header.kind != FrameKind::MORE {
+            let long = header.payload_len() >= spare::LONG;
+            input.note_length(long && whole_len(&header, input).is_some());
+        }
+        let aside = input.take_aside();
+        let all = input.take(if aside.is_some() { header.payload_at() } else { len });
         let payload = all.start + header.payload_at()..all.end;
         let words = all.start + HEADER_LEN..payload.start;
-        Ok(Some(Frame { header, words, payload }))
+        Ok(Some(Frame { header, words, payload, aside }))
+    }
+
+    /// Has what is missing of a long payload read straight into its message.
+    fn lend(&mut self, header: &Header, input: &mut Buffer) {
+        if header.flags.has(Flags::MORE) {
+            input.end_soon_behind(header.len as usize);
+        }
+        let missing = header.len as usize - input.len();
+        let at = header.payload_at();
+        let come = input.waiting().get(at..);
+        let (Some(come), true) = (come, missing >= WORTH_LENDING && !input.is_lent()) else {
+            return;
+        };
+        if header.kind == FrameKind::MORE {
+            if let Some(aside) = self.inbound.lend(header, come) {
+                input.lend(at, aside);
+            }
+        } else if let Some(total) = whole_len(header, input) {
+            if total / 4 <= come.len() || input.has_glanced() {
+                input.wish(Wish { at, len: header.payload_len(), total });
+            }
+        }
     }
 
     /// A message that is too long is refused by what it announces, before its body.
     fn judge_total(&self, header: &Header, words: &[u8]) -> Result<(), CloseCode> {
-        let total = match header.kind {
-            FrameKind::CALL => CallHead::parse(words).and_then(|(_, total)| total),
-            FrameKind::REPLY | FrameKind::ERROR | FrameKind::ITEM => total_word(words)?,
-            _ => None,
-        };
-        match total {
+        match announced(header, words)? {
             Some(total) if total.0 as usize > self.config.limits.message => {
                 Err(CloseCode::MESSAGE_TOO_LARGE)
             }
@@ -129,28 +168,76 @@ impl Connection {
         }
     }
 
-    fn frame(&mut self, now: Instant, input: &Buffer, frame: &Frame) -> Result<Step, CloseCode> {
-        let words = input.taken(frame.words.clone());
-        let payload = input.taken(frame.payload.clone());
-        let kind = frame.header.kind;
-        match kind {
-            FrameKind::CALL => self.call_frame(now, frame, words, payload),
-            FrameKind::REPLY | FrameKind::ERROR => self.reply_frame(now, frame, words, payload),
-            FrameKind::REFUSAL => self.refusal_frame(&frame.header, words, payload),
-            FrameKind::MORE => self.more_frame(&frame.header, payload),
-            FrameKind::CANCEL => self.cancel_frame(now, &frame.header, payload),
-            FrameKind::ITEM => self.item_frame(now, frame, words, payload),
-            FrameKind::CREDIT => self.credit_frame(now, &frame.header, words, payload),
-            FrameKind::PING => self.ping_frame(now, payload),
-            FrameKind::PONG => self.pong_frame(now, payload),
-            FrameKind::DRAIN => self.drain_frame(words, payload),
-            FrameKind::CLOSE => self.close_frame(words, payload),
-            FrameKind::SETTINGS => self.settings_frame(words, payload),
-            _ if frame.header.flags.has(Flags::IGNORABLE) => {
+    fn frame(&mut self, now: Instant, input: &Buffer, frame: Frame) -> Result<Step, CloseCode> {
+        let Frame { header, words, payload, aside } = frame;
+        let words = input.taken(words);
+        let payload = match aside {
+            Some(aside) => Payload::Aside(aside),
+            None => Payload::Input(input.taken(payload.clone()), payload),
+        };
+        match header.kind {
+            FrameKind::CALL => self.call_frame(now, &header, words, payload),
+            FrameKind::REPLY | FrameKind::ERROR => self.reply_frame(now, &header, words, payload),
+            FrameKind::REFUSAL => self.refusal_frame(&header, words, &payload),
+            FrameKind::MORE => self.more_frame(&header, payload),
+            FrameKind::CANCEL => self.cancel_frame(now, &header, &payload),
+            FrameKind::ITEM => self.item_frame(now, &header, words, payload),
+            FrameKind::CREDIT => self.credit_frame(now, &header, words, &payload),
+            FrameKind::PING => self.ping_frame(now, &payload),
+            FrameKind::PONG => self.pong_frame(now, &payload),
+            FrameKind::DRAIN => self.drain_frame(words, &payload),
+            FrameKind::CLOSE => self.close_frame(words, &payload),
+            FrameKind::SETTINGS => self.settings_frame(words, &payload),
+            _ if header.flags.has(Flags::IGNORABLE) => {
                 self.note_idle(now)?;
                 Ok(Step::On)
             }
             _ => Err(CloseCode::UNKNOWN_KIND),
+        }
+    }
+}
+
+/// How long the message is that the frame at the front begins, if that brings a quarter of it: memory
+/// that lies ready is lent for no less. Items are mostly taken apart at once.
+fn whole_len(header: &Header, input: &Buffer) -> Option<usize> {
+    if !matches!(header.kind, FrameKind::CALL | FrameKind::REPLY | FrameKind::ERROR) {
+        return None;
+    }
+    let words = input.waiting().get(HEADER_LEN..header.payload_at())?;
+    let len = header.payload_len();
+    let total = match announced(header, words).ok()? {
+        Some(total) if header.flags.has(Flags::MORE) => len.max(total.0 as usize),
+        _ => len,
+    };
+    (total / 4 <= len).then_some(total)
+}
+
+/// The whole length that the first fragment of a message announces.
+fn announced(header: &Header, words: &[u8]) -> Result<Option<Total>, CloseCode> {
+    Ok(match header.kind {
+        FrameKind::CALL => CallHead::parse(words).and_then(|(_, total)| total),
+        FrameKind::REPLY | FrameKind::ERROR | FrameKind::ITEM => total_word(words)?,
+        _ => None,
+    })
+}
+
+impl Payload<'_> {
+    /// Where it lies.
+    pub(super) fn into_place(self) -> Place {
+        match self {
+            Payload::Input(_, range) => Place::Input(range),
+            Payload::Aside(aside) => Place::Owned(aside.into_body()),
+        }
+    }
+}
+
+impl Deref for Payload<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Payload::Input(bytes, _) => bytes,
+            Payload::Aside(aside) => aside.payload(),
         }
     }
 }

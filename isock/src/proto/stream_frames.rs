@@ -1,11 +1,12 @@
 //! What the frames of streams mean for the connection: items and credit.
 
 use super::{
+    aside::Aside,
     connection::Connection,
     frames::total_word,
     inbound::{patience, Partial},
     output::MessageId,
-    receive::{Frame, Pending, Place, Step},
+    receive::{Payload, Pending, Step},
     Event, ServedKey, StreamKey,
 };
 use crate::wire::{CallHead, CloseCode, Credit, Flags, FrameKind, Header, CODEC_POSTCARD};
@@ -27,16 +28,15 @@ impl Connection {
     pub(super) fn item_frame(
         &mut self,
         now: Instant,
-        frame: &Frame,
+        header: &Header,
         words: &[u8],
-        payload: &[u8],
+        payload: Payload<'_>,
     ) -> Result<Step, CloseCode> {
-        let header = &frame.header;
         if header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
-        let total = self.whole_len(header, total_word(words)?, payload)?;
-        let id = id_of(header);
+        let total = self.whole_len(header, total_word(words)?, &payload)?;
+        let id = MessageId::of(header);
         match total {
             0 if !is_last(header) => self.note_idle(now)?,
             0 => {}
@@ -50,8 +50,7 @@ impl Connection {
             return Ok(Step::On);
         }
         if total == payload.len() {
-            let place = Place::Input(frame.payload.clone());
-            return self.items_arrived(whom, payload, is_last(header), place);
+            return self.items_arrived(whom, payload, is_last(header));
         }
         self.item_begins(whom, total)?;
         let deadline = now + patience(&self.config.limits, total);
@@ -100,13 +99,12 @@ impl Connection {
     fn items_arrived(
         &mut self,
         whom: For,
-        message: &[u8],
+        message: Payload<'_>,
         last: bool,
-        body: Place,
     ) -> Result<Step, CloseCode> {
         let (For::Consumer(stream) | For::NoLonger(stream)) = whom else { return Ok(Step::On) };
         let intake = self.streams.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
-        let items = intake.take(message)?;
+        let items = intake.take(&message)?;
         intake.ended = last;
         if matches!(whom, For::NoLonger(_)) {
             return Ok(Step::On);
@@ -117,6 +115,7 @@ impl Connection {
         if items == 0 {
             return Ok(Step::On);
         }
+        let body = message.into_place();
         Ok(Step::Event(Pending::Items { stream, items, body }))
     }
 
@@ -128,13 +127,7 @@ impl Connection {
     ) -> Result<Step, CloseCode> {
         let whom = self.addressee(partial.id)?;
         let last = partial.id.initiator && partial.flags.has(Flags::END);
-        let items = self.items_arrived(whom, &body, last, Place::Input(0..0))?;
-        Ok(match items {
-            Step::Event(Pending::Items { stream, items, .. }) => {
-                Step::Event(Pending::Items { stream, items, body: Place::Owned(body) })
-            }
-            other => other,
-        })
+        self.items_arrived(whom, Payload::Aside(Aside::whole(body)), last)
     }
 
     pub(super) fn credit_frame(
@@ -156,7 +149,7 @@ impl Connection {
             Some(fewer) => self.items_sent = fewer,
             None => self.note_idle(now)?,
         }
-        let id = id_of(header);
+        let id = MessageId::of(header);
         let stream = if id.initiator {
             let key = ServedKey { slot: id.slot, seq: id.seq };
             if !self.served.is_running(key) {
@@ -178,11 +171,6 @@ impl Connection {
 }
 
 /// The message that this frame belongs to, as its sender sees it.
-fn id_of(header: &Header) -> MessageId {
-    let initiator = header.flags.has(Flags::INITIATOR);
-    MessageId { initiator, slot: header.slot, seq: header.seq }
-}
-
 /// Whether the initiator's items end here. The responder's end with its final frame.
 fn is_last(header: &Header) -> bool {
     header.flags.has(Flags::INITIATOR.with(Flags::END))
