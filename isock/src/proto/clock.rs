@@ -128,6 +128,7 @@ impl Connection {
 
     /// Notes that the other side takes nothing at the moment.
     pub fn write_blocked(&mut self, now: Instant) {
+        self.output.take_back();
         self.stall_deadline.get_or_insert(now + self.config.limits.output_stall);
         self.note_pause(now);
     }

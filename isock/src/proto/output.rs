@@ -17,6 +17,9 @@ const MOST_CHUNKS: usize = 64;
 const PONG_LEN: usize = 8;
 /// Fragments are put in order while fewer bytes than this wait.
 const AHEAD: usize = 256 * 1024;
+/// A message that leaves alone is offered to a write up to this, in bytes: what the write does not take
+/// has no place in the order yet, and others pass it.
+const OFFER: usize = 1024 * 1024;
 
 thread_local! {
     /// The memory of the connection that was emptied last by this thread, with at most one chunk,
@@ -36,6 +39,8 @@ pub(super) struct Output {
     bulk: VecDeque<Bulk>,
     /// Bytes in `bulk`.
     bulk_bytes: usize,
+    /// The headers of fragments without a place that have been offered to a write.
+    offered: Vec<u8>,
     /// Where messages end whose last fragment has found its place since anybody asked.
     ended: Vec<(MessageId, Offset)>,
     placed: Offset,
@@ -69,6 +74,19 @@ impl Bulk {
     fn len(&self) -> usize {
         let behind = self.behind.iter().map(|(first, body)| first.len() + body.len());
         self.first.len() + self.body.len() - self.at + behind.sum::<usize>()
+    }
+
+    /// The fragments that have no place yet.
+    fn fragments(&self) -> impl Iterator<Item = Range<usize>> {
+        let (end, fragment) = (self.body.len(), self.fragment);
+        (self.at..end).step_by(fragment).map(move |at| at..end.min(at + fragment))
+    }
+
+    /// The header of a fragment that is not the first.
+    fn header(&self, fragment: &Range<usize>) -> Header {
+        let more = if fragment.end < self.body.len() { Flags::MORE } else { Flags::default() };
+        let header = Header::new(FrameKind::MORE, self.id.flags().with(more), 0, fragment.len());
+        header.of_call(self.id.slot, self.id.seq)
     }
 }
 
@@ -113,6 +131,9 @@ impl Output {
     pub(super) fn copy(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.sealed {
             return;
+        }
+        if !self.offered.is_empty() {
+            self.keep_offered();
         }
         if self.chunks.capacity() == 0 {
             self.chunks = RESTING.try_with(Cell::take).unwrap_or_default();
@@ -272,25 +293,24 @@ impl Output {
 
     /// Puts the next fragment of a message in order; says whether it was the last one.
     fn one_turn(&mut self, bulk: &mut Bulk) -> bool {
-        let len = bulk.fragment.min(bulk.body.len() - bulk.at);
-        let last = bulk.at + len == bulk.body.len();
+        let end = bulk.body.len().min(bulk.at + bulk.fragment);
+        let fragment = bulk.at..end;
         let first = std::mem::take(&mut bulk.first);
-        self.bulk_bytes -= first.len() + len;
+        self.bulk_bytes -= first.len() + fragment.len();
         if first.is_empty() {
-            let more = if last { Flags::default() } else { Flags::MORE };
-            let header = Header::new(FrameKind::MORE, bulk.id.flags().with(more), 0, len);
-            self.copy(|out| header.of_call(bulk.id.slot, bulk.id.seq).write(out));
+            self.copy(|out| bulk.header(&fragment).write(out));
         } else {
             self.copy(|out| out.extend_from_slice(&first));
         }
-        self.body(&bulk.body, bulk.at..bulk.at + len);
-        bulk.at += len;
-        last
+        self.body(&bulk.body, fragment);
+        bulk.at = end;
+        end == bulk.body.len()
     }
 
     /// Forgets the fragments of a message that have no place in the order yet; says whether there
     /// were any, in which case the other side will never have the message whole.
     pub(super) fn truncate(&mut self, id: MessageId) -> bool {
+        self.keep_offered();
         let Some(at) = self.bulk.iter().position(|bulk| bulk.id == id) else { return false };
         if let Some(bulk) = self.bulk.remove(at) {
             self.bulk_bytes -= bulk.len();
@@ -305,19 +325,61 @@ impl Output {
 
     /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
     pub(super) fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.offered.clear();
         self.take_turns(AHEAD);
+        let room = slices.len().saturating_sub(self.chunks.len());
+        self.offer(room / 2);
         let mut skip = self.gone;
+        let placed = self.chunks.iter().map(|chunk| &chunk.bytes()[std::mem::take(&mut skip)..]);
         let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(&chunk.bytes()[skip..]);
-            skip = 0;
+        for (slice, bytes) in slices.iter_mut().zip(placed.chain(self.offered())) {
+            *slice = IoSlice::new(bytes);
             count += 1;
         }
         count
     }
 
+    /// Makes the headers of at most so many fragments that may leave with what waits: of a message that is
+    /// alone, since several take turns.
+    fn offer(&mut self, most: usize) {
+        let (Some(bulk), 1) = (self.bulk.front(), self.bulk.len()) else { return };
+        if !bulk.first.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting;
+        for fragment in bulk.fragments().take(most) {
+            // A short end is not worth a write of its own.
+            if waiting >= OFFER && fragment.len() > COPY_UP_TO {
+                return;
+            }
+            waiting += fragment.len();
+            bulk.header(&fragment).write(&mut self.offered);
+        }
+    }
+
+    /// Those headers, each with its fragment.
+    fn offered(&self) -> impl Iterator<Item = &[u8]> {
+        let fragments = self.bulk.iter().flat_map(|bulk| bulk.fragments().map(|at| &bulk.body[at]));
+        self.offered.chunks(HEADER_LEN).zip(fragments).flat_map(|(header, body)| [header, body])
+    }
+
+    /// Takes back what the last write was offered and has not taken.
+    pub(super) fn take_back(&mut self) {
+        self.offered = Vec::new();
+    }
+
+    /// Gives all that has been offered to a write its place: something is to follow it.
+    fn keep_offered(&mut self) {
+        let fragments = std::mem::take(&mut self.offered).len() / HEADER_LEN;
+        (0..fragments).for_each(|_| self.take_turns(self.waiting + 1));
+    }
+
     /// Notes that `n` bytes have left.
     pub(super) fn advance(&mut self, n: usize) {
+        self.take_back();
+        while self.waiting < n && !self.bulk.is_empty() {
+            self.take_turns(self.waiting + 1);
+        }
         self.sent += n as u64;
         self.waiting -= n;
         self.gone += n;
@@ -347,6 +409,7 @@ impl Output {
     /// Nothing is to follow but one last frame: calls that are not wholly in order never will be,
     /// answers are put in order to their end.
     pub(super) fn seal(&mut self, last: Header, words: impl FnOnce(&mut Vec<u8>), payload: &[u8]) {
+        self.keep_offered();
         self.bulk.retain(|bulk| !bulk.id.initiator);
         self.bulk_bytes = self.bulk.iter().map(Bulk::len).sum();
         self.take_turns(usize::MAX);
@@ -440,6 +503,78 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    const LONG: usize = 256 * 1024;
+
+    fn long_reply(output: &mut Output, slot: u16, len: usize) {
+        let body = SharedBody::new((0..len).map(|n| (n / 7) as u8).collect());
+        output.message(id(slot), body, LONG, |out, len, flags| {
+            Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
+        });
+    }
+
+    /// What a write is offered.
+    fn offered(output: &mut Output) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 32];
+        let count = output.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn a_message_that_is_alone_leaves_with_one_write_and_its_short_end_with_it() {
+        let mut output = Output::default();
+        long_reply(&mut output, 1, 4 * LONG + 3);
+        let bytes = offered(&mut output);
+        assert_eq!(bytes.len(), 4 * LONG + 3 + 5 * HEADER_LEN);
+        output.advance(bytes.len());
+        assert_eq!((output.len(), output.ended().count()), (0, 1));
+    }
+
+    #[test]
+    fn what_was_offered_to_a_write_that_took_less_lets_others_pass() {
+        const FRAME: usize = HEADER_LEN + LONG;
+        // How much the write takes, and behind how many fragments what comes then will leave.
+        for (taken, behind) in [(0, 1), (1, 1), (FRAME, 1), (FRAME + 1, 2), (3 * FRAME - 1, 3)] {
+            let mut output = Output::default();
+            long_reply(&mut output, 1, 6 * LONG);
+            let mut bytes = offered(&mut output);
+            assert_eq!(bytes.len(), 4 * FRAME);
+            bytes.truncate(taken);
+            output.advance(taken);
+            reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+            bytes.extend(drain(&mut output, 100_000));
+            let order = slots(&bytes);
+            assert_eq!(order.iter().position(|slot| *slot == 2), Some(behind), "{taken}");
+            assert_eq!((order.len(), output.sent()), (7, bytes.len() as u64));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_holds_nobody_up() {
+        let mut output = Output::default();
+        long_reply(&mut output, 1, 6 * LONG);
+        offered(&mut output);
+        output.take_back();
+        reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+        assert_eq!(slots(&drain(&mut output, usize::MAX)), [1, 2, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_comes_while_a_write_is_under_way_leaves_behind_what_that_was_offered() {
+        let close = Header::new(FrameKind::CLOSE, Flags::default(), 0, 0);
+        for (what, left) in [(0, &[2][..]), (1, &[]), (2, &[0])] {
+            let mut output = Output::default();
+            long_reply(&mut output, 1, 4 * LONG);
+            let bytes = offered(&mut output);
+            match what {
+                0 => reply(&mut output, 2, &SharedBody::new(vec![8; 3])),
+                1 => assert!(!output.truncate(id(1)), "all of it may leave"),
+                _ => output.seal(close, |_| (), &[]),
+            }
+            output.advance(bytes.len());
+            assert_eq!(slots(&drain(&mut output, usize::MAX)), left);
+        }
     }
 
     #[test]
