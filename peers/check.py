@@ -47,6 +47,7 @@ MOST_BYTES_PER_CONNECTION = 1024
 MOST_BYSTANDER_DELAY_US = 2000
 LEAST_CPU_RATIO = 8
 LEAST_SHARED_OVER_SEQUENTIAL = 2.5
+LEAST_GOODPUT = 0.85
 
 
 def main():
@@ -120,6 +121,8 @@ def limits(results, runs):
     yield judge("W8 isock ÷ W1 isock", shared, sequential, LEAST_SHARED_OVER_SEQUENTIAL)
     delays = [delay for delay in map(bystander_delay, runs) if delay is not None]
     yield at_most("W9 isock, µs added to p99", min(delays, default=None), MOST_BYSTANDER_DELAY_US)
+    left = results.get("W11", "isock-bounded", "goodput_3x")
+    yield judge("W11 isock-bounded, rate at three times the load ÷ best rate", left, 1, LEAST_GOODPUT)
     ours, theirs = (both_sides_cpu(results, peer) for peer in ("isock", "tarpc"))
     yield judge("W2b CPU per call, tarpc ÷ isock", theirs, ours, LEAST_CPU_RATIO)
 

@@ -24,6 +24,7 @@ HEADLINE = [
     ("calls_per_s", "calls/s", "p50_us"),
     ("mb_per_s", "MB/s", None),
     ("items_per_s", "items/s", None),
+    ("goodput_3x", "what is left of the best rate at three times the load", None),
 ]
 
 # Further tables: a title, the workloads, and what to read for each side.

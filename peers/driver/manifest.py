@@ -24,7 +24,7 @@ WORKLOADS = {
     "W7": "server stream of 1M × 32 bytes",
     "W8": "1 client shared by 8 callers",
     "W9": "echo beside 4 sleeping calls",
-    "W11": "1, 2 and 3 times the load that 4 workers can do",
+    "W11": "overload: 16 connections, an action of 1 ms, 4 at a time",
 }
 
 # Processors for (server, client); workloads not named here run where the scheduler puts them. Bulk goes one at a

@@ -18,7 +18,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net::{self, Ended, Flight, Flow, Line, Pinged, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
-    wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode, ITEM_LEN},
+    wire::{CallHead, CloseCode, Ran, Refusal, ITEM_LEN},
 };
 use std::{
     borrow::Cow,
@@ -456,15 +456,11 @@ impl RawCall {
                     let made = call.attempts.made();
                     call.lost(ran, &closed).at(address, made)
                 };
-                let repeatable = self.order.kind != ActionKind::Once;
-                if self.channel.is_closed() || (ran != Ran::No && !repeatable) {
-                    return Err(problem(self));
+                let failed = Failed::by_loss(self.order.kind, ran);
+                match failed.filter(|_| !self.channel.is_closed()) {
+                    Some(failed) => self.again(failed, problem)?,
+                    None => return Err(problem(self)),
                 }
-                let failed = match ran {
-                    Ran::No => Failed::Moved,
-                    Ran::Yes | Ran::Unknown => Failed::Lost { pause: false },
-                };
-                self.again(failed, problem)?;
             }
         }
         Ok(None)
@@ -477,14 +473,12 @@ impl RawCall {
 
     /// The server said no: some of these are worth another attempt.
     fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
-        let again = refusal.ran == Ran::No || self.order.kind != ActionKind::Once;
-        let failed = match refusal.code {
-            _ if !again => return Err(self.finish(Problem::refused(refusal))),
-            RefusalCode::DRAINING => Failed::Moved,
-            RefusalCode::OVERLOADED => Failed::Overloaded(refusal.retry_after),
-            _ => return Err(self.finish(Problem::refused(refusal))),
-        };
-        self.again(failed, |call| call.finish(Problem::refused(refusal)))
+        let failed = Failed::by_refusal(self.order.kind, &refusal);
+        let problem = |call: &RawCall| call.finish(Problem::refused(refusal));
+        match failed {
+            Some(failed) => self.again(failed, problem),
+            None => Err(problem(self)),
+        }
     }
 
     /// Plans another attempt, unless there have been enough.

@@ -1,9 +1,13 @@
 //! Whether there is another attempt, and when.
 //!
-//! Pure arithmetic: time and chance are parameters. Does not know what an attempt is, nor whether
-//! it may be repeated: who asks here has seen to that.
+//! Pure arithmetic: time and chance are parameters. Does not know how an attempt is made, nor how long
+//! it takes.
 
 use super::backoff;
+use crate::{
+    action::ActionKind,
+    wire::{Ran, Refusal, RefusalCode},
+};
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -52,6 +56,30 @@ pub(super) enum Failed {
     Overloaded(Duration),
     /// The server is going, or the connection ended before anything was sent: nobody is in trouble.
     Moved,
+}
+
+impl Failed {
+    /// The connection was lost under an attempt; `None` if the call may not be made again.
+    pub(super) fn by_loss(kind: ActionKind, ran: Ran) -> Option<Failed> {
+        match ran {
+            Ran::No => Some(Failed::Moved),
+            Ran::Yes | Ran::Unknown => is_repeatable(kind).then_some(Failed::Lost { pause: false }),
+        }
+    }
+
+    /// The server said no; `None` if it would say so again, or the call may not be made again.
+    pub(super) fn by_refusal(kind: ActionKind, refusal: &Refusal) -> Option<Failed> {
+        let failed = match refusal.code {
+            RefusalCode::DRAINING => Failed::Moved,
+            RefusalCode::OVERLOADED => Failed::Overloaded(refusal.retry_after),
+            _ => return None,
+        };
+        (refusal.ran == Ran::No || is_repeatable(kind)).then_some(failed)
+    }
+}
+
+fn is_repeatable(kind: ActionKind) -> bool {
+    kind != ActionKind::Once
 }
 
 /// The attempts of one call.
@@ -191,6 +219,45 @@ mod tests {
             let at = attempts.again(now, failed, chance, &bucket).unwrap();
             assert_eq!(at - now, Duration::from_millis(millis), "after {made}");
         }
+    }
+
+    /// How an attempt ends, one after the other, by a number that looks random.
+    fn failed_of(kind: ActionKind, state: &mut u32) -> (Ran, Option<Failed>) {
+        let ran = [Ran::No, Ran::No, Ran::Unknown, Ran::Yes][(chance(state) * 4.0) as usize];
+        let codes = [RefusalCode::DRAINING, RefusalCode::OVERLOADED, RefusalCode::PANICKED];
+        let failed = match codes.get((chance(state) * 6.0) as usize) {
+            Some(code) => Failed::by_refusal(kind, &Refusal::new(*code, ran, "")),
+            None => Failed::by_loss(kind, ran),
+        };
+        (ran, failed)
+    }
+
+    #[test]
+    fn what_may_have_run_is_not_run_again_if_every_run_counts() {
+        let (start, mut state) = (Instant::now(), 7);
+        let (mut again, mut again_after_a_run) = (0, 0);
+        for call in 0..30_000 {
+            let kind = [ActionKind::Once, ActionKind::Idempotent, ActionKind::Read][call % 3];
+            let (bucket, mut now) = (Bucket::default(), start);
+            let mut attempts = Attempts::new(6, start + 3 * SECOND);
+            let mut runs = 0;
+            loop {
+                attempts.begin();
+                now += SECOND.mul_f64(chance(&mut state));
+                let (ran, failed) = failed_of(kind, &mut state);
+                runs += u32::from(ran != Ran::No);
+                let next = failed
+                    .and_then(|failed| attempts.again(now, failed, chance(&mut state), &bucket));
+                let Some(at) = next else { break };
+                assert!(kind != ActionKind::Once || runs == 0, "a second run of a `once` call");
+                assert!((now..start + 3 * SECOND).contains(&at));
+                now = at;
+                again += 1;
+                again_after_a_run += u32::from(runs > 0);
+            }
+            assert!((1..=6).contains(&attempts.made()));
+        }
+        assert!(again > 10_000 && again_after_a_run > 3000, "{again} and {again_after_a_run}");
     }
 
     #[test]

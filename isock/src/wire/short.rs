@@ -2,7 +2,7 @@
 //!
 //! A message lies in a block of its own from where it is read to where it is decoded, which is mostly
 //! the same thread. Within a bound its memory serves the next one; the allocator is slower at that,
-//! since it keeps but a few blocks at hand.
+//! since it keeps but a few blocks at hand. A thread that only decodes what others read keeps nothing.
 
 use std::cell::RefCell;
 
@@ -11,13 +11,20 @@ pub(super) const LEN: usize = 128;
 /// Blocks that a thread keeps: as many as calls come with one read, mostly.
 const BLOCKS: usize = 256;
 
+/// What a thread keeps.
+struct Kept {
+    blocks: Vec<Vec<u8>>,
+    /// As many as it was ever short of.
+    wanted: usize,
+}
+
 thread_local! {
-    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { blocks: Vec::new(), wanted: 0 }) };
 }
 
 /// An empty block.
 pub(super) fn take() -> Vec<u8> {
-    let kept = KEPT.try_with(|kept| kept.borrow_mut().pop());
+    let kept = KEPT.try_with(|kept| kept.borrow_mut().take());
     kept.ok().flatten().unwrap_or_else(|| Vec::with_capacity(LEN))
 }
 
@@ -26,12 +33,23 @@ pub(super) fn give(mut block: Vec<u8>) {
     debug_assert_eq!(block.capacity(), LEN);
     block.clear();
     // At the end of its thread nothing is kept.
-    let _ = KEPT.try_with(|kept| {
-        let mut blocks = kept.borrow_mut();
-        if blocks.len() < BLOCKS {
-            blocks.push(block);
+    let _ = KEPT.try_with(|kept| kept.borrow_mut().give(block));
+}
+
+impl Kept {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let block = self.blocks.pop();
+        if block.is_none() {
+            self.wanted = (self.wanted + 1).min(BLOCKS);
         }
-    });
+        block
+    }
+
+    fn give(&mut self, block: Vec<u8>) {
+        if self.blocks.len() < self.wanted {
+            self.blocks.push(block);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +64,18 @@ mod tests {
         give(block);
         let again = take();
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
-        (0..2 * BLOCKS).map(|_| Vec::with_capacity(LEN)).for_each(give);
-        assert_eq!(KEPT.with_borrow(Vec::len), BLOCKS);
+        let many: Vec<_> = (0..2 * BLOCKS).map(|_| take()).collect();
+        many.into_iter().for_each(give);
+        assert_eq!(KEPT.with_borrow(|kept| kept.blocks.len()), BLOCKS);
+    }
+
+    #[test]
+    fn a_thread_keeps_no_more_than_it_has_needed() {
+        (0..10).map(|_| Vec::with_capacity(LEN)).for_each(give);
+        assert_eq!(KEPT.with_borrow(|kept| kept.blocks.len()), 0);
+        let (first, second) = (take(), take());
+        (0..10).map(|_| Vec::with_capacity(LEN)).for_each(give);
+        assert_eq!(KEPT.with_borrow(|kept| kept.blocks.len()), 2);
+        drop((first, second));
     }
 }
