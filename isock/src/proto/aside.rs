@@ -26,12 +26,6 @@ impl Aside {
         Aside { body, begin, end: begin + len, total, for_one_read: false }
     }
 
-    /// All of a message.
-    pub(super) fn whole(body: Vec<u8>) -> Aside {
-        let total = body.len();
-        Aside { body, begin: 0, end: total, total, for_one_read: false }
-    }
-
     /// The same for one read alone, unless it brings a quarter of the message.
     pub(super) fn for_one_read(mut self) -> Aside {
         self.for_one_read = true;

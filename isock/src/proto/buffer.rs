@@ -99,6 +99,7 @@ impl Buffer {
     }
 
     /// Bytes beside the buffer.
+    #[inline]
     fn beside(&self) -> usize {
         self.aside.as_ref().map_or(0, |aside| aside.come())
     }
@@ -149,6 +150,7 @@ impl Buffer {
     }
 
     /// How many bytes wait, those beside the buffer included.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.end - self.start + self.beside()
     }
@@ -162,12 +164,14 @@ impl Buffer {
     }
 
     /// Whether a payload comes beside the buffer.
+    #[inline]
     pub(super) fn is_lent(&self) -> bool {
         self.aside.is_some()
     }
 
-    /// Notes whether the message that has begun to come is a long one.
-    pub(super) fn note_length(&mut self, long: bool) {
+    /// Notes whether a long message may come next.
+    #[inline]
+    pub(super) fn expect_long(&mut self, long: bool) {
         self.long = long;
     }
 
@@ -188,8 +192,8 @@ impl Buffer {
     }
 
     /// Takes the payload that lies beside the buffer, all of which has come.
-    pub(super) fn take_aside(&mut self) -> Option<Aside> {
-        self.aside.take().map(|aside| *aside)
+    pub(super) fn take_aside(&mut self) -> Option<Box<Aside>> {
+        self.aside.take()
     }
 
     /// Drops the first `n` waiting bytes and says where they lie until the next [`fill`](Buffer::fill).
@@ -202,6 +206,7 @@ impl Buffer {
     }
 
     /// Bytes taken just now.
+    #[inline]
     pub(super) fn taken(&self, range: Range<usize>) -> &[u8] {
         &self.bytes[range]
     }

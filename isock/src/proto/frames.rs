@@ -2,9 +2,9 @@
 
 use super::{
     connection::Connection,
-    inbound::{patience, Collected, Partial},
+    inbound::{patience, Collected, Fragment, Partial},
     output::MessageId,
-    receive::{Payload, Pending, Place, Step},
+    receive::{keep, Frame, Pending, Place, Step},
     served::{Arrival, ServedKey},
     CallKey, Closed, Event, Outcome,
 };
@@ -18,16 +18,17 @@ use std::time::Instant;
 pub(super) const MAX_SETTINGS: u8 = 4;
 
 impl Connection {
-    pub(super) fn call_frame(
+    pub(super) fn call_frame<const BESIDE: bool>(
         &mut self,
         now: Instant,
-        header: &Header,
+        frame: &Frame,
         words: &[u8],
-        payload: Payload<'_>,
+        payload: &[u8],
     ) -> Result<Step, CloseCode> {
+        let header = &frame.header;
         let (mut head, total) = CallHead::parse(words).ok_or(CloseCode::BAD_FRAME)?;
         head.items = header.flags.has(Flags::ITEMS);
-        let total = self.whole_len(header, total, &payload)?;
+        let total = self.whole_len(header, total, payload)?;
         let metadata = head.metadata as usize;
         let oneway = header.flags.has(Flags::ONEWAY);
         if !header.flags.has(Flags::INITIATOR)
@@ -65,13 +66,13 @@ impl Connection {
         if total != payload.len() {
             let deadline = now + patience(&self.config.limits, total);
             let kind = (header.kind, header.flags, head);
-            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+            self.inbound.begin(id, kind, (payload, total), deadline, keep::<BESIDE>(wanted));
             return Ok(Step::On);
         }
         if !wanted {
             return Ok(Step::On);
         }
-        let body = payload.into_place();
+        let body = Place::Input(frame.payload.clone());
         Ok(Step::Event(Pending::Call { key, head, body, oneway }))
     }
 
@@ -92,18 +93,19 @@ impl Connection {
         Ok(total)
     }
 
-    pub(super) fn reply_frame(
+    pub(super) fn reply_frame<const BESIDE: bool>(
         &mut self,
         now: Instant,
-        header: &Header,
+        frame: &Frame,
         words: &[u8],
-        payload: Payload<'_>,
+        payload: &[u8],
     ) -> Result<Step, CloseCode> {
+        let header = &frame.header;
         if header.flags.has(Flags::INITIATOR) || header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
         let total = total_word(words)?;
-        let total = self.whole_len(header, total, &payload)?;
+        let total = self.whole_len(header, total, payload)?;
         if !self.calls.is_under_way(header.slot, header.seq) {
             return Err(CloseCode::NO_SUCH_CALL);
         }
@@ -116,10 +118,10 @@ impl Connection {
             let deadline = now + patience(&self.config.limits, total);
             let kind = (header.kind, header.flags, CallHead::default());
             let wanted = self.calls.is_wanted(id.slot, id.seq);
-            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+            self.inbound.begin(id, kind, (payload, total), deadline, keep::<BESIDE>(wanted));
             return Ok(Step::On);
         }
-        self.finished(header, payload.into_place())
+        self.finished(header, Place::Input(frame.payload.clone()))
     }
 
     /// A call of this side has its value or its error.
@@ -165,17 +167,18 @@ impl Connection {
         }))
     }
 
+    #[inline(never)]
     pub(super) fn more_frame(
         &mut self,
         header: &Header,
-        payload: Payload<'_>,
+        fragment: Fragment<'_>,
     ) -> Result<Step, CloseCode> {
         let id = MessageId::of(header);
         let last = !header.flags.has(Flags::MORE);
         if !self.inbound.contains(id) && id.initiator && self.draining {
             return Ok(Step::On);
         }
-        match self.inbound.collect(id, payload, last) {
+        match self.inbound.collect(id, fragment, last) {
             Collected::Violation => Err(CloseCode::BAD_FRAME),
             Collected::Partly => Ok(Step::On),
             Collected::Whole(partial, body) if partial.kind == FrameKind::ITEM => {

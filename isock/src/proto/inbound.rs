@@ -1,6 +1,6 @@
 //! Messages that have arrived in part.
 
-use super::{aside::Aside, output::MessageId, receive::Payload};
+use super::{aside::Aside, output::MessageId};
 use crate::{
     limits::Limits,
     wire::{spare, CallHead, Flags, FrameKind, Header},
@@ -27,6 +27,23 @@ pub(super) struct Partial {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     partial: Vec<Partial>,
+}
+
+/// How a message that begins is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    Copy,
+    /// Where its first fragment lies, which is [adopted](Inbound::adopt) next.
+    Place,
+}
+
+/// A fragment that has come.
+#[derive(Debug)]
+pub(super) enum Fragment<'b> {
+    Input(&'b [u8]),
+    /// Behind what had come of the message before.
+    Aside(Box<Aside>),
 }
 
 /// What a fragment did.
@@ -57,21 +74,36 @@ impl Partial {
 impl Inbound {
     /// Begins a message with its first fragment. A wanted body grows as bytes arrive: what a peer
     /// announces costs nothing.
+    #[cold]
     pub(super) fn begin(
         &mut self,
         id: MessageId,
         (kind, flags, head): (FrameKind, Flags, CallHead),
-        (first, total): (Payload<'_>, usize),
+        (first, total): (&[u8], usize),
         deadline: Instant,
-        wanted: bool,
+        keep: Keep,
     ) {
         let received = first.len();
-        let body = wanted.then(|| {
-            let mut body = Vec::new();
-            append(&mut body, first, total);
-            body
-        });
+        let body = match keep {
+            Keep::Nothing => None,
+            Keep::Place => Some(Vec::new()),
+            Keep::Copy => {
+                let mut body = Vec::new();
+                reserve(&mut body, first.len(), first.len(), total);
+                body.extend_from_slice(first);
+                Some(body)
+            }
+        };
         self.partial.push(Partial { id, kind, flags, head, body, received, total, deadline });
+    }
+
+    /// The message that has just begun stays where its first fragment lies.
+    pub(super) fn adopt(&mut self, id: MessageId, first: Aside) {
+        let begun = |p: &&mut Partial| p.id == id && p.received == first.come();
+        let body = self.partial.iter_mut().find(begun).and_then(|p| p.body.as_mut());
+        if let Some(body) = body.filter(|body| body.is_empty()) {
+            *body = first.into_body();
+        }
     }
 
     /// Whether this message is under way.
@@ -110,15 +142,24 @@ impl Inbound {
     }
 
     /// Adds a fragment.
-    pub(super) fn collect(&mut self, id: MessageId, bytes: Payload<'_>, last: bool) -> Collected {
+    pub(super) fn collect(
+        &mut self,
+        id: MessageId,
+        fragment: Fragment<'_>,
+        last: bool,
+    ) -> Collected {
         let Some(at) = self.partial.iter().position(|partial| partial.id == id) else {
             return Collected::Violation;
         };
         let partial = &mut self.partial[at];
-        let Some(received) = partial.with(bytes.len(), last) else { return Collected::Violation };
+        let len = match &fragment {
+            Fragment::Input(bytes) => bytes.len(),
+            Fragment::Aside(aside) => aside.come(),
+        };
+        let Some(received) = partial.with(len, last) else { return Collected::Violation };
         partial.received = received;
         if let Some(body) = &mut partial.body {
-            append(body, bytes, partial.total);
+            append(body, fragment, partial.total);
         }
         if !last {
             return Collected::Partly;
@@ -176,11 +217,10 @@ impl Inbound {
     }
 }
 
-/// Appends a fragment, which lies behind what has come already if its place has been lent.
-fn append(body: &mut Vec<u8>, fragment: Payload<'_>, total: usize) {
+fn append(body: &mut Vec<u8>, fragment: Fragment<'_>, total: usize) {
     match fragment {
-        Payload::Aside(aside) => *body = aside.into_body(),
-        Payload::Input(bytes, _) => {
+        Fragment::Aside(aside) => *body = aside.into_body(),
+        Fragment::Input(bytes) => {
             reserve(body, bytes.len(), bytes.len(), total);
             body.extend_from_slice(bytes);
         }
@@ -209,14 +249,14 @@ mod tests {
 
     const ID: MessageId = MessageId { initiator: true, slot: 0, seq: 1 };
 
-    fn here(bytes: &[u8]) -> Payload<'_> {
-        Payload::Input(bytes, 0..bytes.len())
+    fn here(bytes: &[u8]) -> Fragment<'_> {
+        Fragment::Input(bytes)
     }
 
     fn begun(total: usize) -> Inbound {
         let mut inbound = Inbound::default();
         let kind = (FrameKind::CALL, Flags::INITIATOR, CallHead::default());
-        inbound.begin(ID, kind, (here(&[1, 2]), total), Instant::now(), true);
+        inbound.begin(ID, kind, (&[1, 2], total), Instant::now(), Keep::Copy);
         inbound
     }
 

@@ -310,7 +310,9 @@ impl Output {
     /// Forgets the fragments of a message that have no place in the order yet; says whether there
     /// were any, in which case the other side will never have the message whole.
     pub(super) fn truncate(&mut self, id: MessageId) -> bool {
-        self.keep_offered();
+        if !self.offered.is_empty() {
+            self.keep_offered();
+        }
         let Some(at) = self.bulk.iter().position(|bulk| bulk.id == id) else { return false };
         if let Some(bulk) = self.bulk.remove(at) {
             self.bulk_bytes -= bulk.len();
@@ -325,16 +327,23 @@ impl Output {
 
     /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
     pub(super) fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.offered.clear();
+        self.take_back();
         self.take_turns(AHEAD);
-        let room = slices.len().saturating_sub(self.chunks.len());
-        self.offer(room / 2);
+        if self.bulk.len() == 1 {
+            self.offer(slices.len().saturating_sub(self.chunks.len()) / 2);
+        }
         let mut skip = self.gone;
-        let placed = self.chunks.iter().map(|chunk| &chunk.bytes()[std::mem::take(&mut skip)..]);
         let mut count = 0;
-        for (slice, bytes) in slices.iter_mut().zip(placed.chain(self.offered())) {
-            *slice = IoSlice::new(bytes);
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(&chunk.bytes()[skip..]);
+            skip = 0;
             count += 1;
+        }
+        if !self.offered.is_empty() {
+            for (slice, bytes) in slices[count..].iter_mut().zip(self.offered()) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
         }
         count
     }
@@ -342,10 +351,7 @@ impl Output {
     /// Makes the headers of at most so many fragments that may leave with what waits: of a message that is
     /// alone, since several take turns.
     fn offer(&mut self, most: usize) {
-        let (Some(bulk), 1) = (self.bulk.front(), self.bulk.len()) else { return };
-        if !bulk.first.is_empty() {
-            return;
-        }
+        let Some(bulk) = self.bulk.front().filter(|bulk| bulk.first.is_empty()) else { return };
         let mut waiting = self.waiting;
         for fragment in bulk.fragments().take(most) {
             // A short end is not worth a write of its own.
@@ -364,11 +370,15 @@ impl Output {
     }
 
     /// Takes back what the last write was offered and has not taken.
+    #[inline]
     pub(super) fn take_back(&mut self) {
-        self.offered = Vec::new();
+        if !self.offered.is_empty() {
+            self.offered = Vec::new();
+        }
     }
 
     /// Gives all that has been offered to a write its place: something is to follow it.
+    #[cold]
     fn keep_offered(&mut self) {
         let fragments = std::mem::take(&mut self.offered).len() / HEADER_LEN;
         (0..fragments).for_each(|_| self.take_turns(self.waiting + 1));

@@ -1,12 +1,11 @@
 //! What the frames of streams mean for the connection: items and credit.
 
 use super::{
-    aside::Aside,
     connection::Connection,
     frames::total_word,
     inbound::{patience, Partial},
     output::MessageId,
-    receive::{Payload, Pending, Step},
+    receive::{keep, Frame, Pending, Place, Step},
     Event, ServedKey, StreamKey,
 };
 use crate::wire::{CallHead, CloseCode, Credit, Flags, FrameKind, Header, CODEC_POSTCARD};
@@ -28,14 +27,15 @@ impl Connection {
     pub(super) fn item_frame(
         &mut self,
         now: Instant,
-        header: &Header,
+        frame: &Frame,
         words: &[u8],
-        payload: Payload<'_>,
+        payload: &[u8],
     ) -> Result<Step, CloseCode> {
+        let header = &frame.header;
         if header.codec != CODEC_POSTCARD {
             return Err(CloseCode::BAD_FRAME);
         }
-        let total = self.whole_len(header, total_word(words)?, &payload)?;
+        let total = self.whole_len(header, total_word(words)?, payload)?;
         let id = MessageId::of(header);
         match total {
             0 if !is_last(header) => self.note_idle(now)?,
@@ -50,13 +50,14 @@ impl Connection {
             return Ok(Step::On);
         }
         if total == payload.len() {
-            return self.items_arrived(whom, payload, is_last(header));
+            let place = Place::Input(frame.payload.clone());
+            return self.items_arrived(whom, payload, is_last(header), place);
         }
         self.item_begins(whom, total)?;
         let deadline = now + patience(&self.config.limits, total);
         let kind = (header.kind, header.flags, CallHead::default());
         let wanted = matches!(whom, For::Consumer(_));
-        self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+        self.inbound.begin(id, kind, (payload, total), deadline, keep::<false>(wanted));
         Ok(Step::On)
     }
 
@@ -99,12 +100,13 @@ impl Connection {
     fn items_arrived(
         &mut self,
         whom: For,
-        message: Payload<'_>,
+        message: &[u8],
         last: bool,
+        body: Place,
     ) -> Result<Step, CloseCode> {
         let (For::Consumer(stream) | For::NoLonger(stream)) = whom else { return Ok(Step::On) };
         let intake = self.streams.intake(stream).ok_or(CloseCode::BAD_CREDIT)?;
-        let items = intake.take(&message)?;
+        let items = intake.take(message)?;
         intake.ended = last;
         if matches!(whom, For::NoLonger(_)) {
             return Ok(Step::On);
@@ -115,7 +117,6 @@ impl Connection {
         if items == 0 {
             return Ok(Step::On);
         }
-        let body = message.into_place();
         Ok(Step::Event(Pending::Items { stream, items, body }))
     }
 
@@ -127,7 +128,13 @@ impl Connection {
     ) -> Result<Step, CloseCode> {
         let whom = self.addressee(partial.id)?;
         let last = partial.id.initiator && partial.flags.has(Flags::END);
-        self.items_arrived(whom, Payload::Aside(Aside::whole(body)), last)
+        let items = self.items_arrived(whom, &body, last, Place::Input(0..0))?;
+        Ok(match items {
+            Step::Event(Pending::Items { stream, items, .. }) => {
+                Step::Event(Pending::Items { stream, items, body: Place::Owned(body) })
+            }
+            other => other,
+        })
     }
 
     pub(super) fn credit_frame(

@@ -13,7 +13,7 @@ use std::sync::{
 };
 
 /// Blocks from this size on are kept, in bytes: the allocator is quick with shorter ones.
-pub const LONG: usize = 32 * 1024;
+pub(super) const LONG: usize = 32 * 1024;
 /// Up to this size they are lent by the thread, and hold as much, in bytes.
 pub const SHORT: usize = short::LEN;
 /// What is kept in all, in bytes and in blocks.

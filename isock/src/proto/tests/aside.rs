@@ -262,7 +262,7 @@ fn a_connection_that_ends_lets_go_of_what_was_lent() {
 /// A server to which a long call has come and another one follows, for which memory lies ready.
 fn expectant(len: usize) -> (Lone, Vec<u8>, Vec<u8>) {
     let mut server = Lone::open_server();
-    server.read(&Raw::call(0, 1, &bytes(2 * LONG)).bytes());
+    server.read(&Raw::call(0, 1, &bytes(64 * 1024)).bytes());
     let body = bytes(len);
     let first = body.len().min(FRAGMENT);
     let mut all = match first == body.len() {

@@ -175,7 +175,7 @@ fn p064_long_messages_take_turns_and_a_short_one_passes_them() {
 fn p064_what_a_full_socket_does_not_take_lets_others_pass() {
     let mut client = Lone::open_client();
     client.conn.call(call("Long", vec![0; 8 * FRAGMENT])).unwrap();
-    for taken in [0, 100] {
+    for taken in [10, 0] {
         let mut slices = [std::io::IoSlice::new(&[]); 16];
         let count = client.conn.slices(&mut slices);
         assert!(slices[..count].iter().map(|slice| slice.len()).sum::<usize>() > 4 * FRAGMENT);
@@ -186,7 +186,7 @@ fn p064_what_a_full_socket_does_not_take_lets_others_pass() {
     }
     client.conn.call(call("Short", "x")).unwrap();
     let rest = client.output();
-    let first_fragment = 16 + 24 + FRAGMENT - 100;
+    let first_fragment = 16 + 24 + FRAGMENT - 10;
     let next = split(&rest[first_fragment..]);
     assert_eq!((next[0].header.kind, next[0].header.slot), (FrameKind::CALL, 1));
     assert_eq!(next.len(), 8);
