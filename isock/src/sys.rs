@@ -180,18 +180,57 @@ pub(crate) fn wait_for_any(
     Ok(polled.iter().map(|one| one.revents != 0).collect())
 }
 
-/// Reads what lies in a socket, without waiting whatever its mode.
+/// Makes a read one that does not wait, whatever the mode of its socket.
+pub(crate) const NOW: c_int = libc::MSG_DONTWAIT;
+
+/// Reads from a socket.
 ///
 /// # Errors
 /// `WouldBlock` if there is nothing; or whatever ended the connection.
-pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: c_int,
+) -> io::Result<usize> {
     // SAFETY: pointer and length are those of a live slice that nothing else uses; the kernel writes
     // no more than that, and any bytes are valid there. The borrow keeps the descriptor open during
     // the call.
-    let received = unsafe {
-        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-    };
+    let received =
+        unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
     usize::try_from(received).map_err(|_| io::Error::last_os_error())
+}
+
+/// Reads from a socket behind what is in `body`, at most `most` bytes and no more than it has room for,
+/// and what follows them into `rest`. The room need not have been written before.
+///
+/// # Errors
+/// As [`receive`].
+pub(crate) fn receive_behind(
+    socket: BorrowedFd<'_>,
+    (body, most): (&mut Vec<u8>, usize),
+    rest: &mut [u8],
+    flags: c_int,
+) -> io::Result<usize> {
+    let room = body.spare_capacity_mut();
+    let most = most.min(room.len());
+    let mut places = [
+        libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: most },
+        libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() },
+    ];
+    // SAFETY: all-zero bytes are a valid `msghdr`: numbers, and pointers to nothing, of no length.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = places.as_mut_ptr();
+    message.msg_iovlen = places.len() as _;
+    // SAFETY: the message names two places, each by the pointer and at most the length of live memory
+    // that nothing else uses; the kernel writes no more than that, and any bytes are valid there. It
+    // and the places live until the call returns. The borrow keeps the descriptor open during it.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
+    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+    let len = body.len() + received.min(most);
+    // SAFETY: the kernel fills the places in their order, so these bytes have been written; and `most`
+    // is within the capacity.
+    unsafe { body.set_len(len) };
+    Ok(received)
 }
 
 /// Bytes that were written to a TCP socket and that the other side's system does not have yet; 0 if
@@ -396,5 +435,41 @@ fn end_by(signal: c_int) {
             libc::signal(signal, libc::SIG_DFL);
             libc::raise(signal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, os::fd::AsFd};
+
+    #[test]
+    fn what_is_read_goes_behind_a_message_and_then_elsewhere() {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        for (most, in_body, in_rest) in [(3, "-abc", "defg"), (0, "-", "abcd"), (9, "-abcdefg", "")]
+        {
+            writer.write_all(b"abcdefg").unwrap();
+            let mut body = Vec::with_capacity(10);
+            body.push(b'-');
+            let mut rest = [0; 4];
+            let n = receive_behind(reader.as_fd(), (&mut body, most), &mut rest, NOW).unwrap();
+            let straight = body.len() - 1;
+            assert_eq!(
+                (&body[..], &rest[..n - straight]),
+                (in_body.as_bytes(), in_rest.as_bytes())
+            );
+            receive(reader.as_fd(), &mut [0; 9], NOW).ok();
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_a_message_has_room_for() {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        writer.write_all(&[7; 1000]).unwrap();
+        let mut body = Vec::with_capacity(100);
+        let room = body.capacity();
+        let n = receive_behind(reader.as_fd(), (&mut body, usize::MAX), &mut [], 0).unwrap();
+        assert_eq!((n, body.len(), body.capacity()), (room, room, room));
+        assert_eq!(body, vec![7; room]);
     }
 }

@@ -12,7 +12,7 @@ use super::{
     stream::LoopStream,
 };
 use crate::{
-    proto::{Answer, Buffer, Closed, Connection, Event, NewCall, ServedKey, StreamKey},
+    proto::{Answer, Buffer, Closed, Connection, Event, NewCall, Room, ServedKey, StreamKey},
     seldom::{Seldom, SeldomQueue},
     wire::CloseCode,
 };
@@ -155,15 +155,17 @@ impl<S: Service> Conn<S> {
         let mut taken = 0;
         let mut began = None;
         while taken < turn && self.readable && self.wants_input(service) {
-            let space = self.input.space();
-            let room = space.len();
-            match self.stream.read(space) {
+            let mut size = 0;
+            let read = self.input.fill(|room| {
+                size = room.size();
+                self.stream.read(room)
+            });
+            match read {
                 Ok(0) => (self.eof, self.readable) = (true, false),
                 Ok(n) => {
                     // A short read has emptied the socket, and the next byte is an event of its
                     // own; only an end that has been announced already is not.
-                    self.readable = n == room || self.read_closed;
-                    self.input.filled(n);
+                    self.readable = n == size || self.read_closed;
                     taken += n;
                     let now = Instant::now();
                     self.dispatch(now, service, jobs);
@@ -574,7 +576,7 @@ impl<S: Service> Conn<S> {
     fn read_away(&mut self) {
         let mut sink = [0; 4096];
         while self.readable {
-            match self.stream.read(&mut sink) {
+            match self.stream.read(&mut Room::plain(&mut sink)) {
                 Ok(0) => (self.eof, self.readable) = (true, false),
                 Ok(n) => self.note_lingering(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

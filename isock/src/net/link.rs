@@ -20,7 +20,8 @@ use crate::{
     address::Address,
     process::Process,
     proto::{
-        Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, ServedKey,
+        Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Room,
+        ServedKey,
     },
     wire::{CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
@@ -787,7 +788,7 @@ impl Link {
             drop(state);
             return match poll_until {
                 None => self.pump(CallerStream::read).1,
-                Some(until) => self.pump(|stream, space| stream.read_busily(space, until)).1,
+                Some(until) => self.pump(|stream, room| stream.read_busily(room, until)).1,
             };
         }
         drop(state);
@@ -806,10 +807,10 @@ impl Link {
     /// anything moved, and when. Only with the role.
     fn pump(
         &self,
-        read: impl FnOnce(&CallerStream, &mut [u8]) -> io::Result<usize>,
+        read: impl FnOnce(&CallerStream, &mut Room<'_>) -> io::Result<usize>,
     ) -> (bool, Instant) {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = read(&self.stream, input.space());
+        let result = input.fill(|room| read(&self.stream, room));
         let now = Instant::now();
         let mut woken = Vec::new();
         let mut state = self.lock();
@@ -820,10 +821,7 @@ impl Link {
         let looked = !matches!(&result, Err(error) if error.kind() == io::ErrorKind::Interrupted);
         match result {
             Ok(0) => state.proto.handle_eof(),
-            Ok(n) => {
-                input.filled(n);
-                state.note_traffic(now);
-            }
+            Ok(_) => state.note_traffic(now),
             Err(error) if is_retry(&error) => {}
             Err(_) => state.proto.handle_eof(),
         }

@@ -3,6 +3,7 @@
 //! One end belongs to an event loop and never blocks, the other to blocking callers.
 
 use super::bell::Bell;
+use crate::proto::Room;
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -74,15 +75,12 @@ impl Shared {
 
 impl Half {
     /// `None` if it must wait.
-    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    fn read(&mut self, room: &mut Room<'_>) -> Option<usize> {
         if self.bytes.is_empty() {
             return self.closed.then_some(0);
         }
-        let n = buffer.len().min(self.bytes.len());
         let (front, back) = self.bytes.as_slices();
-        let first = n.min(front.len());
-        buffer[..first].copy_from_slice(&front[..first]);
-        buffer[first..n].copy_from_slice(&back[..n - first]);
+        let n = room.put(front) + room.put(back);
         self.bytes.drain(..n);
         Some(n)
     }
@@ -114,9 +112,9 @@ impl LoopEnd {
         let _ = self.0.notify.set(Box::new(notify));
     }
 
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, room: &mut Room<'_>) -> io::Result<usize> {
         let mut halves = self.0.lock();
-        let read = halves.to_loop.read(buffer);
+        let read = halves.to_loop.read(room);
         self.0.tell_callers(halves);
         read.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
@@ -154,7 +152,7 @@ impl CallerEnd {
     }
 
     /// Waits at most `patience` for something to read.
-    pub(crate) fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+    pub(crate) fn read(&self, room: &mut Room<'_>, patience: Duration) -> io::Result<usize> {
         let halves = self.0.lock();
         let (mut halves, _) = self
             .0
@@ -163,7 +161,7 @@ impl CallerEnd {
                 halves.to_caller.bytes.is_empty() && !halves.to_caller.closed
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let read = halves.to_caller.read(buffer);
+        let read = halves.to_caller.read(room);
         drop(halves);
         self.0.tell_loop();
         read.ok_or_else(|| io::ErrorKind::WouldBlock.into())
@@ -223,9 +221,9 @@ mod tests {
         client.write(&[IoSlice::new(b"ab"), IoSlice::new(b"c")], NOW).unwrap();
         drop(client);
         let mut buffer = [0; 8];
-        assert_eq!(server.read(&mut buffer).unwrap(), 3);
+        assert_eq!(server.read(&mut Room::plain(&mut buffer)).unwrap(), 3);
         assert_eq!(&buffer[..3], b"abc");
-        assert_eq!(server.read(&mut buffer).unwrap(), 0);
+        assert_eq!(server.read(&mut Room::plain(&mut buffer)).unwrap(), 0);
         let error = server.write(&[IoSlice::new(b"x")]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
@@ -237,7 +235,7 @@ mod tests {
         assert_eq!(server.write(&[IoSlice::new(&bytes)]).unwrap(), CAPACITY);
         let error = server.write(&[IoSlice::new(b"x")]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        client.read(&mut [0; 10], NOW).unwrap();
+        client.read(&mut Room::plain(&mut [0; 10]), NOW).unwrap();
         assert_eq!(server.write(&[IoSlice::new(&bytes)]).unwrap(), 10);
     }
 }

@@ -5,15 +5,16 @@ use super::bell::Bell;
 use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
 use super::polling::poll_busily;
+use crate::proto::Room;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::sys::NO_WAIT;
 #[cfg(unix)]
-use crate::sys::{receive_now, LOOK, NO_SIGNAL};
+use crate::sys::{self, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     ffi::c_int,
-    io::{self, IoSlice, Read},
+    io::{self, IoSlice},
     mem::MaybeUninit,
     net::{Shutdown, TcpStream},
     time::{Duration, Instant},
@@ -44,6 +45,9 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 #[cfg(not(unix))]
 const NO_SIGNAL: i32 = 0;
+/// What is read at once where it has to be copied, in bytes.
+#[cfg(not(unix))]
+const COPIED: usize = 16 * 1024;
 
 /// The stream of an event loop: never blocks.
 #[derive(Debug)]
@@ -86,12 +90,15 @@ impl LoopStream {
     }
 
     #[inline]
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, room: &mut Room<'_>) -> io::Result<usize> {
         match self {
-            LoopStream::Tcp(stream) => stream.read(buffer),
             #[cfg(unix)]
-            LoopStream::Unix(stream) => stream.read(buffer),
-            LoopStream::Pipe(pipe) => pipe.read(buffer),
+            LoopStream::Tcp(stream) => stream.try_io(|| receive(stream.as_fd(), room, 0)),
+            #[cfg(not(unix))]
+            LoopStream::Tcp(stream) => read(stream, room),
+            #[cfg(unix)]
+            LoopStream::Unix(stream) => stream.try_io(|| receive(stream.as_fd(), room, 0)),
+            LoopStream::Pipe(pipe) => pipe.read(room),
         }
     }
 
@@ -110,10 +117,7 @@ impl LoopStream {
     pub(super) fn unsent(&self) -> usize {
         match self {
             #[cfg(unix)]
-            LoopStream::Tcp(stream) => {
-                use std::os::fd::AsFd;
-                crate::sys::unsent(stream.as_fd())
-            }
+            LoopStream::Tcp(stream) => crate::sys::unsent(stream.as_fd()),
             #[cfg(not(unix))]
             LoopStream::Tcp(_) => 0,
             // What has been written is at the other end.
@@ -162,26 +166,29 @@ impl CallerStream {
         Ok(CallerStream::Unix(stream))
     }
 
-    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&self, room: &mut Room<'_>) -> io::Result<usize> {
         match self {
-            CallerStream::Tcp(stream) => (&mut &*stream).read(buffer),
             #[cfg(unix)]
-            CallerStream::Unix(stream) => (&mut &*stream).read(buffer),
-            CallerStream::Pipe(pipe) => pipe.read(buffer, PATIENCE),
+            CallerStream::Tcp(stream) => receive(stream.as_fd(), room, 0),
+            #[cfg(not(unix))]
+            CallerStream::Tcp(stream) => read(&mut &*stream, room),
+            #[cfg(unix)]
+            CallerStream::Unix(stream) => receive(stream.as_fd(), room, 0),
+            CallerStream::Pipe(pipe) => pipe.read(room, PATIENCE),
         }
     }
 
     /// Reads without sleeping, until it is that late; no longer than any other read. A pipe sleeps:
     /// to look at it takes the lock that its other end needs.
     #[cfg(unix)]
-    pub(super) fn read_busily(&self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(&self, room: &mut Room<'_>, until: Instant) -> io::Result<usize> {
         let socket = match self {
             CallerStream::Tcp(stream) => stream.as_fd(),
             CallerStream::Unix(stream) => stream.as_fd(),
-            CallerStream::Pipe(_) => return self.read(buffer),
+            CallerStream::Pipe(_) => return self.read(room),
         };
         let until = until.min(Instant::now() + PATIENCE);
-        let look = || match receive_now(socket, buffer) {
+        let look = || match receive(socket, room, sys::NOW) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             result => Some(result),
         };
@@ -190,8 +197,8 @@ impl CallerStream {
 
     /// The same where no read is possible that does not wait, whatever the mode of its socket.
     #[cfg(not(unix))]
-    pub(super) fn read_busily(&self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
-        self.read(buffer)
+    pub(super) fn read_busily(&self, room: &mut Room<'_>, _: Instant) -> io::Result<usize> {
+        self.read(room)
     }
 
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -221,20 +228,20 @@ impl CallerStream {
     }
 
     /// Reads what lies there without waiting. Only while nobody else reads.
-    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_now(&self, room: &mut Room<'_>) -> io::Result<usize> {
         match self {
             #[cfg(unix)]
-            CallerStream::Tcp(stream) => receive_now(stream.as_fd(), buffer),
+            CallerStream::Tcp(stream) => receive(stream.as_fd(), room, sys::NOW),
             #[cfg(not(unix))]
             CallerStream::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
-                let read = (&mut &*stream).read(buffer);
+                let read = read(&mut &*stream, room);
                 stream.set_nonblocking(false)?;
                 read
             }
             #[cfg(unix)]
-            CallerStream::Unix(stream) => receive_now(stream.as_fd(), buffer),
-            CallerStream::Pipe(pipe) => pipe.read(buffer, Duration::ZERO),
+            CallerStream::Unix(stream) => receive(stream.as_fd(), room, sys::NOW),
+            CallerStream::Pipe(pipe) => pipe.read(room, Duration::ZERO),
         }
     }
 
@@ -287,6 +294,27 @@ impl CallerStream {
             CallerStream::Pipe(pipe) => pipe.close(),
         }
     }
+}
+
+/// Reads from a socket: what belongs to a message that is arriving straight into its memory.
+#[cfg(unix)]
+fn receive(socket: BorrowedFd<'_>, room: &mut Room<'_>, flags: i32) -> io::Result<usize> {
+    match room.places() {
+        (None, rest) => sys::receive(socket, rest, flags),
+        (Some(body), rest) => sys::receive_behind(socket, body, rest, flags),
+    }
+}
+
+/// The same where memory must be written before it is read into: what comes is copied.
+#[cfg(not(unix))]
+fn read(mut socket: impl io::Read, room: &mut Room<'_>) -> io::Result<usize> {
+    if let (None, rest) = room.places() {
+        return socket.read(rest);
+    }
+    let mut bytes = [0; COPIED];
+    let most = room.size().min(COPIED);
+    let n = socket.read(&mut bytes[..most])?;
+    Ok(room.put(&bytes[..n]))
 }
 
 #[cfg(unix)]

@@ -1,22 +1,49 @@
 //! Received bytes that have not been understood yet.
 
-use super::FRAGMENT;
-use crate::wire::{HEADER_LEN, WORD_LEN};
-use std::ops::Range;
+use super::{aside::Aside, room::Room, FRAGMENT};
+use crate::wire::{spare, HEADER_LEN, WORD_LEN};
+use std::{convert::Infallible, ops::Range};
 
 /// A growing window over received bytes: the driver fills it at the back, the connection takes
 /// whole frames from the front. Empty, it can give its memory away.
+///
+/// The payload of a frame at the front may lie beside it, in the memory of its message. All that waits
+/// here then stands in front of it, and behind it once it has come.
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    aside: Option<Box<Aside>>,
+    /// Whose place is to be lent for the next read.
+    wish: Option<Wish>,
+    /// The length of the frame at the front that reads are to end soon behind; else 0.
+    soon_behind: usize,
+    /// The last message was a long one, and so may the next one be.
+    long: bool,
+}
+
+/// The first frame of a message that memory may lie ready for.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// Where its payload begins.
+    pub(super) at: usize,
+    /// How long that is.
+    pub(super) len: usize,
+    /// How long the message is.
+    pub(super) total: usize,
 }
 
 /// What an empty buffer begins with, in bytes: enough for one call at a time.
 const FIRST: usize = 4 * 1024;
 /// What it has once it has been full, in bytes: room for a good batch of small frames.
 const BATCH: usize = 64 * 1024;
+/// What is read at first where a long message may come, in bytes: its header and header words. The rest
+/// can then be read where it stays.
+const GLANCE: usize = 64;
+/// What is read with the end of a fragment that another one follows, in bytes: that one's header, and a
+/// few short frames in between. What comes here of it has to be copied.
+const BEHIND: usize = 4 * 1024;
 /// What a buffer grows to for the longest frame and a batch behind it, in bytes: a driver that
 /// reads after each fill never needs more.
 const MOST: usize = HEADER_LEN + 255 * WORD_LEN + FRAGMENT + BATCH;
@@ -27,8 +54,60 @@ impl Buffer {
         Buffer::default()
     }
 
+    /// Reads with `read`, which is shown where the bytes go and says how many it has put there.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fill<E>(
+        &mut self,
+        read: impl FnOnce(&mut Room<'_>) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        if let Some(wish) = self.wish.take() {
+            self.grant(&wish);
+        }
+        let before = self.beside();
+        let most = self.most();
+        let mut aside = self.aside.take();
+        let space = self.space();
+        let most = most.min(space.len());
+        let read = read(&mut Room::new(aside.as_deref_mut(), &mut space[..most]));
+        self.aside = aside;
+        if let Ok(n) = read {
+            self.end = (self.end + n - (self.beside() - before)).min(self.bytes.len());
+        }
+        if let Some(aside) = self.aside.take_if(|aside| aside.is_over()) {
+            self.push(aside.payload());
+        }
+        read
+    }
+
+    /// Lends memory that lies ready for one read: a peer that does not send what it has announced must
+    /// not keep it.
+    fn grant(&mut self, wish: &Wish) {
+        let Some(ready) = spare::ready(wish.total) else { return };
+        let mut aside = Aside::new(ready, wish.len, wish.total).for_one_read();
+        aside.put(&self.waiting()[wish.at..]);
+        self.lend(wish.at, aside);
+    }
+
+    /// How much to read at most into the buffer.
+    fn most(&self) -> usize {
+        let missing = self.aside.as_ref().map_or(0, |aside| aside.missing());
+        match self.soon_behind {
+            0 if self.long && self.is_empty() => GLANCE,
+            0 => usize::MAX,
+            frame => frame.saturating_sub(self.len() + missing) + BEHIND,
+        }
+    }
+
+    /// Bytes beside the buffer.
+    #[inline]
+    fn beside(&self) -> usize {
+        self.aside.as_ref().map_or(0, |aside| aside.come())
+    }
+
     /// Room for at least one more byte, and more the longer the frame that is under way.
-    pub fn space(&mut self) -> &mut [u8] {
+    fn space(&mut self) -> &mut [u8] {
         let was_full = self.end == self.bytes.len();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -59,23 +138,16 @@ impl Buffer {
         }
     }
 
-    /// Notes that the first `n` bytes of [`space`](Buffer::space) have been filled.
-    pub fn filled(&mut self, n: usize) {
-        self.end = (self.end + n).min(self.bytes.len());
-    }
-
     /// Appends a copy of `bytes`.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let space = self.space();
-            let n = bytes.len().min(space.len());
-            space[..n].copy_from_slice(&bytes[..n]);
-            self.filled(n);
+            let put = self.fill(|room| Ok::<_, Infallible>(room.put(bytes)));
+            let n = put.unwrap_or_else(|never| match never {});
             bytes = &bytes[n..];
         }
     }
 
-    /// The bytes that wait.
+    /// The bytes that wait, but for those beside the buffer.
     pub fn waiting(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -85,31 +157,80 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// Drops the first `n` waiting bytes and says where they lie until the next
-    /// [`space`](Buffer::space).
+    /// How many bytes wait, those beside the buffer included.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start + self.beside()
+    }
+
+    /// Has the payload of the frame at the front, which begins at `at`, come beside the buffer. What of it
+    /// has come lies there by now.
+    pub(super) fn lend(&mut self, at: usize, aside: Aside) {
+        debug_assert_eq!(self.end - self.start - at, aside.come());
+        self.end = self.start + at;
+        self.aside = Some(Box::new(aside));
+    }
+
+    /// Whether a payload comes beside the buffer.
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    /// Notes whether a long message may come next.
+    #[inline]
+    pub(super) fn expect_long(&mut self, long: bool) {
+        self.long = long;
+    }
+
+    /// Whether a long message was expected, and its beginning alone has been read.
+    pub(super) fn has_glanced(&self) -> bool {
+        self.long && self.len() <= GLANCE
+    }
+
+    /// Has the same happen for the next read, if memory lies ready. What of it has come is little.
+    pub(super) fn wish(&mut self, wish: Wish) {
+        self.wish = Some(wish);
+    }
+
+    /// Has reads end soon behind the frame at the front, which is so long: what follows is to be read
+    /// where it stays.
+    pub(super) fn end_soon_behind(&mut self, frame: usize) {
+        self.soon_behind = frame;
+    }
+
+    /// Takes the payload that lies beside the buffer, all of which has come.
+    pub(super) fn take_aside(&mut self) -> Option<Box<Aside>> {
+        self.aside.take()
+    }
+
+    /// Drops the first `n` waiting bytes and says where they lie until the next [`fill`](Buffer::fill).
     pub(super) fn take(&mut self, n: usize) -> Range<usize> {
         let taken = self.start..self.start + n;
         self.start += n;
+        self.soon_behind = 0;
         debug_assert!(self.start <= self.end);
         taken
     }
 
     /// Bytes taken just now.
+    #[inline]
     pub(super) fn taken(&self, range: Range<usize>) -> &[u8] {
         &self.bytes[range]
     }
 
     /// Forgets what waits.
     pub fn clear(&mut self) {
-        (self.start, self.end) = (0, 0);
+        *self = Buffer { bytes: std::mem::take(&mut self.bytes), ..Buffer::default() };
     }
 
     /// Takes the memory of `spare` if that is the larger one.
     pub fn grow_into(&mut self, spare: &mut Buffer) {
         if self.bytes.len() < spare.bytes.len() {
-            let old = std::mem::replace(self, std::mem::take(spare));
-            (self.start, self.end) = (0, 0);
-            self.push(old.waiting());
+            let old = std::mem::replace(&mut self.bytes, std::mem::take(spare).bytes);
+            let waiting = &old[self.start..self.end];
+            self.bytes[..waiting.len()].copy_from_slice(waiting);
+            (self.start, self.end) = (0, waiting.len());
         }
     }
 
@@ -118,15 +239,16 @@ impl Buffer {
     pub fn shrink_into(&mut self, spare: &mut Buffer) {
         let waiting = self.end - self.start;
         if waiting < self.bytes.len() / 4 {
-            let bytes = self.waiting().to_vec();
-            let small = Buffer { start: 0, end: bytes.len(), bytes };
-            *spare = std::mem::replace(self, small);
+            let small = self.waiting().to_vec();
+            let bytes = std::mem::replace(&mut self.bytes, small);
+            (self.start, self.end) = (0, waiting);
+            *spare = Buffer { bytes, ..Buffer::default() };
         }
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.aside.as_ref().map_or(0, |aside| aside.memory())
     }
 }
 

@@ -204,6 +204,7 @@ impl Connection {
 
     /// Notes that the other side takes nothing at the moment.
     pub fn write_blocked(&mut self, now: Instant) {
+        self.output.take_back();
         let deadline = now + self.config.limits.output_stall;
         self.unread.or_make(|| Unread::until(deadline));
         self.note_pause(now);

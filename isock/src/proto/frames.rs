@@ -2,9 +2,9 @@
 
 use super::{
     connection::Connection,
-    inbound::{patience, Collected, Partial},
+    inbound::{patience, Collected, Fragment, Partial},
     output::MessageId,
-    receive::{Frame, Pending, Place, Step},
+    receive::{keep, Frame, Pending, Place, Step},
     served::{Arrival, ServedKey},
     CallKey, Closed, Event, Outcome,
 };
@@ -18,7 +18,7 @@ use std::time::Instant;
 pub(super) const MAX_SETTINGS: u8 = 4;
 
 impl Connection {
-    pub(super) fn call_frame(
+    pub(super) fn call_frame<const BESIDE: bool>(
         &mut self,
         now: Instant,
         frame: &Frame,
@@ -66,7 +66,7 @@ impl Connection {
         if total != payload.len() {
             let deadline = now + patience(&self.config.limits, total);
             let kind = (header.kind, header.flags, head);
-            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+            self.inbound.begin(id, kind, (payload, total), deadline, keep::<BESIDE>(wanted));
             return Ok(Step::On);
         }
         if !wanted {
@@ -93,7 +93,7 @@ impl Connection {
         Ok(total)
     }
 
-    pub(super) fn reply_frame(
+    pub(super) fn reply_frame<const BESIDE: bool>(
         &mut self,
         now: Instant,
         frame: &Frame,
@@ -118,7 +118,7 @@ impl Connection {
             let deadline = now + patience(&self.config.limits, total);
             let kind = (header.kind, header.flags, CallHead::default());
             let wanted = self.calls.is_wanted(id.slot, id.seq);
-            self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+            self.inbound.begin(id, kind, (payload, total), deadline, keep::<BESIDE>(wanted));
             return Ok(Step::On);
         }
         self.finished(header, Place::Input(frame.payload.clone()))
@@ -169,18 +169,18 @@ impl Connection {
         }))
     }
 
+    #[inline(never)]
     pub(super) fn more_frame(
         &mut self,
         header: &Header,
-        payload: &[u8],
+        fragment: Fragment<'_>,
     ) -> Result<Step, CloseCode> {
-        let initiator = header.flags.has(Flags::INITIATOR);
-        let id = MessageId { initiator, slot: header.slot, seq: header.seq };
+        let id = MessageId::of(header);
         let last = !header.flags.has(Flags::MORE);
-        if !self.inbound.contains(id) && initiator && self.draining {
+        if !self.inbound.contains(id) && id.initiator && self.draining {
             return Ok(Step::On);
         }
-        match self.inbound.collect(id, payload, last) {
+        match self.inbound.collect(id, fragment, last) {
             Collected::Violation => Err(CloseCode::BAD_FRAME),
             Collected::Partly => Ok(Step::On),
             Collected::Whole(partial, body) if partial.kind == FrameKind::ITEM => {

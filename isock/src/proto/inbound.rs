@@ -1,9 +1,9 @@
 //! Messages that have arrived in part.
 
-use super::output::MessageId;
+use super::{aside::Aside, output::MessageId};
 use crate::{
     limits::Limits,
-    wire::{spare, CallHead, Flags, FrameKind},
+    wire::{spare, CallHead, Flags, FrameKind, Header},
 };
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub(super) struct Partial {
     /// Those of its first frame.
     pub(super) flags: Flags,
     pub(super) head: CallHead,
-    /// `None` if the message is to be dropped: it was refused, or nobody waits.
+    /// `None` if the message is to be dropped: it was refused, or nobody waits. Empty while it is lent.
     body: Option<Vec<u8>>,
     received: usize,
     total: usize,
@@ -27,6 +27,23 @@ pub(super) struct Partial {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     partial: Vec<Partial>,
+}
+
+/// How a message that begins is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    Copy,
+    /// Where its first fragment lies, which is [adopted](Inbound::adopt) next.
+    Place,
+}
+
+/// A fragment that has come.
+#[derive(Debug)]
+pub(super) enum Fragment<'b> {
+    Input(&'b [u8]),
+    /// Behind what had come of the message before.
+    Aside(Box<Aside>),
 }
 
 /// What a fragment did.
@@ -45,25 +62,48 @@ pub(super) fn patience(limits: &Limits, len: usize) -> Duration {
     limits.message_stall + Duration::from_millis(len as u64 * 1000 / (64 * 1024))
 }
 
+impl Partial {
+    /// How much will have come with a fragment of `len` bytes; `None` if it breaks the announced length.
+    fn with(&self, len: usize, last: bool) -> Option<usize> {
+        let received = self.received + len;
+        let full = received == self.total;
+        (len > 0 && received <= self.total && full == last).then_some(received)
+    }
+}
+
 impl Inbound {
     /// Begins a message with its first fragment. A wanted body grows as bytes arrive: what a peer
     /// announces costs nothing.
+    #[cold]
     pub(super) fn begin(
         &mut self,
         id: MessageId,
         (kind, flags, head): (FrameKind, Flags, CallHead),
         (first, total): (&[u8], usize),
         deadline: Instant,
-        wanted: bool,
+        keep: Keep,
     ) {
-        let body = wanted.then(|| {
-            let mut body = Vec::new();
-            reserve(&mut body, first.len(), total);
-            body.extend_from_slice(first);
-            body
-        });
         let received = first.len();
+        let body = match keep {
+            Keep::Nothing => None,
+            Keep::Place => Some(Vec::new()),
+            Keep::Copy => {
+                let mut body = Vec::new();
+                reserve(&mut body, first.len(), first.len(), total);
+                body.extend_from_slice(first);
+                Some(body)
+            }
+        };
         self.partial.push(Partial { id, kind, flags, head, body, received, total, deadline });
+    }
+
+    /// The message that has just begun stays where its first fragment lies.
+    pub(super) fn adopt(&mut self, id: MessageId, first: Aside) {
+        let begun = |p: &&mut Partial| p.id == id && p.received == first.come();
+        let body = self.partial.iter_mut().find(begun).and_then(|p| p.body.as_mut());
+        if let Some(body) = body.filter(|body| body.is_empty()) {
+            *body = first.into_body();
+        }
     }
 
     /// Whether this message is under way.
@@ -84,20 +124,42 @@ impl Inbound {
         self.partial.iter().any(|partial| same(partial.id))
     }
 
+    /// Lends the memory of a message for a fragment with this header of which `come` has come. `None` if
+    /// the message is not wanted, or the fragment is none of it, or longer than all that has
+    /// arrived: room for it would be more than twice that.
+    pub(super) fn lend(&mut self, header: &Header, come: &[u8]) -> Option<Aside> {
+        let (id, len) = (MessageId::of(header), header.payload_len());
+        let partial = self.partial.iter_mut().find(|partial| partial.id == id)?;
+        partial.with(len, !header.flags.has(Flags::MORE))?;
+        if len > partial.received + come.len() {
+            return None;
+        }
+        let mut body = std::mem::take(partial.body.as_mut()?);
+        reserve(&mut body, len, come.len(), partial.total);
+        let mut aside = Aside::new(body, len, partial.total);
+        aside.put(come);
+        Some(aside)
+    }
+
     /// Adds a fragment.
-    pub(super) fn collect(&mut self, id: MessageId, bytes: &[u8], last: bool) -> Collected {
+    pub(super) fn collect(
+        &mut self,
+        id: MessageId,
+        fragment: Fragment<'_>,
+        last: bool,
+    ) -> Collected {
         let Some(at) = self.partial.iter().position(|partial| partial.id == id) else {
             return Collected::Violation;
         };
         let partial = &mut self.partial[at];
-        partial.received += bytes.len();
-        let full = partial.received == partial.total;
-        if partial.received > partial.total || full != last || bytes.is_empty() {
-            return Collected::Violation;
-        }
+        let len = match &fragment {
+            Fragment::Input(bytes) => bytes.len(),
+            Fragment::Aside(aside) => aside.come(),
+        };
+        let Some(received) = partial.with(len, last) else { return Collected::Violation };
+        partial.received = received;
         if let Some(body) = &mut partial.body {
-            reserve(body, bytes.len(), partial.total);
-            body.extend_from_slice(bytes);
+            append(body, fragment, partial.total);
         }
         if !last {
             return Collected::Partly;
@@ -148,18 +210,29 @@ impl Inbound {
         self.partial.iter_mut().for_each(|partial| partial.deadline += by);
     }
 
-    /// Bytes of memory held. What was kept for long messages has a bound of its own.
+    /// Bytes of memory held, but for what is lent. What was kept for long messages has a bound of its own.
     pub(super) fn memory(&self) -> usize {
         let held = |p: &Partial| p.body.as_ref().map_or(0, |body| body.capacity().min(p.total));
         self.partial.iter().map(held).sum()
     }
 }
 
-/// Doubles, but never past what was announced: at most twice what has been received. Memory that lies
-/// ready for all of it is taken once a quarter has come.
-fn reserve(body: &mut Vec<u8>, more: usize, total: usize) {
+fn append(body: &mut Vec<u8>, fragment: Fragment<'_>, total: usize) {
+    match fragment {
+        Fragment::Aside(aside) => *body = aside.into_body(),
+        Fragment::Input(bytes) => {
+            reserve(body, bytes.len(), bytes.len(), total);
+            body.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// Makes room for `more` bytes, of which `come` have come. Doubles, but never past what was announced: at
+/// most twice what has been received. Memory that lies ready for all of it is taken once a quarter
+/// has come.
+fn reserve(body: &mut Vec<u8>, more: usize, come: usize, total: usize) {
     if body.capacity() - body.len() < more {
-        if total / 4 <= body.len() + more {
+        if total / 4 <= body.len() + come {
             if let Some(mut ready) = spare::ready(total) {
                 ready.extend_from_slice(body);
                 return spare::give(std::mem::replace(body, ready));
@@ -176,18 +249,22 @@ mod tests {
 
     const ID: MessageId = MessageId { initiator: true, slot: 0, seq: 1 };
 
+    fn here(bytes: &[u8]) -> Fragment<'_> {
+        Fragment::Input(bytes)
+    }
+
     fn begun(total: usize) -> Inbound {
         let mut inbound = Inbound::default();
         let kind = (FrameKind::CALL, Flags::INITIATOR, CallHead::default());
-        inbound.begin(ID, kind, (&[1, 2], total), Instant::now(), true);
+        inbound.begin(ID, kind, (&[1, 2], total), Instant::now(), Keep::Copy);
         inbound
     }
 
     #[test]
     fn fragments_become_the_message() {
         let mut inbound = begun(5);
-        assert!(matches!(inbound.collect(ID, &[3], false), Collected::Partly));
-        match inbound.collect(ID, &[4, 5], true) {
+        assert!(matches!(inbound.collect(ID, here(&[3]), false), Collected::Partly));
+        match inbound.collect(ID, here(&[4, 5]), true) {
             Collected::Whole(_, body) => assert_eq!(body, Some(vec![1, 2, 3, 4, 5])),
             other => panic!("{other:?}"),
         }
@@ -198,7 +275,7 @@ mod tests {
     fn a_message_keeps_to_the_length_that_it_announced() {
         for (bytes, last) in [(&[0; 4][..], true), (&[0; 3], false), (&[0; 2], true), (&[], false)]
         {
-            let collected = begun(5).collect(ID, bytes, last);
+            let collected = begun(5).collect(ID, here(bytes), last);
             assert!(matches!(collected, Collected::Violation), "{bytes:?} {last}");
         }
     }
@@ -206,7 +283,7 @@ mod tests {
     #[test]
     fn memory_follows_what_has_arrived_and_not_what_was_announced() {
         let mut inbound = begun(8 << 20);
-        inbound.collect(ID, &[0; 1000], false);
+        inbound.collect(ID, here(&[0; 1000]), false);
         assert!(inbound.memory() <= 2 * 1002);
     }
 
@@ -216,10 +293,10 @@ mod tests {
         let total = 7 << 20;
         spare::give(spare::take(total));
         let mut inbound = begun(total);
-        inbound.collect(ID, &vec![1; total / 4 - 100], false);
+        inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
         let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Vec::capacity);
         assert!(body(&inbound) <= Some(total / 2), "{:?}", body(&inbound));
-        inbound.collect(ID, &vec![1; total / 4], false);
+        inbound.collect(ID, here(&vec![1; total / 4]), false);
         assert!(body(&inbound) >= Some(total), "{:?}", body(&inbound));
         assert!(inbound.memory() <= total, "{}", inbound.memory());
     }
@@ -228,7 +305,7 @@ mod tests {
     fn an_ignored_message_holds_no_memory() {
         let mut inbound = begun(2000);
         inbound.ignore(ID);
-        assert!(matches!(inbound.collect(ID, &[0; 1998], true), Collected::Whole(_, None)));
+        assert!(matches!(inbound.collect(ID, here(&[0; 1998]), true), Collected::Whole(_, None)));
         assert_eq!(inbound.memory(), 0);
     }
 }

@@ -4,10 +4,11 @@
 //! sockets, threads, clocks, handlers or the types of bodies. Both roles are the same machine:
 //! either side may start calls as far as the other grants it slots.
 //!
-//! A driver feeds a [`Buffer`] and calls [`Connection::read`] until it gives `None`, writes what
+//! A driver [fills](Buffer::fill) a [`Buffer`] and calls [`Connection::read`] until it gives `None`, writes what
 //! [`Connection::slices`] shows, and calls [`Connection::handle_timeout`] when
 //! [`Connection::poll_timeout`] has passed. Any order of these is fine.
 
+mod aside;
 mod body;
 mod buffer;
 mod by_slot;
@@ -21,6 +22,7 @@ mod handshake;
 mod inbound;
 mod output;
 mod receive;
+mod room;
 mod served;
 mod silence;
 mod stream_commands;
@@ -34,6 +36,7 @@ pub use buffer::Buffer;
 pub(crate) use by_slot::BySlot;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
+pub use room::Room;
 pub use served::ServedKey;
 pub use streams::{Balance, NotSent, StreamKey};
 

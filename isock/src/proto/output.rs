@@ -20,6 +20,9 @@ const MOST_CHUNKS: usize = 64;
 const PONG_LEN: usize = 8;
 /// Fragments are put in order while fewer bytes than this wait.
 const AHEAD: usize = 256 * 1024;
+/// A message that leaves alone is offered to a write up to this, in bytes: what the write does not take
+/// has no place in the order yet, and others pass it.
+const OFFER: usize = 1024 * 1024;
 
 thread_local! {
     /// The memory of the connection that was emptied last by this thread, with at most one chunk,
@@ -57,8 +60,18 @@ struct Turns {
     bulk: VecDeque<Bulk>,
     /// Bytes in `bulk`.
     bytes: usize,
+    /// The headers of fragments without a place that have been offered to a write.
+    offered: Vec<u8>,
     /// Where those end whose last fragment has found its place since anybody asked.
     ended: Vec<(MessageId, Offset)>,
+}
+
+impl Turns {
+    /// The headers that have been offered, each with its fragment.
+    fn offered(&self) -> impl Iterator<Item = &[u8]> {
+        let fragments = self.bulk.iter().flat_map(|bulk| bulk.fragments().map(|at| &bulk.body[at]));
+        self.offered.chunks(HEADER_LEN).zip(fragments).flat_map(|(header, body)| [header, body])
+    }
 }
 
 #[derive(Debug)]
@@ -79,6 +92,19 @@ impl Bulk {
         let behind = self.behind.iter().map(|(first, body)| first.len() + body.len());
         self.first.len() + self.body.len() - self.at + behind.sum::<usize>()
     }
+
+    /// The fragments that have no place yet.
+    fn fragments(&self) -> impl Iterator<Item = Range<usize>> {
+        let (end, fragment) = (self.body.len(), self.fragment);
+        (self.at..end).step_by(fragment).map(move |at| at..end.min(at + fragment))
+    }
+
+    /// The header of a fragment that is not the first.
+    fn header(&self, fragment: &Range<usize>) -> Header {
+        let more = if fragment.end < self.body.len() { Flags::MORE } else { Flags::default() };
+        let header = Header::new(FrameKind::MORE, self.id.flags().with(more), 0, fragment.len());
+        header.of_call(self.id.slot, self.id.seq)
+    }
 }
 
 /// Which message a fragment belongs to: the sender's side of one call.
@@ -90,6 +116,12 @@ pub(super) struct MessageId {
 }
 
 impl MessageId {
+    /// The one that the frame with this header is a part of.
+    pub(super) fn of(header: &Header) -> MessageId {
+        let initiator = header.flags.has(Flags::INITIATOR);
+        MessageId { initiator, slot: header.slot, seq: header.seq }
+    }
+
     pub(super) fn flags(self) -> Flags {
         if self.initiator {
             Flags::INITIATOR
@@ -117,15 +149,12 @@ impl Output {
         if self.sealed {
             return;
         }
-        if self.chunks.capacity() == 0 {
-            self.chunks = RESTING.try_with(Cell::take).unwrap_or_default();
+        if self.has_offered() {
+            self.keep_offered();
         }
-        let open = matches!(self.chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
-        if !open {
-            self.chunks.push_back(Chunk::Copied(Vec::new()));
-        }
-        let Some(Chunk::Copied(bytes)) = self.chunks.back_mut() else {
-            unreachable!("the last chunk is a copied one, see the lines above")
+        let bytes = match self.chunks.back_mut() {
+            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            _ => open_chunk(&mut self.chunks),
         };
         let before = bytes.len();
         write(bytes);
@@ -210,6 +239,7 @@ impl Output {
     /// Appends a whole message: in one frame, or its first fragment now and the others in turn.
     /// `first` makes the first header and its words for a payload of this length. Messages of one
     /// call keep their order. Returns where the message ends, if that is known already.
+    #[inline]
     pub(super) fn message(
         &mut self,
         id: MessageId,
@@ -220,6 +250,25 @@ impl Output {
         if self.sealed {
             return None;
         }
+        let len = body.len();
+        if len <= COPY_UP_TO.min(fragment) && !self.is_leaving(id) {
+            self.copy(|out| {
+                first(out, len, id.flags());
+                out.extend_from_slice(&body);
+            });
+            return Some(self.placed());
+        }
+        self.long_message(id, body, fragment, first)
+    }
+
+    /// The same for one that is not copied in one piece, or has to wait for its turn.
+    fn long_message(
+        &mut self,
+        id: MessageId,
+        body: SharedBody,
+        fragment: usize,
+        first: impl FnOnce(&mut Vec<u8>, usize, Flags),
+    ) -> Option<Offset> {
         let len = body.len().min(fragment);
         let whole = len == body.len();
         let flags = if whole { id.flags() } else { id.flags().with(Flags::MORE) };
@@ -278,25 +327,26 @@ impl Output {
 
     /// Puts the next fragment of a message in order; says whether it was the last one.
     fn one_turn(&mut self, bulk: &mut Bulk) -> bool {
-        let len = bulk.fragment.min(bulk.body.len() - bulk.at);
-        let last = bulk.at + len == bulk.body.len();
+        let end = bulk.body.len().min(bulk.at + bulk.fragment);
+        let fragment = bulk.at..end;
         let first = std::mem::take(&mut bulk.first);
-        self.turns.or_begin().bytes -= first.len() + len;
+        self.turns.or_begin().bytes -= first.len() + fragment.len();
         if first.is_empty() {
-            let more = if last { Flags::default() } else { Flags::MORE };
-            let header = Header::new(FrameKind::MORE, bulk.id.flags().with(more), 0, len);
-            self.copy(|out| header.of_call(bulk.id.slot, bulk.id.seq).write(out));
+            self.copy(|out| bulk.header(&fragment).write(out));
         } else {
             self.copy(|out| out.extend_from_slice(&first));
         }
-        self.body(&bulk.body, bulk.at..bulk.at + len);
-        bulk.at += len;
-        last
+        self.body(&bulk.body, fragment);
+        bulk.at = end;
+        end == bulk.body.len()
     }
 
     /// Forgets the fragments of a message that have no place in the order yet; says whether there
     /// were any, in which case the other side will never have the message whole.
     pub(super) fn truncate(&mut self, id: MessageId) -> bool {
+        if self.has_offered() {
+            self.keep_offered();
+        }
         let Some(turns) = self.turns.get_mut() else { return false };
         let Some(at) = turns.bulk.iter().position(|bulk| bulk.id == id) else { return false };
         if let Some(bulk) = turns.bulk.remove(at) {
@@ -316,7 +366,11 @@ impl Output {
 
     /// The bytes to write next, in order, in at most `slices.len()` pieces; returns how many.
     pub(super) fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.take_back();
         self.take_turns(AHEAD);
+        if self.turns.get().is_some_and(|turns| turns.bulk.len() == 1) {
+            self.offer(slices.len().saturating_sub(self.chunks.len()) / 2);
+        }
         let mut skip = self.gone;
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
@@ -324,11 +378,58 @@ impl Output {
             skip = 0;
             count += 1;
         }
+        if let Some(turns) = self.turns.get() {
+            for (slice, bytes) in slices[count..].iter_mut().zip(turns.offered()) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+        }
         count
+    }
+
+    /// Makes the headers of at most so many fragments that may leave with what waits: of a message that is
+    /// alone, since several take turns.
+    fn offer(&mut self, most: usize) {
+        let Some(Turns { bulk, offered, .. }) = self.turns.get_mut() else { return };
+        let Some(bulk) = bulk.front().filter(|bulk| bulk.first.is_empty()) else { return };
+        let mut waiting = self.waiting;
+        for fragment in bulk.fragments().take(most) {
+            // A short end is not worth a write of its own.
+            if waiting >= OFFER && fragment.len() > COPY_UP_TO {
+                return;
+            }
+            waiting += fragment.len();
+            bulk.header(&fragment).write(offered);
+        }
+    }
+
+    #[inline]
+    fn has_offered(&self) -> bool {
+        self.turns.get().is_some_and(|turns| !turns.offered.is_empty())
+    }
+
+    /// Takes back what the last write was offered and has not taken.
+    #[inline]
+    pub(super) fn take_back(&mut self) {
+        if let Some(turns) = self.turns.get_mut() {
+            turns.offered = Vec::new();
+        }
+    }
+
+    /// Gives all that has been offered to a write its place: something is to follow it.
+    #[cold]
+    fn keep_offered(&mut self) {
+        let Some(turns) = self.turns.get_mut() else { return };
+        let fragments = std::mem::take(&mut turns.offered).len() / HEADER_LEN;
+        (0..fragments).for_each(|_| self.take_turns(self.waiting + 1));
     }
 
     /// Notes that `n` bytes have left.
     pub(super) fn advance(&mut self, n: usize) {
+        self.take_back();
+        while self.waiting < n && self.turns.get().is_some_and(|turns| !turns.bulk.is_empty()) {
+            self.take_turns(self.waiting + 1);
+        }
         self.sent += n as u64;
         self.waiting -= n;
         self.gone += n;
@@ -358,6 +459,7 @@ impl Output {
     /// Nothing is to follow but one last frame: calls that are not wholly in order never will be,
     /// answers are put in order to their end.
     pub(super) fn seal(&mut self, last: Header, words: impl FnOnce(&mut Vec<u8>), payload: &[u8]) {
+        self.keep_offered();
         if let Some(turns) = self.turns.get_mut() {
             turns.bulk.retain(|bulk| !bulk.id.initiator);
             turns.bytes = turns.bulk.iter().map(Bulk::len).sum();
@@ -390,6 +492,21 @@ impl Output {
     pub(super) fn sent(&self) -> Offset {
         self.sent
     }
+}
+
+/// A chunk that can be added to, at the end.
+fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
+    if chunks.capacity() == 0 {
+        *chunks = RESTING.try_with(Cell::take).unwrap_or_default();
+    }
+    let open = matches!(chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
+    if !open {
+        chunks.push_back(Chunk::Copied(Vec::new()));
+    }
+    let Some(Chunk::Copied(bytes)) = chunks.back_mut() else {
+        unreachable!("the last chunk is a copied one, see the lines above")
+    };
+    bytes
 }
 
 #[cfg(test)]
@@ -455,6 +572,78 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    const LONG: usize = 256 * 1024;
+
+    fn long_reply(output: &mut Output, slot: u16, len: usize) {
+        let body = SharedBody::new((0..len).map(|n| (n / 7) as u8).collect());
+        output.message(id(slot), body, LONG, |out, len, flags| {
+            Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
+        });
+    }
+
+    /// What a write is offered.
+    fn offered(output: &mut Output) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 32];
+        let count = output.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn a_message_that_is_alone_leaves_with_one_write_and_its_short_end_with_it() {
+        let mut output = Output::default();
+        long_reply(&mut output, 1, 4 * LONG + 3);
+        let bytes = offered(&mut output);
+        assert_eq!(bytes.len(), 4 * LONG + 3 + 5 * HEADER_LEN);
+        output.advance(bytes.len());
+        assert_eq!((output.len(), output.take_ended().len()), (0, 1));
+    }
+
+    #[test]
+    fn what_was_offered_to_a_write_that_took_less_lets_others_pass() {
+        const FRAME: usize = HEADER_LEN + LONG;
+        // How much the write takes, and behind how many fragments what comes then will leave.
+        for (taken, behind) in [(0, 1), (1, 1), (FRAME, 1), (FRAME + 1, 2), (3 * FRAME - 1, 3)] {
+            let mut output = Output::default();
+            long_reply(&mut output, 1, 6 * LONG);
+            let mut bytes = offered(&mut output);
+            assert_eq!(bytes.len(), 4 * FRAME);
+            bytes.truncate(taken);
+            output.advance(taken);
+            reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+            bytes.extend(drain(&mut output, 100_000));
+            let order = slots(&bytes);
+            assert_eq!(order.iter().position(|slot| *slot == 2), Some(behind), "{taken}");
+            assert_eq!((order.len(), output.sent()), (7, bytes.len() as u64));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_holds_nobody_up() {
+        let mut output = Output::default();
+        long_reply(&mut output, 1, 6 * LONG);
+        offered(&mut output);
+        output.take_back();
+        reply(&mut output, 2, &SharedBody::new(vec![8; 3]));
+        assert_eq!(slots(&drain(&mut output, usize::MAX)), [1, 2, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_comes_while_a_write_is_under_way_leaves_behind_what_that_was_offered() {
+        let close = Header::new(FrameKind::CLOSE, Flags::default(), 0, 0);
+        for (what, left) in [(0, &[2][..]), (1, &[]), (2, &[0])] {
+            let mut output = Output::default();
+            long_reply(&mut output, 1, 4 * LONG);
+            let bytes = offered(&mut output);
+            match what {
+                0 => reply(&mut output, 2, &SharedBody::new(vec![8; 3])),
+                1 => assert!(!output.truncate(id(1)), "all of it may leave"),
+                _ => output.seal(close, |_| (), &[]),
+            }
+            output.advance(bytes.len());
+            assert_eq!(slots(&drain(&mut output, usize::MAX)), left);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     frames::total_word,
     inbound::{patience, Partial},
     output::MessageId,
-    receive::{Frame, Pending, Place, Step},
+    receive::{keep, Frame, Pending, Place, Step},
     Event, ServedKey, StreamKey,
 };
 use crate::wire::{CallHead, CloseCode, Credit, Flags, FrameKind, Header, CODEC_POSTCARD};
@@ -36,7 +36,7 @@ impl Connection {
             return Err(CloseCode::BAD_FRAME);
         }
         let total = self.whole_len(header, total_word(words)?, payload)?;
-        let id = id_of(header);
+        let id = MessageId::of(header);
         match total {
             0 if !is_last(header) => self.note_idle(now)?,
             0 => {}
@@ -57,7 +57,7 @@ impl Connection {
         let deadline = now + patience(&self.config.limits, total);
         let kind = (header.kind, header.flags, CallHead::default());
         let wanted = matches!(whom, For::Consumer(_));
-        self.inbound.begin(id, kind, (payload, total), deadline, wanted);
+        self.inbound.begin(id, kind, (payload, total), deadline, keep::<false>(wanted));
         Ok(Step::On)
     }
 
@@ -156,7 +156,7 @@ impl Connection {
             Some(fewer) => self.items_sent = fewer,
             None => self.note_idle(now)?,
         }
-        let id = id_of(header);
+        let id = MessageId::of(header);
         let stream = if id.initiator {
             let key = ServedKey { slot: id.slot, seq: id.seq };
             if !self.served.is_running(key) {
@@ -178,11 +178,6 @@ impl Connection {
 }
 
 /// The message that this frame belongs to, as its sender sees it.
-fn id_of(header: &Header) -> MessageId {
-    let initiator = header.flags.has(Flags::INITIATOR);
-    MessageId { initiator, slot: header.slot, seq: header.seq }
-}
-
 /// Whether the initiator's items end here. The responder's end with its final frame.
 fn is_last(header: &Header) -> bool {
     header.flags.has(Flags::INITIATOR.with(Flags::END))

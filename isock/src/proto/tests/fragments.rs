@@ -1,7 +1,7 @@
 //! Messages in fragments.
 
 use super::{
-    lone::{Lone, Raw},
+    lone::{split, Lone, Raw},
     pair::{call, ms, value, Pair, Script, Seen},
 };
 use crate::{
@@ -169,6 +169,27 @@ fn p064_long_messages_take_turns_and_a_short_one_passes_them() {
         other => panic!("{other:?}"),
     });
     assert_eq!(order.collect::<Vec<_>>(), [short, long[0], long[1]]);
+}
+
+#[test]
+fn p064_what_a_full_socket_does_not_take_lets_others_pass() {
+    let mut client = Lone::open_client();
+    client.conn.call(call("Long", vec![0; 8 * FRAGMENT])).unwrap();
+    for taken in [10, 0] {
+        let mut slices = [std::io::IoSlice::new(&[]); 16];
+        let count = client.conn.slices(&mut slices);
+        assert!(slices[..count].iter().map(|slice| slice.len()).sum::<usize>() > 4 * FRAGMENT);
+        match taken {
+            0 => client.conn.write_blocked(client.now),
+            _ => client.conn.written(client.now, taken),
+        }
+    }
+    client.conn.call(call("Short", "x")).unwrap();
+    let rest = client.output();
+    let first_fragment = 16 + 24 + FRAGMENT - 10;
+    let next = split(&rest[first_fragment..]);
+    assert_eq!((next[0].header.kind, next[0].header.slot), (FrameKind::CALL, 1));
+    assert_eq!(next.len(), 8);
 }
 
 #[test]

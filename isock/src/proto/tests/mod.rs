@@ -2,6 +2,7 @@
 //!
 //! A function whose name begins with `pNNN_` proves the sentence of `PROTOCOL.md` with that id.
 
+mod aside;
 mod cancel;
 mod clock;
 mod close;

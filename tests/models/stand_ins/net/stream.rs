@@ -4,7 +4,7 @@ use super::bell::Bell;
 use crate::{
     limits::Limits,
     pair::{carry, End},
-    proto::{Answer, Config, Connection, Event, ServedKey, SharedBody, StreamKey},
+    proto::{Answer, Config, Connection, Event, Room, ServedKey, SharedBody, StreamKey},
     wire::{self, InstanceId},
 };
 use isock_models::{
@@ -125,7 +125,7 @@ impl CallerStream {
         self.lock().items.clone()
     }
 
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, room: &mut Room<'_>) -> io::Result<usize> {
         let mut away = self.lock();
         while away.to_read.is_empty() && !away.closed {
             let (again, waited) = self.0.changed.wait_timeout(away, PATIENCE).unwrap();
@@ -134,7 +134,7 @@ impl CallerStream {
                 break;
             }
         }
-        self.take(away, buffer)
+        self.take(away, room)
     }
 
     pub(crate) fn has_more(&self) -> bool {
@@ -143,22 +143,20 @@ impl CallerStream {
 
     /// A model has no patience for looks that find nothing: it sleeps as any other read does, which
     /// is the same to everybody else.
-    pub(crate) fn read_busily(&self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
-        self.read(buffer)
+    pub(crate) fn read_busily(&self, room: &mut Room<'_>, _: Instant) -> io::Result<usize> {
+        self.read(room)
     }
 
-    pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.take(self.lock(), buffer)
+    pub(crate) fn read_now(&self, room: &mut Room<'_>) -> io::Result<usize> {
+        self.take(self.lock(), room)
     }
 
-    fn take(&self, mut away: MutexGuard<'_, Away>, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = buffer.len().min(away.to_read.len());
-        if n == 0 && !away.closed {
+    fn take(&self, mut away: MutexGuard<'_, Away>, room: &mut Room<'_>) -> io::Result<usize> {
+        if away.to_read.is_empty() && !away.closed {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        for (place, byte) in buffer.iter_mut().zip(away.to_read.drain(..n)) {
-            *place = byte;
-        }
+        let n = room.put(away.to_read.make_contiguous());
+        away.to_read.drain(..n);
         self.0.ready.set(!away.to_read.is_empty() || away.closed);
         Ok(n)
     }
