@@ -113,7 +113,6 @@ fn a_broadcast_reaches_the_clients_of_all_loops() {
 #[test]
 fn a_loop_that_stands_still_holds_up_no_connection_of_another() {
     let gate = Gate::new();
-    let _end = gate.opened_at_the_end();
     let stuck = gate.clone();
     let places = Places::default();
     let (builder, _gone) = places.watch(Server::builder());
@@ -133,6 +132,7 @@ fn a_loop_that_stands_still_holds_up_no_connection_of_another() {
     let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let mut clients: Vec<Client> = (0..LOOPS + 1).map(|_| server.client()).collect();
     thread::scope(|scope| {
+        let _end = gate.opened_at_the_end();
         // It comes to the second loop, whose first client is not served while it blocks.
         let held = scope.spawn(|| server.client());
         gate.wait_for(1);
