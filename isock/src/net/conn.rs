@@ -144,6 +144,7 @@ impl<S: Service> Conn<S> {
                     self.input.filled(n);
                     taken += n;
                     let now = Instant::now();
+                    service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
                     if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
                         break;

@@ -77,7 +77,7 @@ impl ConnId {
     }
 
     #[cfg(test)]
-    pub(super) fn for_tests(index: usize) -> ConnId {
+    pub(crate) fn for_tests(index: usize) -> ConnId {
         ConnId { index, generation: 0 }
     }
 }
@@ -109,6 +109,8 @@ pub(crate) trait Service: Send + 'static {
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Self::Session;
     /// The prefaces have been exchanged.
     fn ready(&mut self, session: &mut Self::Session);
+    /// A connection has sent something, which is about to be understood.
+    fn heard(&mut self, _connection: ConnId, _now: Instant) {}
     /// A call has arrived. Its answer comes through the [`Remote`], or now through `answer`, or
     /// from a job that is added to `jobs`: one that is expected to be quick.
     fn call(

@@ -1,6 +1,7 @@
 //! A server that is bound, and the handles to one that runs.
 
 use super::{
+    callers::Callers,
     service::{Dispatch, Hook},
     ServerBuilder,
 };
@@ -177,6 +178,7 @@ impl Server {
             settings,
             home,
             given_up: false,
+            callers: Callers::default(),
             on_connect: parts.on_connect,
             on_disconnect: parts.on_disconnect,
         };
