@@ -1,4 +1,5 @@
-//! The guard decodes what plain postcard decodes, and refuses what it refuses.
+//! The guard decodes what plain postcard decodes, and refuses what it refuses; what was decoded is
+//! encoded as postcard encodes it.
 //!
 //! Arbitrary bytes and mutated encodings of known values, over types of every shape.
 //! Values are compared by their encoding, which tells NaNs and negative zeros apart.
@@ -9,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroI16;
 use std::time::Duration;
 
-use isock::wire::guard;
+use isock::wire::{guard, Encoder};
 
 use guard::{decode, decode_unguarded, DecodeError, DecodeLimits};
 use proptest::prelude::*;
@@ -57,7 +58,13 @@ fn plain<'de, T: Serialize + Deserialize<'de>>(bytes: &'de [u8]) -> Result<Vec<u
 }
 
 fn encoded<T: Serialize>(outcome: Result<T, DecodeError>) -> Result<Vec<u8>, DecodeError> {
-    outcome.map(|value| postcard::to_allocvec(&value).expect("what was decoded encodes"))
+    outcome.map(|value| {
+        let bytes = postcard::to_allocvec(&value).expect("what was decoded encodes");
+        let mut encoder = Encoder::new(usize::MAX);
+        encoder.push(&value).expect("what was decoded encodes");
+        assert!(encoder.as_bytes() == bytes, "{}", std::any::type_name::<T>());
+        bytes
+    })
 }
 
 fn is_limit<T>(outcome: &Result<T, DecodeError>) -> bool {

@@ -7,6 +7,8 @@ use std::{
 
 /// Below this an action is quick.
 const QUICK: Duration = Duration::from_micros(200);
+/// Below this it is short: quicker where it was read than on a worker, if nobody else is kept waiting.
+const SHORT: Duration = Duration::from_millis(1);
 /// What a run that held the loop up counts as.
 const HELD_UP: Duration = Duration::from_millis(100);
 /// Nothing is known yet.
@@ -28,6 +30,11 @@ impl Pace {
     /// Whether it is known to be quick.
     pub(crate) fn is_quick(&self) -> bool {
         self.0.load(Ordering::Relaxed) < QUICK.as_nanos() as u64
+    }
+
+    /// Whether it is known to be over soon.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.load(Ordering::Relaxed) < SHORT.as_nanos() as u64
     }
 
     /// Takes a run into account. Two runs that end at once may count as one.
@@ -71,6 +78,16 @@ mod tests {
         assert!(!pace.is_quick());
         pace.note(Duration::from_micros(10));
         assert!(pace.is_quick());
+    }
+
+    #[test]
+    fn an_action_that_is_not_quick_may_be_short() {
+        let pace = Pace::default();
+        assert!(!pace.is_short());
+        pace.note(QUICK);
+        assert!(pace.is_short() && !pace.is_quick());
+        pace.held_up();
+        assert!(!pace.is_short());
     }
 
     #[test]

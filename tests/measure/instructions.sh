@@ -46,7 +46,7 @@ made="$(rustc --version), $(rustc -vV | sed -n 's/^host: //p'), $(getconf GNU_LI
 if [ "${1:-}" = --record ]; then
     {
         echo "$made"
-        for script in "echo 1000" "pipelined 6400" "stream 50000" "bulk 100"; do
+        for script in "echo 1000" "pipelined 6400" "stream 50000" "bulk 100" "records 20" "views 20"; do
             read -r name calls <<<"$script"
             echo "$name $calls $(least "$name" "$calls" "$patience" 0)"
         done

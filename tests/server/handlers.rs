@@ -261,6 +261,26 @@ fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
     }
 }
 
+/// A handler that is too slow to run where others wait, and quicker there than on a worker.
+#[test]
+fn short_calls_run_where_they_are_read_as_long_as_one_caller_is_all_there_is() {
+    let server = spawn(Server::builder().on::<Square>(|_, _| {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_micros(400) {}
+        Ok(u64::from(thread::current().name() == Some("isock-worker")))
+    }));
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let (one, other) = (connect(&server), connect(&server));
+    let on_a_worker = |client: &Client| client.run::<Square>(0).unwrap() == 1;
+    assert!(on_a_worker(&one), "nobody knows yet how long it takes");
+    eventually("a lone caller goes first", PATIENCE, || !on_a_worker(&one));
+    for _ in 0..20 {
+        assert!(on_a_worker(&other));
+        assert!(on_a_worker(&one));
+    }
+    eventually("it is alone again", PATIENCE, || !on_a_worker(&one));
+}
+
 #[test]
 fn a_log_that_panics_harms_no_server() {
     let server = Server::builder()

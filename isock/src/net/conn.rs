@@ -168,6 +168,7 @@ impl<S: Service> Conn<S> {
                     self.readable = n == size || self.read_closed;
                     taken += n;
                     let now = Instant::now();
+                    service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
                     if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
                         break;

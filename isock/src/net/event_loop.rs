@@ -77,7 +77,7 @@ impl ConnId {
     }
 
     #[cfg(test)]
-    pub(super) fn for_tests(index: usize) -> ConnId {
+    pub(crate) fn for_tests(index: usize) -> ConnId {
         ConnId { index, generation: 0 }
     }
 }

@@ -1,6 +1,7 @@
 //! A server that is bound, and the handles to one that runs.
 
 use super::{
+    callers::Callers,
     service::{Dispatch, Hook, Marks},
     ServerBuilder,
 };
@@ -181,6 +182,7 @@ impl Server {
             settings: Arc::clone(&settings),
             home: Arc::clone(&home),
             given_up: Arc::clone(&given_up),
+            callers: Callers::default(),
             on_connect: parts.on_connect.clone(),
             on_disconnect: parts.on_disconnect.clone(),
         };

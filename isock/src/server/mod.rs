@@ -1,6 +1,7 @@
 //! The serving side: what is registered, where it listens, who runs the handlers.
 
 mod builder;
+mod callers;
 mod handle;
 mod service;
 

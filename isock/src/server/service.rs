@@ -1,5 +1,6 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
+use super::callers::Callers;
 use crate::{
     net::{
         self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote,
@@ -39,6 +40,7 @@ pub(crate) struct Dispatch {
     pub(super) home: Arc<Home>,
     /// Nothing begins to run any more, in no loop of the server.
     pub(super) given_up: Arc<AtomicBool>,
+    pub(super) callers: Callers,
     pub(super) on_connect: Option<Hook>,
     pub(super) on_disconnect: Option<Hook>,
 }
@@ -128,6 +130,8 @@ pub(crate) struct Job {
     key: ServedKey,
     /// What the input costs until the job is gone.
     charge: Charge,
+    /// Nobody else is kept waiting while it runs.
+    alone: bool,
 }
 
 impl Service for Dispatch {
@@ -147,6 +151,10 @@ impl Service for Dispatch {
         session.served.enter();
         session.entered = true;
         self.tell(self.on_connect.as_ref(), session, "");
+    }
+
+    fn heard(&mut self, connection: ConnId, now: Instant) {
+        self.callers.heard(connection, now);
     }
 
     fn call(
@@ -198,8 +206,13 @@ impl Service for Dispatch {
             return self.queue(session, connection, action, task);
         };
         let charge = self.account.charge(task.size());
-        let job = Job { task, connection, key, charge };
-        if job.task.is_quick() {
+        self.callers.called(key.slot, call.arrived);
+        let alone = task.is_short()
+            && self.callers.are_one(call.arrived)
+            && call.streams == 0
+            && jobs.is_empty();
+        let job = Job { task, connection, key, charge, alone };
+        if net::Job::is_quick(&job) {
             return jobs.push_back(job);
         }
         if let Some(Done { key, answer: Some(refused), .. }) = self.run_elsewhere(job) {
@@ -425,7 +438,7 @@ impl net::Job for Job {
     }
 
     fn is_quick(&self) -> bool {
-        self.task.is_quick()
+        self.task.is_quick() || self.alone && self.task.is_short()
     }
 
     fn connection(&self) -> ConnId {

@@ -161,6 +161,11 @@ impl Task {
         self.info.stream.is_none() && self.pace.is_quick()
     }
 
+    /// Whether it is not, and yet expected to end soon enough where nobody else waits.
+    pub(crate) fn is_short(&self) -> bool {
+        self.info.stream.is_none() && !self.pace.is_quick() && self.pace.is_short()
+    }
+
     /// How long its caller waits for it to begin.
     pub(crate) fn patience(&self, now: Instant) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(now))

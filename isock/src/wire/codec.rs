@@ -1,4 +1,6 @@
 //! Values to postcard, within bounds. The other direction is the `guard`.
+//!
+//! Knows memory and limits. What is written where is left to `serializer`.
 
 use super::spare;
 use serde::Serialize;
@@ -8,9 +10,8 @@ use std::cell::{Cell, RefCell};
 const SCRATCH: usize = 1024;
 /// What a thread keeps between two messages, in bytes.
 const MOST_SCRATCH: usize = 16 * 1024;
-/// Up to here bytes are copied one by one: they are a number that has just been written byte by
-/// byte, and a wider read of it would wait for all of them to reach the cache.
-const SHORT: usize = 10;
+/// A text up to here is written without a call, in bytes.
+const SHORT: usize = 32;
 
 thread_local! {
     /// Memory of the last message of this thread, for the next one.
@@ -39,6 +40,7 @@ pub enum EncodeError {
 pub struct Encoder {
     bytes: Vec<u8>,
     limit: usize,
+    /// It would have grown past the limit.
     full: bool,
 }
 
@@ -62,6 +64,8 @@ impl Encoder {
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
             encoder.clear();
+            // Of less, each item would come to its end.
+            encoder.bytes.reserve(SCRATCH);
             encoder.limit = limit;
             if let Err(error) = user(&mut encoder) {
                 failed = Some(error);
@@ -85,11 +89,18 @@ impl Encoder {
     /// # Errors
     /// If it would pass the limit or postcard cannot carry it; what had been appended stays.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let result = postcard::serialize_with_flavor(value, Sink(self));
-        result.map_err(|error| match self.full {
-            true => EncodeError::TooLarge { limit: self.limit },
-            false => EncodeError::Unsupported(error.to_string()),
-        })
+        let outcome = value.serialize(&mut *self);
+        if self.full || self.bytes.len() > self.limit {
+            return Err(self.too_large());
+        }
+        outcome.map_err(|error| EncodeError::Unsupported(error.to_string()))
+    }
+
+    #[cold]
+    fn too_large(&mut self) -> EncodeError {
+        self.full = false;
+        self.bytes.truncate(self.limit);
+        EncodeError::TooLarge { limit: self.limit }
     }
 
     /// Appends a list of bytes, those from `start` on. A long one stays in its memory where there is room
@@ -102,9 +113,9 @@ impl Encoder {
         self.push(&len)?;
         let whole = self.bytes.len().saturating_add(len);
         if len < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
-            let appended = self.append(&bytes[start..]);
+            let appended = self.push_encoded(&bytes[start..]);
             spare::give(bytes);
-            return appended.map_err(|_| EncodeError::TooLarge { limit: self.limit });
+            return appended;
         }
         if self.bytes.len() == start {
             bytes[..start].copy_from_slice(&self.bytes);
@@ -121,7 +132,10 @@ impl Encoder {
     /// # Errors
     /// If it would pass the limit.
     pub fn push_encoded(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.append(bytes).map_err(|_| EncodeError::TooLarge { limit: self.limit })
+        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
+            return Err(self.too_large());
+        }
+        self.put_all(bytes).map_err(|_| self.too_large())
     }
 
     /// What has been collected: in no more memory than it takes, unless it is long.
@@ -140,7 +154,6 @@ impl Encoder {
     /// Drops what has been collected, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.full = false;
     }
 
     fn keep_scratch(&mut self) {
@@ -154,25 +167,66 @@ impl Encoder {
         }
     }
 
+    /// Appends the first `len` bytes of a word: all of it is written, and what comes next covers the rest.
+    ///
+    /// Looks at the limit only where the memory ends: [`push`](Encoder::push) does at the end.
     #[inline]
-    fn append(&mut self, data: &[u8]) -> postcard::Result<()> {
-        if data.len() > self.limit - self.bytes.len() {
-            return Err(self.passed());
+    pub(super) fn put<const N: usize>(
+        &mut self,
+        word: [u8; N],
+        len: usize,
+    ) -> postcard::Result<()> {
+        let held = self.bytes.len();
+        if self.bytes.capacity() - held < N {
+            return self.put_at_the_end(&word[..len]);
         }
-        self.make_room(data.len());
-        if data.len() > SHORT {
-            self.bytes.extend_from_slice(data);
+        self.bytes.extend_from_slice(&word);
+        self.bytes.truncate(held + len);
+        Ok(())
+    }
+
+    /// The same of one byte.
+    #[inline]
+    pub(super) fn put_byte(&mut self, byte: u8) -> postcard::Result<()> {
+        if self.bytes.len() == self.bytes.capacity() {
+            return self.put_at_the_end(&[byte]);
+        }
+        self.bytes.push(byte);
+        Ok(())
+    }
+
+    /// The same of many. Of a short text a beginning and an end are written, which may overlap.
+    #[inline]
+    pub(super) fn put_all(&mut self, data: &[u8]) -> postcard::Result<()> {
+        let (held, len) = (self.bytes.len(), data.len());
+        if len > SHORT || self.bytes.capacity() - held < SHORT {
+            return self.put_at_the_end(data);
+        }
+        if let (Some(begin), Some(end)) = (data.first_chunk::<16>(), data.last_chunk::<16>()) {
+            self.bytes.extend_from_slice(begin);
+            self.bytes.truncate(held + len - 16);
+            self.bytes.extend_from_slice(end);
+        } else if let (Some(begin), Some(end)) = (data.first_chunk::<8>(), data.last_chunk::<8>()) {
+            self.bytes.extend_from_slice(begin);
+            self.bytes.truncate(held + len - 8);
+            self.bytes.extend_from_slice(end);
         } else {
             self.bytes.extend(data.iter().copied());
         }
         Ok(())
     }
 
-    #[inline]
-    fn make_room(&mut self, more: usize) {
-        if more > self.bytes.capacity() - self.bytes.len() {
-            self.grow(more);
+    #[inline(never)]
+    fn put_at_the_end(&mut self, data: &[u8]) -> postcard::Result<()> {
+        if data.len() > self.bytes.capacity() - self.bytes.len() {
+            if data.len() > self.limit.saturating_sub(self.bytes.len()) {
+                self.full = true;
+                return Err(postcard::Error::SerializeBufferFull);
+            }
+            self.grow(data.len());
         }
+        self.bytes.extend_from_slice(data);
+        Ok(())
     }
 
     /// Makes room for `more` bytes within the limit, and for as many as there are if that is not
@@ -189,43 +243,12 @@ impl Encoder {
         self.keep_scratch();
         self.bytes = bytes;
     }
-
-    #[cold]
-    fn passed(&mut self) -> postcard::Error {
-        self.full = true;
-        postcard::Error::SerializeBufferFull
-    }
 }
 
 /// The next message of this thread goes where this one was.
 impl Drop for Encoder {
     fn drop(&mut self) {
         self.keep_scratch();
-    }
-}
-
-struct Sink<'e>(&'e mut Encoder);
-
-impl postcard::ser_flavors::Flavor for Sink<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        if self.0.bytes.len() == self.0.limit {
-            return Err(self.0.passed());
-        }
-        self.0.make_room(1);
-        self.0.bytes.push(data);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.append(data)
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }
 
@@ -242,12 +265,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_large_keeps_nothing_else_out() {
+        let mut encoder = Encoder::new(MOST_SCRATCH + 10);
+        let too_large = Err(EncodeError::TooLarge { limit: MOST_SCRATCH + 10 });
+        assert_eq!(encoder.push(&[7_u8; MOST_SCRATCH + 20][..]), too_large);
+        encoder.clear();
+        assert_eq!(encoder.push("ab"), Ok(()));
+        assert_eq!(encoder.push_encoded(&[7; MOST_SCRATCH + 20]), too_large);
+        assert_eq!(encoder.push_encoded(&[7]), Ok(()));
+        assert_eq!(encoder.as_bytes(), [2, b'a', b'b', 7]);
+    }
+
+    #[test]
     fn slices_of_every_length_are_appended_whole() {
         let data: Vec<u8> = (1..=40).collect();
         let mut encoder = Encoder::new(usize::MAX);
         let mut whole = Vec::new();
         for len in 0..=data.len() {
-            encoder.append(&data[..len]).unwrap();
+            encoder.put_all(&data[..len]).unwrap();
             whole.extend_from_slice(&data[..len]);
         }
         assert_eq!(encoder.into_bytes(), whole);

@@ -44,6 +44,8 @@ pub(crate) trait Service: Send + 'static {
     fn leaves(&mut self, session: Self::Session) -> Origin;
     /// The prefaces have been exchanged.
     fn ready(&mut self, session: &mut Self::Session);
+    /// A connection has sent something, which is about to be understood.
+    fn heard(&mut self, _connection: ConnId, _now: Instant) {}
     /// A call has arrived. Its answer comes through the [`Remote`](crate::net::Remote), or now
     /// through `answer`, or from a job that is added to `jobs`: one that is expected to be quick.
     fn call(
