@@ -33,10 +33,6 @@ pub(crate) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: c_int = 0;
 
-/// Makes a write take what fits, without waiting whatever the mode of its socket.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) const NO_WAIT: c_int = libc::MSG_DONTWAIT;
-
 /// Makes a read a look at what lies in a socket, which stays there, without waiting.
 pub(crate) const LOOK: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
 
@@ -180,7 +176,8 @@ pub(crate) fn wait_for_any(
     Ok(polled.iter().map(|one| one.revents != 0).collect())
 }
 
-/// Makes a read one that does not wait, whatever the mode of its socket.
+/// Makes a read or a write one that does not wait, whatever the mode of its socket. Only Linux heeds it at
+/// writes.
 pub(crate) const NOW: c_int = libc::MSG_DONTWAIT;
 
 /// Reads from a socket.

@@ -9,7 +9,7 @@ use crate::{
 /// A connection that no loop has, or none any more.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
-    /// The how manieth of the server it is.
+    /// Its place in the order of all connections of the server.
     pub(super) number: u64,
     pub(super) token: ConnectionToken,
     pub(super) stream: LoopStream,

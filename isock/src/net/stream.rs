@@ -6,8 +6,6 @@ use super::pipe::{CallerEnd, LoopEnd};
 #[cfg(unix)]
 use super::polling::poll_busily;
 use crate::proto::Room;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::sys::NO_WAIT;
 #[cfg(unix)]
 use crate::sys::{self, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
@@ -364,7 +362,7 @@ fn send_with(socket: &SockRef<'_>, slices: &[IoSlice<'_>], flags: c_int) -> io::
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn send_now(socket: &SockRef<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    send_with(socket, slices, NO_SIGNAL | NO_WAIT)
+    send_with(socket, slices, NO_SIGNAL | sys::NOW)
 }
 
 /// Where a single write cannot say that it does not wait. A read that begins meanwhile finds nothing, and
