@@ -22,17 +22,17 @@ cd "$work"
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
-refused¦1,7,10,29,47¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::mem::forget(self.account.charge(1 << 40)); }
-stalled¦1,7,47¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::thread::sleep(std::time::Duration::from_millis(300)); }
+refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.account.charge(1 << 40)); }
+stalled¦1,7,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::thread::sleep(std::time::Duration::from_millis(300)); }
 over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true {
 descriptors stay¦1,29¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
-memory stays¦6,7¦isock/src/server/service.rs¦_why: &Closed) {¦_why: &Closed) {\n if let Closed::ByUs(_) = _why { std::mem::forget(vec![0_u8; 1 << 20]); }
+memory stays¦6,7¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(vec![0_u8; 1 << 20]); }
 account stays¦8,47¦isock/src/net/account.rs¦        self.set(0);¦        self.set(self.bytes / 2);
 memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦let mut body = Vec::new();¦let mut body = Vec::with_capacity(total);
 memory of a stranger¦5¦isock/src/net/conn.rs¦        self.input.shrink_into(spare);¦
 memory of a value¦47,49¦isock/src/action/context.rs¦info.decode_budget.unwrap_or(by_len)¦info.decode_budget.unwrap_or(by_len * 8)
 CPU while waiting¦65¦isock/src/net/accept.rs¦self.retry = Some((Instant::now() + pause, pause));¦self.retry = Some((Instant::now(), pause));
-CPU when idle¦10,11¦isock/src/net/event_loop.rs¦if idle { self.next_timeout() }¦if idle { Some(Duration::ZERO) }
+CPU when idle¦10,11¦isock/src/net/event_loop.rs¦self.poll.poll(events, due.map(¦self.poll.poll(events, due.or(Some(Instant::now())).map(|_| Instant::now()).map(
 CPU of a long frame¦9¦isock/src/proto/receive.rs¦let waiting = input.waiting();¦let waiting = input.waiting();\n std::hint::black_box(waiting.to_vec());
 CPU of a long message¦9¦isock/src/proto/inbound.rs¦(body.len() * 2).max(body.len() + more)¦(body.len() + more)
 CPU of a value¦47,48,49,50¦isock/src/wire/guard.rs¦        self.passed.get_or_insert(limit);¦        let until = std::time::Instant::now() + std::time::Duration::from_millis(40);\n while std::time::Instant::now() < until {}\n self.passed.get_or_insert(limit);
@@ -42,7 +42,7 @@ time of the backlog¦65¦isock/src/net/accept.rs¦(pause * 2)¦(pause * 8)
 close code¦6,7¦isock/src/proto/receive.rs¦return Err(CloseCode::BAD_LENGTH);¦return Err(CloseCode::BAD_FRAME);
 close echoes¦1,3¦isock/src/proto/ending.rs¦let mut close = Close::new(code);¦let mut close = Close::new(code);\n if code == CloseCode::BAD_PREFACE { close.text = "GET /a".into(); }
 handler runs¦51,52¦isock/src/wire/guard.rs¦Ok(value) if guard.is_satisfied() => Ok(value),¦Ok(value) => Ok(value),
-text leaks¦57¦isock/src/server/service.rs¦RefusalCode::PANICKED, Ran::Yes, ""¦RefusalCode::PANICKED, Ran::Yes, text
+text leaks¦57¦isock/src/serving/task.rs¦RefusalCode::PANICKED, Ran::Yes, ""¦RefusalCode::PANICKED, Ran::Yes, text
 limit handshake¦limits strangers¦isock/src/proto/connection.rs¦now + config.limits.handshake¦now + config.limits.handshake * 30
 limit preface¦limits strangers¦isock/src/wire/preface.rs¦if len > MAX_PREFACE_LEN¦if len > MAX_PREFACE_LEN + 8
 limit preface, strict¦limits strangers¦isock/src/wire/preface.rs¦if len > MAX_PREFACE_LEN¦if len >= MAX_PREFACE_LEN
@@ -72,10 +72,10 @@ limit decode_budget¦limits decode_budget¦isock/src/action/context.rs¦.budget.
 limit decode_budget, strict¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget - 1)
 limit total¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) > self.0.most + 10
 limit total, strict¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) >= self.0.most
-limit total of a connection¦limits total¦isock/src/net/conn.rs¦overdrawn && held > share¦overdrawn && held > 2 * share
-limit total of a connection, strict¦limits total¦isock/src/net/conn.rs¦overdrawn && held > share¦overdrawn && held > share / 2
+limit total of a connection¦limits total¦isock/src/net/conn.rs¦held + streams + sends > share¦held + streams + sends > 2 * share
+limit total of a connection, strict¦limits total¦isock/src/net/conn.rs¦held + streams + sends > share¦held + streams + sends > share / 2
 limit out of range¦limits ranges¦isock/src/server/builder.rs¦        self.limits.check()?;¦
-limit out of range at a client¦limits ranges¦isock/src/client/builder.rs¦        self.settings.limits.check()?;¦
+limit out of range at a client¦limits ranges¦isock/src/client/builder.rs¦        self.options.limits.check()?;¦
 limit of a peer¦limits ranges¦isock/src/proto/handshake.rs¦fragment as usize >= INITIAL_MESSAGE¦fragment > 0
 limit of slots of a peer¦limits ranges¦isock/src/proto/handshake.rs¦welcome.slots < INITIAL_SLOTS¦welcome.slots == 0
 limit without a test¦limits every_limit¦tests/limits/calls.rs¦fn total()¦fn total_of_all()
@@ -141,19 +141,19 @@ streams of a client past the limit¦27¦isock/src/server/service.rs¦call.stream
 item of any length¦27¦isock/src/peer/raw.rs¦self.channel.options.limits.message - ITEM_LEN¦2 * self.channel.options.limits.message
 item of any length¦27¦isock/src/net/flow.rs¦if state.key.is_some() && cost > state.limit {¦if false {
 outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left => Ran::Unknown,¦if *end < left => Ran::Unknown,
-calls wait without a bound¦59¦isock/src/serving/workers.rs¦if state.queue.len() >= QUEUE {¦if state.queue.len() >= QUEUE * 100 {
+calls wait without a bound¦59¦isock/src/serving/workers.rs¦state.queue.len() >= QUEUE ||¦state.queue.len() >= QUEUE * 100 ||
 load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
-late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && self.stream.has_more())¦since > std::time::Duration::MAX
+late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))¦since > std::time::Duration::MAX
 clock before the sockets¦69¦isock/src/net/event_loop.rs¦        let now = self.looked;¦        let now = Instant::now();
-clock before the sockets¦69¦isock/src/net/event_loop.rs¦        match self.poll.poll(events, timeout) {¦        self.fire_timers();\n match self.poll.poll(events, timeout) {
+clock before the sockets¦69¦isock/src/net/event_loop.rs¦        self.poll.poll(events, due.map(¦        self.fire_timers();\n self.poll.poll(events, due.map(
 clock of the wall¦69¦isock/src/peer/request.rs¦    let own = later(now, timeout);¦    static START: std::sync::OnceLock<(std::time::SystemTime, Instant)> = std::sync::OnceLock::new();\n let (wall, start) = *START.get_or_init(|| (std::time::SystemTime::now(), now));\n let own = later(std::time::SystemTime::now().duration_since(wall).map_or(now, |since| start + since), timeout);
 child calls¦70¦isock/src/sys.rs¦    FORKS.fetch_add(1, Ordering::Relaxed);¦
 child closes¦70¦isock/src/net/link.rs¦            // The connection is the parent's, and so are those whom its end concerns.\n            return;¦
 child waits¦70¦isock/src/net/link.rs¦            return None;¦
 silence for ever¦71¦isock/src/proto/silence.rs¦let asks = ¦let asks = false && 
-once is twice¦71¦isock/src/peer/raw.rs¦let repeatable = self.order.kind != ActionKind::Once;¦let repeatable = true;
+once is twice¦71¦isock/src/peer/retry.rs¦    kind != ActionKind::Once¦    kind != ActionKind::Once || true
 outcome without a connection¦72¦isock/src/peer/raw.rs¦call.problem(ProblemKind::NotConnected, Ran::No, text)¦call.problem(ProblemKind::NotConnected, Ran::Unknown, text)
-dialling without end¦72¦isock/src/net/dial.rs¦TcpStream::connect_timeout(&socket, patience)¦{ let _ = patience; TcpStream::connect(socket) }
+dialling without end¦72¦isock/src/net/dial.rs¦TcpStream::connect_timeout(&socket, until - now)¦{ let _ = now; TcpStream::connect(socket) }
 path of the living¦73¦isock/src/net/unix.rs¦        Ok(()) => return Err(ErrorKind::AddrInUse.into()),¦        Ok(()) => return Ok(()),
 path through a link¦73¦isock/src/net/unix.rs¦        () if there.is_symlink() => "a symbolic link is there, which is never followed",¦        () if there.is_symlink() => return Ok(()),
 path for everybody¦73¦isock/src/net/unix.rs¦Permissions::from_mode(0o600)¦Permissions::from_mode(0o666)

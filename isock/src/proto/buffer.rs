@@ -1,7 +1,10 @@
 //! Received bytes that have not been understood yet.
 
 use super::{aside::Aside, room::Room, FRAGMENT};
-use crate::wire::{spare, HEADER_LEN, WORD_LEN};
+use crate::{
+    seldom::Seldom,
+    wire::{spare, HEADER_LEN, WORD_LEN},
+};
 use std::{convert::Infallible, ops::Range};
 
 /// A growing window over received bytes: the driver fills it at the back, the connection takes
@@ -16,7 +19,7 @@ pub struct Buffer {
     end: usize,
     aside: Option<Box<Aside>>,
     /// Whose place is to be lent for the next read.
-    wish: Option<Wish>,
+    wish: Seldom<Wish>,
     /// The length of the frame at the front that reads are to end soon behind; else 0.
     soon_behind: usize,
     /// The last message was a long one, and so may the next one be.
@@ -190,7 +193,7 @@ impl Buffer {
 
     /// Has the same happen for the next read, if memory lies ready. What of it has come is little.
     pub(super) fn wish(&mut self, wish: Wish) {
-        self.wish = Some(wish);
+        self.wish = Seldom::with(wish);
     }
 
     /// Has reads end soon behind the frame at the front, which is so long: what follows is to be read
