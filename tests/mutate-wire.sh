@@ -165,10 +165,9 @@ TABLE
 
 table=$(changes)
 
-# Every named number of the wire must be in the table, under its name. The two lengths of prefaces
-# are held together by an assertion of the compiler, see the end; how numbers are written is compared with
-# postcard itself; what the guard, the encoder and the
-# kept memory are bounded by never travels.
+# Every named number of the wire must be in the table, under its name. The two lengths of prefaces are
+# held together by an assertion of the compiler, see the end; how numbers are written is compared with
+# postcard itself; what the guard, the encoder and the kept memory are bounded by never travels.
 missing=0
 while read -r name; do
     case $name in HELLO_LEN* | WELCOME_LEN*) continue ;; esac
