@@ -73,15 +73,6 @@ impl Far {
         Far { id, token, remote, gone, attended, waiting, unsaid, hard, queueing, left, rhythm }
     }
 
-    /// Of a connection that no loop has, and where that comes from.
-    #[cfg(test)]
-    pub(crate) fn for_tests() -> (super::Origin, std::sync::Arc<Far>) {
-        let poll = mio::Poll::new().unwrap();
-        let remote = Remote::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
-        let far = Far::new(ConnId::for_tests(0), ConnectionToken([0; 16]), remote, usize::MAX);
-        (super::Origin::memory(), far.into())
-    }
-
     /// The name of the connection, which its client knows too.
     pub(crate) fn token(&self) -> ConnectionToken {
         self.token

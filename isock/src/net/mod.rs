@@ -79,3 +79,13 @@ pub(crate) fn random_id() -> std::io::Result<crate::wire::InstanceId> {
     getrandom::fill(&mut id).map_err(std::io::Error::from)?;
     Ok(crate::wire::InstanceId(id))
 }
+
+/// A connection that no loop has, and where it comes from.
+#[cfg(test)]
+pub(crate) fn far_for_tests() -> (Origin, std::sync::Arc<Far>) {
+    let poll = mio::Poll::new().unwrap();
+    let remote = Remote::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+    let token = crate::wire::ConnectionToken([0; 16]);
+    let far = Far::new(ConnId::for_tests(0), token, remote, usize::MAX);
+    (Origin::memory(), far.into())
+}

@@ -9,6 +9,8 @@ mod fair;
 mod lanes;
 mod panics;
 mod task;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 pub(crate) use builtins::register_builtins;
