@@ -42,8 +42,12 @@ pub(crate) fn compare_view(owned: &Learnt, view: &Learnt) -> Result<(), String> 
     if !words.is_empty() {
         return Err(format!("reads something else than what travels: {}", words.join("; ")));
     }
-    match view.refusals.iter().chain(&owned.refusals).next() {
-        Some(refusal) => Err(incomparable(refusal)),
+    if let Some(refusal) = view.refusals.iter().chain(&owned.refusals).next() {
+        return Err(incomparable(refusal));
+    }
+    // What was not even reached has been refused by nothing.
+    match [view, owned].iter().flat_map(|learnt| learnt.shape.opaque_paths()).next() {
+        Some(path) => Err(incomparable(format_args!("nothing is known of `{path}`"))),
         None => Ok(()),
     }
 }
@@ -128,6 +132,32 @@ mod tests {
         assert_eq!(compared::<Vec<(u8, String)>, Vec<(u8, &str)>>(&tracer), Ok(()));
         assert_eq!(compared::<Option<String>, Option<Cow<'_, str>>>(&tracer), Ok(()));
         assert_eq!(compared::<Owned, Borrowed<'_>>(&tracer), Ok(()));
+    }
+
+    #[derive(Deserialize)]
+    #[serde(try_from = "u8")]
+    struct Refusing;
+
+    impl TryFrom<u8> for Refusing {
+        type Error = &'static str;
+
+        fn try_from(_: u8) -> Result<Refusing, Self::Error> {
+            Err("there is none")
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_learnt_is_not_compared_and_so_refused() {
+        let learnt = || Tracer::new().trace::<(Refusing, u8)>().expect("a shape");
+        let said = compare_view(&learnt(), &learnt()).expect_err("a refusal");
+        assert!(said.contains("cannot be compared with what travels: at"), "{said}");
+        let (mut owned, mut view) = (learnt(), learnt());
+        (owned.refusals, view.refusals) = (Vec::new(), Vec::new());
+        let said = compare_view(&owned, &view).expect_err("nothing says why");
+        assert!(
+            said.contains("cannot be compared with what travels: nothing is known of"),
+            "{said}"
+        );
     }
 
     #[test]
