@@ -1,6 +1,6 @@
 use super::{Note, Square};
 use crate::PATIENCE;
-use isock::{Client, Failure, ProblemKind, Ran, Server, ServerHandle};
+use isock::{Client, Failure, ProblemKind, Ran, Server, ServerBuilder, ServerHandle};
 use isock_tests::waiting::eventually;
 use std::sync::{mpsc, Mutex};
 
@@ -62,23 +62,25 @@ fn a_server_sends_in_order_to_all() {
     drop(clients);
 }
 
-#[test]
-fn a_slow_receiver_slows_its_senders_down_and_nothing_is_lost() {
+/// A server that takes no note until what holds it up is dropped, and then tells how long each is.
+fn gated() -> (ServerBuilder, mpsc::Sender<()>, mpsc::Receiver<usize>) {
     let (open, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(Some(gate));
     let (kept, seen) = mpsc::channel();
-    let server = Server::builder()
-        .on::<Note>(move |text, _| {
-            if let Some(gate) = gate.lock().unwrap().take() {
-                let _ = gate.recv();
-            }
-            Ok(kept.send(text.len())?)
-        })
-        .on::<Square>(|n, _| Ok(n * n))
-        .bind("127.0.0.1:0")
-        .unwrap()
-        .spawn()
-        .unwrap();
+    let server = Server::builder().on::<Note>(move |text, _| {
+        if let Some(gate) = gate.lock().unwrap().take() {
+            let _ = gate.recv();
+        }
+        Ok(kept.send(text.len())?)
+    });
+    (server, open, seen)
+}
+
+#[test]
+fn a_slow_receiver_slows_its_senders_down_and_nothing_is_lost() {
+    let (server, open, seen) = gated();
+    let server =
+        server.on::<Square>(|n, _| Ok(n * n)).bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let (client, other) = (server.client(), server.client());
     let sender = std::thread::spawn(move || {
         let mut busy = 0;
@@ -102,20 +104,8 @@ fn a_slow_receiver_slows_its_senders_down_and_nothing_is_lost() {
 
 #[test]
 fn what_a_full_socket_left_behind_leaves_although_nobody_calls_again() {
-    let (open, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(Some(gate));
-    let (kept, seen) = mpsc::channel();
-    let server = Server::builder()
-        .on::<Note>(move |text, _| {
-            if let Some(gate) = gate.lock().unwrap().take() {
-                let _ = gate.recv();
-            }
-            Ok(kept.send(text.len())?)
-        })
-        .bind("127.0.0.1:0")
-        .unwrap()
-        .spawn()
-        .unwrap();
+    let (server, open, seen) = gated();
+    let server = server.bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let client = server.client();
     let sent = (0..).take_while(|_| client.send::<Note>("x".repeat(10_000)).is_ok()).count();
     drop(open);
