@@ -159,8 +159,8 @@ impl ClientBuilder {
         self.add(A::with(handler))
     }
 
-    /// Serves the action `A` to the server with a handler that reads its input where it has arrived, and copies
-    /// what it keeps: see [`ViewInput`].
+    /// Serves the action `A` to the server with a handler that reads its input where it has arrived, and
+    /// copies what it keeps: see [`ViewInput`].
     pub fn on_view<A: ViewInput>(
         self,
         handler: impl Fn(A::InputView<'_>, &Context<A>) -> Result<A::Output, A::Error>

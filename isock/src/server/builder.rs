@@ -226,7 +226,7 @@ impl ServerBuilder {
     }
 
     /// Event loops: threads that read connections, run quick handlers and write their answers. One
-    /// for every four processors unless set, at least 1 and at most 8.
+    /// for every four processors unless set, at least 1 and at most 8. 0 counts as 1.
     ///
     /// A connection is served by one loop, the one that has the fewest when it comes, to its end. So
     /// several loops help where many connections are busy at once with quick handlers, and one

@@ -69,8 +69,7 @@ pub(crate) trait Service: Send + 'static {
     /// Nobody waits for any call of the connection any more.
     fn cancelled_all(&mut self, session: &mut Self::Session);
     /// Nothing begins to run from now on, in no loop of the server: what waits to has been refused
-    /// when this returns, through the
-    /// [`Remote`](crate::net::Remote).
+    /// when this returns, through the [`Remote`](crate::net::Remote).
     fn give_up(&mut self);
     /// What a call learns that will not run because the server ends.
     fn stopping(&self) -> Refusal;
