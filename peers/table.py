@@ -29,7 +29,7 @@ HEADLINE = [
 
 # Further tables: a title, the workloads, and what to read for each side.
 DETAILS = [
-    ("CPU per call, client + server, µs", ["W1", "W2a", "W2b", "W3a", "W3b", "W6", "W8"], "cpu_us"),
+    ("CPU per call, client + server, µs", ["W1", "W2a", "W2b", "W3a", "W3b", "W6", "W8", "W8t"], "cpu_us"),
     ("System calls per call, client + server", ["W1", "W2b"], "syscalls"),
     ("Peak memory, client + server, MB", ["W1", "W2b", "W3b", "W4c", "W6"], "peak_kb"),
 ]

@@ -13,10 +13,10 @@ use irpc::channel::{mpsc, oneshot, SendError};
 use irpc::rpc::{listen, Handler, RemoteService};
 use irpc::util::{configure_server, make_client_endpoint};
 use irpc::{rpc_requests, Client, WithChannels};
-use kit::cli::{Args, Role, Server};
+use kit::cli::{Args, Role, Server, Task};
 use kit::data::{Msg, Record};
-use kit::tasks::{runtime, TaskPeer};
-use kit::Bytes;
+use kit::tasks::{by_threads, runtime, TaskPeer};
+use kit::{Bytes, Report};
 use serde::{Deserialize, Serialize};
 
 const STREAMS: u32 = 1024;
@@ -119,6 +119,10 @@ impl TaskPeer for Peer {
             fs::read(certificate_file(&server.address_file)).expect("the server wrote it");
         let endpoint = make_client_endpoint(loopback(), &[&certificate]).expect("a free port");
         Peer(Client::noq(endpoint, server.address))
+    }
+
+    fn shared(task: &Task) -> Report {
+        by_threads::<Self>(task)
     }
 
     async fn echo(&self, msg: Msg) -> Msg {

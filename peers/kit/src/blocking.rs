@@ -158,14 +158,25 @@ pub(crate) fn idle_report(before: u64, after: u64) -> Report {
 
 fn shared<P: BlockingPeer>(task: &Task) -> Report {
     let peer = P::connect(&task.server);
-    share_out(&peer, task.limit.warm_up());
+    by_threads(task, || {
+        let mut peer = peer.share();
+        move |msg| peer.echo(msg)
+    })
+}
+
+/// W8: eight threads, each of which calls with what `caller` makes for it.
+pub(crate) fn by_threads<C: FnMut(Msg) -> Msg + Send>(
+    task: &Task,
+    caller: impl Fn() -> C,
+) -> Report {
+    share_out(&caller, task.limit.warm_up());
     let meter = Meter::start(&task.server);
-    let done = share_out(&peer, task.limit);
+    let done = share_out(&caller, task.limit);
     meter.finish(done).calls()
 }
 
 /// Eight threads on one client, each with its own part of the limit.
-fn share_out<P: BlockingPeer>(peer: &P, limit: Limit) -> u64 {
+fn share_out<C: FnMut(Msg) -> Msg + Send>(caller: &impl Fn() -> C, limit: Limit) -> u64 {
     let limit = match limit {
         Limit::Time(_) => limit,
         Limit::Calls(calls) => Limit::Calls(calls / SHARERS as u64),
@@ -173,10 +184,10 @@ fn share_out<P: BlockingPeer>(peer: &P, limit: Limit) -> u64 {
     let done = AtomicU64::new(0);
     thread::scope(|scope| {
         for sharer in 0..SHARERS as u64 {
-            let (mut peer, done) = (peer.share(), &done);
+            let (mut echo, done) = (caller(), &done);
             scope.spawn(move || {
                 let mut quota = Quota::new(limit);
-                let mut call = |n| peer.echo(Msg::new(n)).check(n);
+                let mut call = |n| echo(Msg::new(n)).check(n);
                 call(sharer << 32);
                 while quota.spend(1) {
                     call((sharer << 32) + quota.done());

@@ -34,7 +34,7 @@ impl Load {
     /// How many calls ought to have begun by now; `None` when it is over.
     pub fn due(&self, began: Instant) -> Option<u64> {
         let elapsed = began.elapsed();
-        (elapsed < self.time).then(|| (elapsed.as_secs_f64() * self.rate) as u64)
+        (elapsed < self.time).then_some((elapsed.as_secs_f64() * self.rate) as u64)
     }
 }
 

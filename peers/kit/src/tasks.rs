@@ -6,20 +6,22 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 use tokio::task::{spawn_local, JoinHandle, LocalSet};
 
-use crate::blocking::{bystander_report, idle_report};
+use crate::blocking::{self, bystander_report, idle_report};
 use crate::cli::{Server, Task};
 use crate::data::{payloads, records, Msg, Record};
 use crate::meter::SETTLE;
 use crate::overload::{measure, CONNECTIONS};
 use crate::{
     rss_bytes, unsupported, Latencies, Limit, Load, Meter, Quota, Report, Workload,
-    IDLE_CONNECTIONS, NAP_MS, RECORDS, SHARERS, SLEEPERS, STREAM_ITEMS,
+    IDLE_CONNECTIONS, NAP_MS, RECORDS, SLEEPERS, STREAM_ITEMS,
 };
 
 /// One connection of an asynchronous peer; a clone is another handle on the same connection.
@@ -55,6 +57,11 @@ pub trait TaskPeer: Clone + 'static {
     /// says whether it was answered.
     fn work(&self, _deadline: Duration) -> impl Future<Output = bool> {
         async { unsupported("calls with a deadline") }
+    }
+
+    /// Runs W8, usually by [`by_threads`], if handles on a connection may go to other threads.
+    fn shared(_task: &Task) -> Report {
+        unsupported("one client for several threads")
     }
 
     /// Opens a stream of the messages 0 to `items` and hands each to `each`.
@@ -100,11 +107,32 @@ async fn offer<P: TaskPeer>(peers: &[P], load: Load) -> u64 {
     answered.get()
 }
 
+/// W8: threads that block share a client, whose connection another thread drives.
+pub fn by_threads<P: TaskPeer + Send>(task: &Task) -> Report {
+    let runtime = runtime();
+    let (handle, peer) = (runtime.handle().clone(), runtime.block_on(P::connect(&task.server)));
+    let (over, until_over) = oneshot::channel::<()>();
+    let driver = thread::spawn(move || runtime.block_on(until_over));
+    let report = blocking::by_threads(task, || {
+        let (handle, peer) = (handle.clone(), peer.clone());
+        move |msg| handle.block_on(peer.echo(msg))
+    });
+    drop(over);
+    // The other end has been dropped, and that is what it waits for.
+    let _ = driver.join();
+    report
+}
+
 /// Runs the task and prints its line.
 pub fn run<P: TaskPeer>(task: &Task) {
-    if task.workload == Workload::Overload {
-        return overload::<P>(task).print();
+    match task.workload {
+        Workload::Overload => overload::<P>(task).print(),
+        Workload::Shared => P::shared(task).print(),
+        _ => as_tasks::<P>(task),
     }
+}
+
+fn as_tasks<P: TaskPeer>(task: &Task) {
     let report = LocalSet::new().block_on(&runtime(), async {
         match task.workload {
             Workload::Sequential => sequential::<P>(task).await,
@@ -115,9 +143,8 @@ pub fn run<P: TaskPeer>(task: &Task) {
             Workload::Idle => idle::<P>(task).await,
             Workload::Records => records_echo::<P>(task).await,
             Workload::Stream => stream::<P>(task).await,
-            Workload::Shared => in_flight::<P>(task, 1, SHARERS).await,
             Workload::Bystander => bystander::<P>(task).await,
-            Workload::Overload => unreachable!("it has been run"),
+            Workload::Shared | Workload::Overload => unreachable!("they have been run"),
         }
     });
     report.print();

@@ -1,11 +1,13 @@
 //! The workloads by name.
 
+use crate::SHARERS;
+
 /// What a client does; the names on the command line are `W1`, `W2a` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// W1: one connection, one call at a time.
     Sequential,
-    /// W2a, W2b, W3a, W3b: so many connections with so many calls in flight on each.
+    /// W2a, W2b, W3a, W3b, W8t: so many connections with so many calls in flight on each.
     InFlight {
         /// How many connections.
         connections: usize,
@@ -23,7 +25,7 @@ pub enum Workload {
     Records,
     /// W7: one stream of a million items after the other.
     Stream,
-    /// W8: one client shared by eight sequential callers.
+    /// W8: one client shared by eight threads that call one after the other.
     Shared,
     /// W9: one sequential caller while four connections call an action that sleeps.
     Bystander,
@@ -47,6 +49,7 @@ impl Workload {
             "W6" => Workload::Records,
             "W7" => Workload::Stream,
             "W8" => Workload::Shared,
+            "W8t" => Workload::InFlight { connections: 1, depth: SHARERS },
             "W9" => Workload::Bystander,
             "W11" => Workload::Overload,
             _ => return None,

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kit::cli::{Args, Role, Server};
+use kit::cli::{Args, Role, Server, Task};
 use kit::data::{Msg, Record};
-use kit::tasks::{runtime, TaskPeer};
-use kit::Bytes;
+use kit::tasks::{by_threads, runtime, TaskPeer};
+use kit::{Bytes, Report};
 use tarpc::context::{current, Context};
 use tarpc::serde_transport::{self, Transport};
 use tarpc::server::{self, Channel};
@@ -97,6 +97,10 @@ impl TaskPeer for Client {
         config.max_in_flight_requests = QUEUE;
         config.pending_request_buffer = QUEUE;
         Client(BenchClient::new(config, transport(socket)).spawn())
+    }
+
+    fn shared(task: &Task) -> Report {
+        by_threads::<Self>(task)
     }
 
     async fn echo(&self, msg: Msg) -> Msg {

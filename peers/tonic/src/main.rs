@@ -17,9 +17,9 @@ use bench::bench_client::BenchClient;
 use bench::bench_server::{Bench, BenchServer};
 use futures::stream::{self, BoxStream};
 use futures::StreamExt;
-use kit::cli::{Args, Role, Server};
-use kit::tasks::{runtime, TaskPeer};
-use kit::{data, Bytes};
+use kit::cli::{Args, Role, Server, Task};
+use kit::tasks::{by_threads, runtime, TaskPeer};
+use kit::{data, Bytes, Report};
 use messages::{Msg, Nap, Payload, Records, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -110,6 +110,10 @@ impl TaskPeer for Client {
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         Client(bench)
+    }
+
+    fn shared(task: &Task) -> Report {
+        by_threads::<Self>(task)
     }
 
     async fn echo(&self, msg: data::Msg) -> data::Msg {
