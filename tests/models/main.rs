@@ -5,10 +5,14 @@
 include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 
 mod calls;
+mod chain;
+mod deferred;
 mod flow;
 mod handover;
 mod link;
+mod loops;
 mod pair;
+mod pipe;
 mod small;
 mod spare;
 mod workers;

@@ -14,14 +14,17 @@ export ISOCK_SOURCE="$work/src" RUST_BACKTRACE=0
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutate-models"
 cp -r "$root/isock/src" "$work/src"
 
-test_models() { (cd "$root" && timeout 300 cargo test -q -p isock-models --test models "$@") > "$work/log" 2>&1; }
+test_models() { (cd "$root" && timeout 900 cargo test -q -p isock-models --test models -- "$@") > "$work/log" 2>&1; }
 
 # The models that have a file in them.
 models_of() {
     case $1 in
     net/flow.rs) echo flow:: ;;
     net/handover.rs | net/blocking.rs) echo handover:: ;;
-    net/remote.rs | net/cancel.rs | net/expiry.rs) echo calls:: ;;
+    net/remote.rs) echo calls:: loops:: ;;
+    net/cancel.rs | net/expiry.rs) echo calls:: ;;
+    net/pipe.rs | net/chain.rs | net/loops.rs) basename "${1%.rs}::" ;;
+    serving/deferred.rs) echo deferred:: ;;
     serving/*) echo workers:: ;;
     wire/*) echo spare:: ;;
     sync/turns.rs | sync/progress.rs) echo small:: ;;
@@ -86,6 +89,22 @@ sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing 
 sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
 wire/spare.rs|spare.held.store(false, Ordering::Relaxed);~    drop(pool);|drop(pool);~    spare.held.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
 net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
+net/pipe.rs|let written = halves.to_loop.write(slices);~        drop(halves);~        self.0.tell_loop();|drop(halves);~        self.0.tell_loop();~        let written = self.0.lock().to_loop.write(slices);|the loop is told of bytes before they are there
+net/pipe.rs|drop(halves);~        self.changed.notify_all();|drop(halves);|the loop tells no caller what it has done
+net/pipe.rs|let read = halves.to_caller.read(room);~        drop(halves);~        self.0.tell_loop();|let read = halves.to_caller.read(room);~        drop(halves);|a caller that has made room does not say so
+net/pipe.rs|halves.bell = Some(Arc::clone(bell));~        !halves.to_caller.bytes.is_empty() \|\| halves.to_caller.closed|let there = !halves.to_caller.bytes.is_empty() \|\| halves.to_caller.closed;~        drop(halves);~        self.0.lock().bell = Some(Arc::clone(bell));~        there|who hangs a bell up has looked before
+net/pipe.rs|self.0.tell_callers(halves);~        self.0.tell_loop();|self.0.tell_callers(halves);|a caller that closes does not tell the loop
+net/chain.rs|NEXT.fetch_add(1, Ordering::Relaxed)|NEXT.load(Ordering::Relaxed);~    NEXT.store(call + 1, Ordering::Relaxed)|two handlers take one number
+net/chain.rs|steps().remove(&self.call);|steps().clear();|whoever goes on forgets all others
+net/chain.rs|steps().remove(&self.call);|drop(steps());|who has gone on is still said to wait
+serving/deferred.rs|let was_open = !std::mem::replace(&mut open.answered, true);~        let charge = open.charge.take();|let was_open = !open.answered;~        drop(open);~        let mut open = self.lock();~        open.answered = true;~        let charge = open.charge.take();|two answers are taken for the first
+serving/deferred.rs|if !open.answered {~            open.charge|{~            open.charge|what a call costs is kept after its answer
+serving/deferred.rs|if !self.take() {~            return;~        }|self.take();|a responder that has answered says that nobody did
+serving/deferred.rs|if was_open {~            self.call.cancelled.over();~        }|let _ = &self.call.cancelled;|what was to be done for a call outlives its answer
+net/loops.rs|self.0.newest.fetch_add(1, Ordering::Relaxed) + 1|{~            let number = self.0.newest.load(Ordering::Relaxed) + 1;~            self.0.newest.store(number, Ordering::Relaxed);~            number~        }|two connections have one number
+net/loops.rs|starved.load(Ordering::Relaxed) && starved.swap(false, Ordering::Relaxed)|starved.load(Ordering::Relaxed)|each loop tells of room, and not the first one alone
+net/loops.rs|let _ = self.0.all[FIRST].send(Command::Ended);|let _ = Command::Ended;|a loop that returns does not tell the first one
+net/remote.rs|self.0.connections.fetch_sub(1, Ordering::Relaxed);|self.0.connections.store(self.connections() - 1, Ordering::Relaxed);|a connection that comes while another one goes is not counted
 TABLE
 }
 
@@ -97,7 +116,7 @@ try() { # file, what stands there, what it becomes, what that does
     FROM=${2//'~'/$'\n'} TO=${3//'~'/$'\n'} perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/' "$file"
     if cmp -s "$work/saved" "$file"; then
         verdict=STALE
-    elif test_models "$(models_of "$1")"; then
+    elif test_models $(models_of "$1"); then
         verdict=SURVIVED
     elif grep -aq 'panicked at' "$work/log"; then
         verdict="noticed by $(grep -aoE "^thread '[a-z_:]+'" "$work/log" | head -n 1 | cut -d "'" -f 2)"

@@ -1,0 +1,14 @@
+//! The other side of a connection, as far as a responder knows.
+
+use crate::net::Far;
+use isock_models::std::sync::Arc;
+
+/// The other side of a connection of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(pub(crate) Arc<Far>);
+
+impl Peer {
+    pub(crate) fn far(&self) -> Option<Arc<Far>> {
+        Some(Arc::clone(&self.0))
+    }
+}
