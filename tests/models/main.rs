@@ -13,6 +13,7 @@ mod link;
 mod loops;
 mod pair;
 mod pipe;
+mod room;
 mod small;
 mod spare;
 mod workers;
