@@ -38,6 +38,8 @@ const ENGINE: &[&str] = &[
     "net/remote.rs",
     "net/timing.rs",
     "net/watch.rs",
+    "peer/background.rs",
+    "peer/backoff.rs",
     "serving/backlog.rs",
     "serving/deferred.rs",
     "serving/fair.rs",

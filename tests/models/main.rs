@@ -4,6 +4,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 
+mod background;
 mod calls;
 mod chain;
 mod deferred;

@@ -25,6 +25,7 @@ models_of() {
     net/cancel.rs | net/expiry.rs) echo calls:: ;;
     net/far.rs) echo room:: ;;
     net/pipe.rs | net/chain.rs | net/loops.rs) basename "${1%.rs}::" ;;
+    peer/*) echo background:: ;;
     serving/deferred.rs) echo deferred:: ;;
     serving/*) echo workers:: ;;
     wire/*) echo spare:: ;;
@@ -106,6 +107,16 @@ serving/deferred.rs|let was_open = !std::mem::replace(&mut open.answered, true);
 serving/deferred.rs|if !open.answered {~            open.charge|{~            open.charge|what a call costs is kept after its answer
 serving/deferred.rs|if !self.take() {~            return;~        }|self.take();|a responder that has answered says that nobody did
 serving/deferred.rs|if was_open {~            self.call.cancelled.over();~        }|let _ = &self.call.cancelled;|what was to be done for a call outlives its answer
+peer/background.rs|if state.running {~            drop(state);~            return self.bell.ring();|if state.running {~            return;|the thread is not told what has been added
+peer/background.rs|state.running = false;~            return None;|return None;|the thread ends and is said to run
+peer/background.rs|Some(true) => self.look_again(),|Some(true) => {}|a time that comes sooner is not looked at
+peer/background.rs|at < *before \|\| !Weak::ptr_eq(&alarm.link, link)|at < *before|a future that goes to another connection is not read for there
+peer/background.rs|if !state.detached.is_empty() {~            return Some(Work::Rest(None));|if !state.detached.is_empty() \|\| !state.timers.is_empty() {~            return Some(Work::Rest(None));|the thread stays for a future that has gone
+peer/background.rs|let (before, _) = alarm.at.as_ref()?;~        let again = at < *before|let before = alarm.at.as_ref().map_or(at, \|(before, _)\| *before);~        let before = &before;~        let again = at < *before|a timer that has gone off is set, and nobody keeps it
+peer/background.rs|self.lock().detached.append(&mut pending);|self.lock().detached = pending;|a call that is adopted while others are looked at is lost
+peer/background.rs|self.lock().woken = true;~        self.bell.ring();|self.bell.ring();|the thread is rung for and not told what for
+peer/background.rs|waiting.into_iter().for_each(\|(_, waker)\| waker.wake());|waiting.into_iter().take(1).for_each(\|(_, waker)\| waker.wake());|of several who wait for a connection one is woken
+peer/background.rs|if state.attending && self.channel.strong_count() > 0 {|if state.attending {|the thread keeps a connection for a client that has gone
 net/loops.rs|self.0.newest.fetch_add(1, Ordering::Relaxed) + 1|{~            let number = self.0.newest.load(Ordering::Relaxed) + 1;~            self.0.newest.store(number, Ordering::Relaxed);~            number~        }|two connections have one number
 net/loops.rs|starved.load(Ordering::Relaxed) && starved.swap(false, Ordering::Relaxed)|starved.load(Ordering::Relaxed)|each loop tells of room, and not the first one alone
 net/loops.rs|let _ = self.0.all[FIRST].send(Command::Ended);|let _ = Command::Ended;|a loop that returns does not tell the first one

@@ -1,4 +1,10 @@
-//! The other side of a connection, as far as a responder knows.
+//! A client, as far as the thread behind its futures knows.
+
+pub(crate) mod background;
+mod backoff;
+pub(crate) mod channel;
+pub(crate) mod connector;
+pub(crate) mod raw;
 
 use crate::net::Far;
 use isock_models::std::sync::Arc;
