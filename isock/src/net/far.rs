@@ -178,7 +178,8 @@ impl Far {
         room
     }
 
-    fn has_room(&self, len: usize) -> bool {
+    /// Whether an answer of this length need not wait.
+    pub(super) fn has_room(&self, len: usize) -> bool {
         let before = self.waiting() + self.unsaid.load(Ordering::Relaxed);
         before == 0 || before + len <= self.hard
     }
