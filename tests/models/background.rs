@@ -88,8 +88,8 @@ fn a_time_that_comes_sooner_is_kept() {
     });
 }
 
-/// A future is dropped as the thread looks at it, or is not polled any more once it has been woken:
-/// nobody says so, and the thread ends all the same.
+/// A future is dropped before its time, or is not polled any more once it has been woken: nobody says
+/// so, and the thread ends all the same.
 #[test]
 fn the_thread_ends_whatever_becomes_of_a_future() {
     for is_dropped in [true, false] {

@@ -111,7 +111,7 @@ peer/background.rs|if state.running {~            drop(state);~            retur
 peer/background.rs|state.running = false;~            return None;|return None;|the thread ends and is said to run
 peer/background.rs|Some(true) => self.look_again(),|Some(true) => {}|a time that comes sooner is not looked at
 peer/background.rs|at < *before \|\| !Weak::ptr_eq(&alarm.link, link)|at < *before|a future that goes to another connection is not read for there
-peer/background.rs|if !state.detached.is_empty() {~            return Some(Work::Rest(None));|if !state.detached.is_empty() \|\| !state.timers.is_empty() {~            return Some(Work::Rest(None));|the thread stays for a future that has gone
+peer/background.rs|due.extend(alarm.at.take_if(\|(at, _)\| *at <= now).map(\|(_, waker)\| waker));|if let Some((at, waker)) = alarm.at.as_mut().filter(\|(at, _)\| *at <= now) {~                due.push(waker.clone());~                *at = now + IDLE * 1000;~            }|the thread stays for a future that has been woken
 peer/background.rs|let (before, _) = alarm.at.as_ref()?;~        let again = at < *before|let before = alarm.at.as_ref().map_or(at, \|(before, _)\| *before);~        let before = &before;~        let again = at < *before|a timer that has gone off is set, and nobody keeps it
 peer/background.rs|self.lock().detached.append(&mut pending);|self.lock().detached = pending;|a call that is adopted while others are looked at is lost
 peer/background.rs|self.lock().woken = true;~        self.bell.ring();|self.bell.ring();|the thread is rung for and not told what for
