@@ -9,7 +9,7 @@
 use super::{backoff, channel::Channel, connector::NoLink, raw::RawCall};
 use crate::net::{self, Bell, Link, Purpose, Watched};
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Wake, Waker},
     thread,
@@ -57,14 +57,15 @@ struct Alarm {
 }
 
 impl Timer {
-    /// Wakes `waker` then, and reads from `link` until then; replaces what was set, and says
-    /// whether the thread has to look at it again. `None` once it has gone off: the thread has
-    /// forgotten it, or it would wait for a future that may never be polled again.
-    fn set(&self, at: Instant, waker: &Waker, link: &Weak<Link>) -> Option<bool> {
+    /// Wakes `waker` then, and reads from `link` until then; leaves the link there that was set
+    /// before, and says whether the thread has to look at it again. `None` once it has gone off: the
+    /// thread has forgotten it, or it would wait for a future that may never be polled again.
+    fn set(&self, at: Instant, waker: &Waker, link: &mut Weak<Link>) -> Option<bool> {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, _) = alarm.at.as_ref()?;
         let again = at < *before || !Weak::ptr_eq(&alarm.link, link);
-        *alarm = Alarm { at: Some((at, waker.clone())), link: Weak::clone(link) };
+        alarm.at = Some((at, waker.clone()));
+        mem::swap(&mut alarm.link, link);
         Some(again)
     }
 }
@@ -85,9 +86,9 @@ impl Background {
         timer: &mut Option<Timer>,
         at: Instant,
         waker: &Waker,
-        link: Weak<Link>,
+        mut link: Weak<Link>,
     ) {
-        match timer.as_ref().and_then(|timer| timer.set(at, waker, &link)) {
+        match timer.as_ref().and_then(|timer| timer.set(at, waker, &mut link)) {
             Some(true) => self.look_again(),
             Some(false) => {}
             None => *timer = Some(self.timer(at, waker, link)),
@@ -175,8 +176,8 @@ impl Background {
         if !due.is_empty() {
             return Some(Work::Wake(due));
         }
-        if std::mem::take(&mut state.woken) {
-            return Some(Work::Detached(std::mem::take(&mut state.detached)));
+        if mem::take(&mut state.woken) {
+            return Some(Work::Detached(mem::take(&mut state.detached)));
         }
         if let Some((deadline, _)) = state.dial.first() {
             return Some(Work::Dial(*deadline));
@@ -209,7 +210,7 @@ impl Background {
         };
         let mut state = self.lock();
         state.failed = result.err();
-        let waiting = std::mem::take(&mut state.dial);
+        let waiting = mem::take(&mut state.dial);
         drop(state);
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
