@@ -10,6 +10,7 @@ use std::{
 
 /// Files and folders of the library that are in the models as they are.
 const ENGINE: &[&str] = &[
+    "action/responder.rs",
     "wire",
     "proto",
     "limits.rs",
@@ -20,6 +21,7 @@ const ENGINE: &[&str] = &[
     "net/bell.rs",
     "net/blocking.rs",
     "net/cancel.rs",
+    "net/chain.rs",
     "net/corker.rs",
     "net/crowd.rs",
     "net/expiry.rs",
@@ -28,13 +30,18 @@ const ENGINE: &[&str] = &[
     "net/handover.rs",
     "net/inherited.rs",
     "net/link.rs",
+    "net/loops.rs",
     "net/pending.rs",
     "net/ping.rs",
+    "net/pipe.rs",
     "net/polling.rs",
     "net/remote.rs",
     "net/timing.rs",
     "net/watch.rs",
+    "peer/background.rs",
+    "peer/backoff.rs",
     "serving/backlog.rs",
+    "serving/deferred.rs",
     "serving/fair.rs",
     "serving/workers.rs",
 ];
@@ -46,6 +53,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("net/handover.rs", "QUIET: u32 = 250", "QUIET: u32 = 2"),
     // Nor for that many items.
     ("net/flow.rs", "BURST: u32 = 8", "BURST: u32 = 2"),
+    // Nor for that many bytes.
+    ("net/pipe.rs", "CAPACITY: usize = 256 * 1024", "CAPACITY: usize = 2"),
 ];
 
 fn main() {
@@ -106,7 +115,7 @@ fn shadowed(name: &str, text: String) -> String {
     if name.starts_with("wire/") && name != "wire/spare.rs" {
         return text;
     }
-    for word in ["std::", "mio::"] {
+    for word in ["std::", "mio::", "getrandom::"] {
         text = shadow(&text, word);
     }
     // What the protocol has for each thread is memory alone, and what is static there is constant.

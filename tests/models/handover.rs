@@ -1,16 +1,14 @@
 //! The loop, its watcher, and handlers that hold it up.
 
 use crate::{
-    limits::Limits,
     net::{
         blocking::{about_to_block, hook, WouldDeadlock},
         event_loop::{ConnId, Done, EventLoop, Job, Pace, Record, Service},
         handover::serve,
         pending::{wake_all, Ended, Pending},
     },
-    pair::{call, carry, pair},
-    proto::{Answer, Event, ServedKey, SharedBody},
-    wire::CallHead,
+    pair::served_key,
+    proto::{Answer, ServedKey, SharedBody},
 };
 use isock_models::{
     model,
@@ -139,18 +137,6 @@ impl Pace for Seen {
     }
 }
 
-fn key() -> ServedKey {
-    let (mut client, mut server) = pair(Limits::default());
-    client.proto.call(call(CallHead::default())).unwrap();
-    carry(&mut client.proto, &mut server);
-    let mut called = None;
-    while server.read(|event| {
-        let Event::Call { key, .. } = event else { panic!("not a call: {event:?}") };
-        called = Some(key);
-    }) {}
-    called.unwrap()
-}
-
 /// Serves these calls, one batch each, while the watcher looks so many times by itself: every one
 /// runs once and is answered once, and no thread has the loop again that has lost it. Says what has
 /// become known of each.
@@ -162,7 +148,7 @@ fn served(looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
 fn served_in(batch: usize, looks: usize, calls: &[Does]) -> Vec<Arc<Seen>> {
     let_pass(TICK, looks);
     let pending = calls.iter().map(|_| Pending::default()).collect();
-    let (key, other) = (key(), Arc::new(Other { pending }));
+    let (key, other) = (served_key(), Arc::new(Other { pending }));
     let all: Vec<_> = calls.iter().map(|_| Arc::<Seen>::default()).collect();
     let mut arriving = calls.iter().zip(&all).enumerate().map(|(number, (does, seen))| Call {
         number: number as u64,

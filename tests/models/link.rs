@@ -29,7 +29,7 @@ use isock_models::{
 };
 
 /// A connection whose other end echoes each call: at once, or when it is told to.
-fn connected(holds: bool) -> (Arc<Link>, CallerStream) {
+pub(crate) fn connected(holds: bool) -> (Arc<Link>, CallerStream) {
     let away = CallerStream::echo(holds);
     let config = Config::new(Limits::default(), InstanceId([1; 16]));
     let link = Link::new(away.clone(), Address, config, Polling::default(), None);
@@ -37,11 +37,11 @@ fn connected(holds: bool) -> (Arc<Link>, CallerStream) {
     (link, away)
 }
 
-fn late() -> Instant {
+pub(crate) fn late() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn new_call(input: u8) -> NewCall {
+pub(crate) fn new_call(input: u8) -> NewCall {
     let head = CallHead { name: name_hash("model"), ..CallHead::default() };
     NewCall { head, body: SharedBody::new(vec![input]) }
 }

@@ -4,11 +4,17 @@
 
 include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 
+mod background;
 mod calls;
+mod chain;
+mod deferred;
 mod flow;
 mod handover;
 mod link;
+mod loops;
 mod pair;
+mod pipe;
+mod room;
 mod small;
 mod spare;
 mod workers;

@@ -14,14 +14,19 @@ export ISOCK_SOURCE="$work/src" RUST_BACKTRACE=0
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutate-models"
 cp -r "$root/isock/src" "$work/src"
 
-test_models() { (cd "$root" && timeout 300 cargo test -q -p isock-models --test models "$@") > "$work/log" 2>&1; }
+test_models() { (cd "$root" && timeout 900 cargo test -q -p isock-models --test models -- "$@") > "$work/log" 2>&1; }
 
 # The models that have a file in them.
 models_of() {
     case $1 in
     net/flow.rs) echo flow:: ;;
     net/handover.rs | net/blocking.rs) echo handover:: ;;
-    net/remote.rs | net/cancel.rs | net/expiry.rs) echo calls:: ;;
+    net/remote.rs) echo calls:: loops:: ;;
+    net/cancel.rs | net/expiry.rs) echo calls:: ;;
+    net/far.rs) echo room:: ;;
+    net/pipe.rs | net/chain.rs | net/loops.rs) basename "${1%.rs}::" ;;
+    peer/*) echo background:: ;;
+    serving/deferred.rs) echo deferred:: ;;
     serving/*) echo workers:: ;;
     wire/*) echo spare:: ;;
     sync/turns.rs | sync/progress.rs) echo small:: ;;
@@ -86,6 +91,36 @@ sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing 
 sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
 wire/spare.rs|spare.held.store(false, Ordering::Relaxed);~    drop(pool);|drop(pool);~    spare.held.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
 net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
+net/far.rs|self.note_unsaid(unsaid);~        self.taken(room);|let _ = unsaid;~        self.taken(room);|what has been taken looks as if it had left
+net/far.rs|self.gone.store(true, Ordering::Release);~        self.let_on();|self.gone.store(true, Ordering::Release);|an answer waits on after the end of its connection
+net/far.rs|if self.has_room(len) \|\| self.is_gone() {|if self.is_gone() {|who waits for room does not look once more before it sleeps
+net/far.rs|let fits = self.wait_for_room(answer.len());|let fits = self.wait_for_room(answer.len()) \|\| !self.is_gone();|an answer that nobody made room for is queued all the same
+net/pipe.rs|let written = halves.to_loop.write(slices);~        drop(halves);~        self.0.tell_loop();|drop(halves);~        self.0.tell_loop();~        let written = self.0.lock().to_loop.write(slices);|the loop is told of bytes before they are there
+net/pipe.rs|drop(halves);~        self.changed.notify_all();|drop(halves);|the loop tells no caller what it has done
+net/pipe.rs|let read = halves.to_caller.read(room);~        drop(halves);~        self.0.tell_loop();|let read = halves.to_caller.read(room);~        drop(halves);|a caller that has made room does not say so
+net/pipe.rs|halves.bell = Some(Arc::clone(bell));~        !halves.to_caller.bytes.is_empty() \|\| halves.to_caller.closed|let there = !halves.to_caller.bytes.is_empty() \|\| halves.to_caller.closed;~        drop(halves);~        self.0.lock().bell = Some(Arc::clone(bell));~        there|who hangs a bell up has looked before
+net/pipe.rs|self.0.tell_callers(halves);~        self.0.tell_loop();|self.0.tell_callers(halves);|a caller that closes does not tell the loop
+net/chain.rs|NEXT.fetch_add(1, Ordering::Relaxed)|NEXT.load(Ordering::Relaxed);~    NEXT.store(call + 1, Ordering::Relaxed)|two handlers take one number
+net/chain.rs|steps().remove(&self.call);|steps().clear();|whoever goes on forgets all others
+net/chain.rs|steps().remove(&self.call);|drop(steps());|who has gone on is still said to wait
+serving/deferred.rs|let was_open = !std::mem::replace(&mut open.answered, true);~        let charge = open.charge.take();|let was_open = !open.answered;~        drop(open);~        let mut open = self.lock();~        open.answered = true;~        let charge = open.charge.take();|two answers are taken for the first
+serving/deferred.rs|if !open.answered {~            open.charge|{~            open.charge|what a call costs is kept after its answer
+serving/deferred.rs|if !self.take() {~            return;~        }|self.take();|a responder that has answered says that nobody did
+serving/deferred.rs|if was_open {~            self.call.cancelled.over();~        }|let _ = &self.call.cancelled;|what was to be done for a call outlives its answer
+peer/background.rs|if state.running {~            drop(state);~            return self.bell.ring();|if state.running {~            return;|the thread is not told what has been added
+peer/background.rs|state.running = false;~            return None;|return None;|the thread ends and is said to run
+peer/background.rs|Some(true) => self.look_again(),|Some(true) => {}|a time that comes sooner is not looked at
+peer/background.rs|at < *before \|\| !Weak::ptr_eq(&alarm.link, link)|at < *before|a future that goes to another connection is not read for there
+peer/background.rs|due.extend(alarm.at.take_if(\|(at, _)\| *at <= now).map(\|(_, waker)\| waker));|if let Some((at, waker)) = alarm.at.as_mut().filter(\|(at, _)\| *at <= now) {~                due.push(waker.clone());~                *at = now + IDLE * 1000;~            }|the thread stays for a future that has been woken
+peer/background.rs|let (before, _) = alarm.at.as_ref()?;~        let again = at < *before|let before = alarm.at.as_ref().map_or(at, \|(before, _)\| *before);~        let before = &before;~        let again = at < *before|a timer that has gone off is set, and nobody keeps it
+peer/background.rs|self.lock().detached.append(&mut pending);|self.lock().detached = pending;|a call that is adopted while others are looked at is lost
+peer/background.rs|self.lock().woken = true;~        self.bell.ring();|self.bell.ring();|the thread is rung for and not told what for
+peer/background.rs|waiting.into_iter().for_each(\|(_, waker)\| waker.wake());|waiting.into_iter().take(1).for_each(\|(_, waker)\| waker.wake());|of several who wait for a connection one is woken
+peer/background.rs|if state.attending && self.channel.strong_count() > 0 {|if state.attending {|the thread keeps a connection for a client that has gone
+net/loops.rs|self.0.newest.fetch_add(1, Ordering::Relaxed) + 1|{~            let number = self.0.newest.load(Ordering::Relaxed) + 1;~            self.0.newest.store(number, Ordering::Relaxed);~            number~        }|two connections have one number
+net/loops.rs|starved.load(Ordering::Relaxed) && starved.swap(false, Ordering::Relaxed)|starved.load(Ordering::Relaxed)|each loop tells of room, and not the first one alone
+net/loops.rs|let _ = self.0.all[FIRST].send(Command::Ended);|let _ = Command::Ended;|a loop that returns does not tell the first one
+net/remote.rs|self.0.connections.fetch_sub(1, Ordering::Relaxed);|self.0.connections.store(self.connections() - 1, Ordering::Relaxed);|a connection that comes while another one goes is not counted
 TABLE
 }
 
@@ -97,7 +132,7 @@ try() { # file, what stands there, what it becomes, what that does
     FROM=${2//'~'/$'\n'} TO=${3//'~'/$'\n'} perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/' "$file"
     if cmp -s "$work/saved" "$file"; then
         verdict=STALE
-    elif test_models "$(models_of "$1")"; then
+    elif test_models $(models_of "$1"); then
         verdict=SURVIVED
     elif grep -aq 'panicked at' "$work/log"; then
         verdict="noticed by $(grep -aoE "^thread '[a-z_:]+'" "$work/log" | head -n 1 | cut -d "'" -f 2)"

@@ -2,7 +2,7 @@
 
 use crate::{
     limits::Limits,
-    proto::{Buffer, Config, Connection, Event, NewCall, SharedBody},
+    proto::{Buffer, Config, Connection, Event, NewCall, ServedKey, SharedBody},
     wire::{name_hash, CallHead, InstanceId},
 };
 use isock_models::std::{
@@ -65,6 +65,19 @@ pub(crate) fn carry(from: &mut Connection, to: &mut End) {
 pub(crate) fn call(head: CallHead) -> NewCall {
     let head = CallHead { name: name_hash("model"), ..head };
     NewCall { head, body: SharedBody::new(Vec::new()) }
+}
+
+/// Names a call that a server has read.
+pub(crate) fn served_key() -> ServedKey {
+    let (mut client, mut server) = pair(Limits::default());
+    client.proto.call(call(CallHead::default())).unwrap();
+    carry(&mut client.proto, &mut server);
+    let mut called = None;
+    while server.read(|event| {
+        let Event::Call { key, .. } = event else { panic!("not a call: {event:?}") };
+        called = Some(key);
+    }) {}
+    called.unwrap()
 }
 
 /// A waker that unparks a thread.

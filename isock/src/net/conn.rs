@@ -338,7 +338,6 @@ impl<S: Service> Conn<S> {
 
     /// Makes a call of this side that carries items.
     pub(super) fn open(&mut self, call: NewCall, flow: Arc<Flow>) {
-        self.far.taken_call(&call);
         let size = call.body.len();
         let mut woken = Vec::new();
         match self.proto.call(call) {
@@ -350,6 +349,7 @@ impl<S: Service> Conn<S> {
             }
             Err(why) => flow.end(refusal(size, why), &mut woken),
         }
+        self.far.carries_call(size, self.proto.backlog());
         wake_all(woken);
     }
 
@@ -381,9 +381,7 @@ impl<S: Service> Conn<S> {
     /// as every send can be.
     pub(super) fn send(&mut self, call: &NewCall) {
         let _ = self.proto.send(call);
-        // In this order: what has been taken must not look as if it had left.
-        self.far.note_unsaid(self.proto.backlog());
-        self.far.taken_call(call);
+        self.far.carries_call(call.body.len(), self.proto.backlog());
     }
 
     /// Asks the other side whether it is there.

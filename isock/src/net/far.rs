@@ -178,7 +178,8 @@ impl Far {
         room
     }
 
-    fn has_room(&self, len: usize) -> bool {
+    /// Whether an answer of this length need not wait.
+    pub(super) fn has_room(&self, len: usize) -> bool {
         let before = self.waiting() + self.unsaid.load(Ordering::Relaxed);
         before == 0 || before + len <= self.hard
     }
@@ -213,13 +214,22 @@ impl Far {
         self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))
     }
 
-    /// The loop has taken a call from the queue.
-    pub(super) fn taken_call(&self, call: &NewCall) {
-        self.taken(ENTRY + call.body.len());
+    /// The loop has handed a call or a send of this length to the connection, where so many bytes
+    /// have not left by now.
+    pub(super) fn carries_call(&self, len: usize, unsaid: usize) {
+        self.carries(ENTRY + len, unsaid);
+    }
+
+    /// The same for whatever took up so many bytes while it waited.
+    pub(super) fn carries(&self, room: usize, unsaid: usize) {
+        // In this order: what has been taken must not look as if it had left, and when it does leave,
+        // who waits for room must see less than before.
+        self.note_unsaid(unsaid);
+        self.taken(room);
     }
 
     /// So many bytes do not wait any more.
-    pub(super) fn taken(&self, bytes: usize) {
+    fn taken(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -326,9 +336,7 @@ impl Outgoing {
     ) {
         let size = call.body.len();
         self.take(proto, call, ticket);
-        // In this order: what has been taken must not look as if it had left.
-        far.note_unsaid(proto.backlog());
-        far.taken(ENTRY + size);
+        far.carries_call(size, proto.backlog());
     }
 
     fn take(&mut self, proto: &mut Connection, call: NewCall, ticket: Arc<Ticket>) {

@@ -9,7 +9,7 @@
 use super::{backoff, channel::Channel, connector::NoLink, raw::RawCall};
 use crate::net::{self, Bell, Link, Purpose, Watched};
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Wake, Waker},
     thread,
@@ -48,22 +48,25 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Timer(Arc<Mutex<Alarm>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Alarm {
+    /// `None` once it has gone off.
     at: Option<(Instant, Waker)>,
     /// Where the answer will come: not always on the connection of the moment.
     link: Weak<Link>,
 }
 
 impl Timer {
-    /// Wakes `waker` then, and reads from `link` until then; replaces what was set, and says
-    /// whether the thread has to look at it again.
-    pub(super) fn set(&self, at: Instant, waker: &Waker, link: Weak<Link>) -> bool {
+    /// Wakes `waker` then, and reads from `link` until then; leaves the link there that was set
+    /// before, and says whether the thread has to look at it again. `None` once it has gone off: the
+    /// thread has forgotten it, or it would wait for a future that may never be polled again.
+    fn set(&self, at: Instant, waker: &Waker, link: &mut Weak<Link>) -> Option<bool> {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let other = !Weak::ptr_eq(&alarm.link, &link);
-        let sooner = alarm.at.as_ref().is_none_or(|(before, _)| at < *before);
-        *alarm = Alarm { at: Some((at, waker.clone())), link };
-        other || sooner
+        let (before, _) = alarm.at.as_ref()?;
+        let again = at < *before || !Weak::ptr_eq(&alarm.link, link);
+        alarm.at = Some((at, waker.clone()));
+        mem::swap(&mut alarm.link, link);
+        Some(again)
     }
 }
 
@@ -76,10 +79,24 @@ impl Background {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A timer that is set. The thread sees it only then: else it would wait for it to be.
-    pub(super) fn timer(self: &Arc<Self>, at: Instant, waker: &Waker, link: Weak<Link>) -> Timer {
-        let timer = Timer(Arc::default());
-        timer.set(at, waker, link);
+    /// Has `waker` woken then, and `link` read until then, by the timer that a future has: a new one,
+    /// unless there is one that has not gone off.
+    pub(super) fn wake_at(
+        self: &Arc<Self>,
+        timer: &mut Option<Timer>,
+        at: Instant,
+        waker: &Waker,
+        mut link: Weak<Link>,
+    ) {
+        match timer.as_ref().and_then(|timer| timer.set(at, waker, &mut link)) {
+            Some(true) => self.look_again(),
+            Some(false) => {}
+            None => *timer = Some(self.timer(at, waker, link)),
+        }
+    }
+
+    fn timer(self: &Arc<Self>, at: Instant, waker: &Waker, link: Weak<Link>) -> Timer {
+        let timer = Timer(Arc::new(Mutex::new(Alarm { at: Some((at, waker.clone())), link })));
         let mut state = self.lock();
         state.timers.push(Arc::downgrade(&timer.0));
         self.need(state);
@@ -159,8 +176,8 @@ impl Background {
         if !due.is_empty() {
             return Some(Work::Wake(due));
         }
-        if std::mem::take(&mut state.woken) {
-            return Some(Work::Detached(std::mem::take(&mut state.detached)));
+        if mem::take(&mut state.woken) {
+            return Some(Work::Detached(mem::take(&mut state.detached)));
         }
         if let Some((deadline, _)) = state.dial.first() {
             return Some(Work::Dial(*deadline));
@@ -172,7 +189,7 @@ impl Background {
         if let Some(until) = alarm {
             return Some(Work::Read(until));
         }
-        if !state.timers.is_empty() || !state.detached.is_empty() {
+        if !state.detached.is_empty() {
             return Some(Work::Rest(None));
         }
         // As many as there were futures at once.
@@ -193,7 +210,7 @@ impl Background {
         };
         let mut state = self.lock();
         state.failed = result.err();
-        let waiting = std::mem::take(&mut state.dial);
+        let waiting = mem::take(&mut state.dial);
         drop(state);
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
@@ -263,16 +280,14 @@ enum Work {
 }
 
 impl State {
-    /// Takes the wakers of alarms that are due, and forgets timers that are gone.
+    /// Takes the wakers of alarms that are due, and forgets these and the timers that are gone.
     fn take_due(&mut self, now: Instant) -> Vec<Waker> {
         let mut due = Vec::new();
         self.timers.retain(|timer| {
             let Some(alarm) = timer.upgrade() else { return false };
             let mut alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
-            if alarm.at.as_ref().is_some_and(|(at, _)| *at <= now) {
-                due.extend(alarm.at.take().map(|(_, waker)| waker));
-            }
-            true
+            due.extend(alarm.at.take_if(|(at, _)| *at <= now).map(|(_, waker)| waker));
+            alarm.at.is_some()
         });
         due
     }

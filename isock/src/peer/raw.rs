@@ -367,14 +367,7 @@ impl RawCall {
 
     /// Wakes the future then, and has its connection read until then.
     pub(super) fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
-        let background = &self.channel.background;
-        let Some(timer) = &self.timer else {
-            self.timer = Some(background.timer(at, cx.waker(), link));
-            return;
-        };
-        if timer.set(at, cx.waker(), link) {
-            background.look_again();
-        }
+        self.channel.background.wake_at(&mut self.timer, at, cx.waker(), link);
     }
 
     /// One attempt.

@@ -5,8 +5,10 @@
 
 pub mod atomic;
 mod clock;
+pub mod getrandom;
 pub mod local;
 pub mod mio;
+mod once;
 pub mod ready;
 pub mod threads;
 
@@ -20,6 +22,7 @@ pub mod std {
     pub mod sync {
         pub use crate::atomic;
         pub use crate::clock::{Condvar, WaitTimeoutResult};
+        pub use crate::once::OnceLock;
         pub use ::std::sync::*;
         pub use loom::sync::{Mutex, MutexGuard};
 

@@ -68,17 +68,25 @@ impl<T> Local<RefCell<T>> {
         self.0.with(|cell| cell.replace(value))
     }
 
+    /// See [`RefCell::take`].
+    pub fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.0.with(RefCell::take)
+    }
+
     /// Looks at it.
     pub fn with_borrow<R>(&'static self, look: impl FnOnce(&T) -> R) -> R {
         self.0.with(|cell| look(&cell.borrow()))
     }
 }
 
-/// `thread_local!` of one value, as the library writes it.
+/// `thread_local!`, as the library writes it.
 #[macro_export]
 macro_rules! thread_local {
-    ($(#[$note:meta])* static $name:ident: $type:ty = const { $init:expr };) => {
+    ($($(#[$note:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {$(
         $(#[$note])*
         static $name: $crate::local::Local<$type> = $crate::local::Local::new(|| $init);
-    };
+    )*};
 }

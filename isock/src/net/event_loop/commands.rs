@@ -16,10 +16,10 @@ impl<S: Service> EventLoop<S> {
         for command in commands.drain(..) {
             match command {
                 Command::Answer { connection, key, answer, room } => {
-                    if let Some(conn) = self.get(connection) {
-                        conn.far.taken(room);
-                    }
                     self.answer(connection, key, answer);
+                    if let Some(conn) = self.get(connection) {
+                        conn.far.carries(room, conn.proto.backlog());
+                    }
                 }
                 Command::Call { connection, call, ticket } => {
                     match self.get(connection) {

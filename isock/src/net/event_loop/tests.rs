@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     limits::Limits,
-    net::{far::Far, handover::serve, memory_pair, origin::Origin, random_id, stream::LoopStream},
-    proto::{Answer, ServedKey},
-    wire::{Ran, Refusal, RefusalCode},
+    net::{
+        far::Far, handover::serve, link::Link, memory_pair, origin::Origin, random_id,
+        stream::LoopStream, Dialled,
+    },
+    proto::{Answer, NewCall, ServedKey, SharedBody},
+    wire::{CallHead, Ran, Refusal, RefusalCode},
 };
 use std::{
     panic::resume_unwind,
@@ -15,9 +18,11 @@ use std::{
 /// How long a loop may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Tells what it hears, and serves nothing. A loop panics if it gets more connections than `most`.
+/// Tells what it hears, and answers nothing. A loop panics if it gets more connections than `most`.
 struct Frail {
     tell: Sender<String>,
+    /// Has the calls that have come.
+    calls: Sender<(Arc<Far>, ServedKey)>,
     place: usize,
     connections: usize,
     most: usize,
@@ -26,41 +31,43 @@ struct Frail {
 enum NoJob {}
 
 impl Service for Frail {
-    type Session = ();
+    type Session = Arc<Far>;
     type Job = NoJob;
 
-    fn opened(&mut self, _: Origin, _: &Arc<Far>) {
+    fn opened(&mut self, _: Origin, far: &Arc<Far>) -> Arc<Far> {
         self.connections += 1;
         if self.connections > self.most {
             // Without the hook, which would tell of it.
             resume_unwind(Box::new("one too many"));
         }
+        Arc::clone(far)
     }
 
-    fn leaves(&mut self, (): ()) -> Origin {
+    fn leaves(&mut self, _: Arc<Far>) -> Origin {
         Origin::memory()
     }
 
-    fn ready(&mut self, (): &mut ()) {}
+    fn ready(&mut self, _: &mut Arc<Far>) {}
 
     fn call(
         &mut self,
-        (): &mut (),
-        _: Incoming<'_>,
+        far: &mut Arc<Far>,
+        call: Incoming<'_>,
         _: &mut VecDeque<NoJob>,
         _: &mut dyn FnMut(ServedKey, Answer),
     ) {
+        let _ = self.calls.send((Arc::clone(far), call.key.unwrap()));
     }
 
-    fn is_full(&self, (): &()) -> bool {
+    fn is_full(&self, _: &Arc<Far>) -> bool {
         false
     }
 
-    fn held(&self, (): &()) -> usize {
+    fn held(&self, _: &Arc<Far>) -> usize {
         0
     }
 
-    fn is_idle(&self, (): &()) -> bool {
+    fn is_idle(&self, _: &Arc<Far>) -> bool {
         true
     }
 
@@ -68,9 +75,9 @@ impl Service for Frail {
         match job {}
     }
 
-    fn cancelled(&mut self, (): &mut (), _: ServedKey) {}
+    fn cancelled(&mut self, _: &mut Arc<Far>, _: ServedKey) {}
 
-    fn cancelled_all(&mut self, (): &mut ()) {}
+    fn cancelled_all(&mut self, _: &mut Arc<Far>) {}
 
     fn give_up(&mut self) {}
 
@@ -78,9 +85,9 @@ impl Service for Frail {
         Refusal::new(RefusalCode::DRAINING, Ran::No, "")
     }
 
-    fn answered(&mut self, (): &mut (), _: ServedKey) {}
+    fn answered(&mut self, _: &mut Arc<Far>, _: ServedKey) {}
 
-    fn closed(&mut self, (): (), why: &Closed) {
+    fn closed(&mut self, _: Arc<Far>, why: &Closed) {
         let _ = self.tell.send(format!("{} closes: {why:?}", self.place));
     }
 
@@ -121,16 +128,26 @@ impl Job for NoJob {
 
 /// Three loops, of which this one panics with its second connection, and what they tell.
 fn loops(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>) {
+    let (loops, told, _) = loops_that_are_called(frail);
+    (loops, told)
+}
+
+type Calls = Receiver<(Arc<Far>, ServedKey)>;
+
+/// The same, and the calls that they get.
+fn loops_that_are_called(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>, Calls) {
     let (tell, told) = mpsc::channel();
+    let (calls, called) = mpsc::channel();
     let config = Config::new(Limits::default(), random_id().unwrap());
     let mut places = 0..;
     let service = |_: &Remote| {
         let place = places.next().unwrap();
         let most = if place == frail { 1 } else { usize::MAX };
-        Frail { tell: tell.clone(), place, connections: 0, most }
+        Frail { tell: tell.clone(), calls: calls.clone(), place, connections: 0, most }
     };
     let (account, polling) = (Account::new(1 << 20), Polling::default());
-    (EventLoop::several(3, config, &account, polling, Vec::new(), service).unwrap(), told)
+    let loops = EventLoop::several(3, config, &account, polling, Vec::new(), service);
+    (loops.unwrap(), told, called)
 }
 
 #[test]
@@ -181,4 +198,29 @@ fn a_loop_that_closes_a_connection_tells_the_first_one_if_that_waits_for_room() 
         commands.iter().filter(|command| matches!(command, Command::Room)).count()
     };
     assert_eq!([false, true, false].map(&mut told), [0, 1, 0]);
+}
+
+#[test]
+fn an_answer_that_a_loop_has_taken_has_not_left() {
+    let (mut loops, _told, called) = loops_that_are_called(usize::MAX);
+    let (pipe, Dialled { stream, address }) = memory_pair();
+    loops[FIRST].remote.send(Command::Accept(pipe)).unwrap();
+    let config = Config::new(Limits::default(), random_id().unwrap());
+    let link = Link::new(stream, address, config, Polling::default(), None);
+    let call = NewCall { head: CallHead::default(), body: SharedBody::new(Vec::new()) };
+    link.start(Instant::now(), call).unwrap();
+    loops[FIRST].gather();
+    loops[FIRST].scatter();
+    let (far, key) = called.try_recv().unwrap();
+    let hard = Limits::default().output_hard;
+    let mut has_room = |then: fn(&mut EventLoop<Frail>)| {
+        then(&mut loops[FIRST]);
+        far.has_room(hard)
+    };
+    assert!(has_room(|_| ()));
+    far.answer(key, Answer::Value(SharedBody::new(vec![0; 100])));
+    // It waits, it has been taken, and it has been written.
+    let steps: [fn(&mut EventLoop<Frail>); 3] =
+        [|_| (), EventLoop::take_commands, EventLoop::scatter];
+    assert_eq!(steps.map(&mut has_room), [false, false, true]);
 }

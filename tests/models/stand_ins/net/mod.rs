@@ -5,6 +5,7 @@ pub(crate) mod behind;
 pub(crate) mod bell;
 pub(crate) mod blocking;
 pub(crate) mod cancel;
+pub(crate) mod chain;
 pub(crate) mod corker;
 pub(crate) mod crowd;
 pub(crate) mod event_loop;
@@ -14,6 +15,7 @@ pub(crate) mod flow;
 pub(crate) mod handover;
 pub(crate) mod inherited;
 pub(crate) mod link;
+pub(crate) mod loops;
 pub(crate) mod newcomer;
 pub(crate) mod pending;
 pub(crate) mod ping;
@@ -24,12 +26,9 @@ pub(crate) mod stream;
 pub(crate) mod timing;
 pub(crate) mod watch;
 
-/// The thread of a pool that a handler runs on. Here no handler waits for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) pool: u64,
-    pub(crate) turn: u64,
-}
-
-/// Says what jobs of a pool this thread runs from now on.
-pub(crate) fn work_at(_place: Place) {}
+pub(crate) use account::Charge;
+pub(crate) use bell::Bell;
+pub(crate) use chain::{forget_chain, work_at, Place};
+pub(crate) use far::Far;
+pub(crate) use link::Link;
+pub(crate) use watch::{watch, Purpose, Watched};

@@ -1,0 +1,111 @@
+//! Answers that wait until the other side has read what is before them.
+
+use crate::{
+    net::{
+        event_loop::ConnId,
+        far::Far,
+        remote::{Command, Remote},
+    },
+    pair::served_key,
+    proto::{Answer, SharedBody},
+    wire::ConnectionToken,
+};
+use isock_models::{
+    mio::Waker,
+    model,
+    std::{
+        sync::Arc,
+        thread::{self, JoinHandle},
+        time::{pass, until, Duration},
+    },
+};
+
+/// Longer than an answer waits while nothing is read.
+const UNREAD: Duration = Duration::from_millis(250);
+
+/// A connection where no answer has room behind another one, and its loop.
+struct Loop {
+    far: Arc<Far>,
+    remote: Remote,
+    waker: Waker,
+    /// Lengths of values, or that there was a refusal, in the order in which they came.
+    came: Vec<Option<usize>>,
+    unsaid: usize,
+}
+
+impl Loop {
+    fn new() -> Loop {
+        let waker = Waker::default();
+        let remote = Remote::new(waker.clone());
+        let far = Arc::new(Far::new(ConnId(1), ConnectionToken([1; 16]), remote.clone(), 1));
+        Loop { far, remote, waker, came: Vec::new(), unsaid: 0 }
+    }
+
+    /// A thread that answers, in so many bytes.
+    fn answers(&self, len: usize) -> JoinHandle<()> {
+        let (far, key) = (Arc::clone(&self.far), served_key());
+        let answer = Answer::Value(SharedBody::new(vec![0; len]));
+        thread::spawn(move || far.answer(key, answer))
+    }
+
+    /// Takes what there is, as a loop does, and writes as much of it as the other side reads.
+    fn turn(&mut self, reads: usize) {
+        self.waker.poll();
+        let mut commands = Vec::new();
+        self.remote.take(&mut commands);
+        for command in commands {
+            let Command::Answer { answer, room, .. } = command else { panic!("{command:?}") };
+            self.unsaid += answer.len();
+            self.came.push(matches!(answer, Answer::Value(_)).then_some(answer.len()));
+            self.far.carries(room, self.unsaid);
+        }
+        self.read(reads);
+    }
+
+    /// The other side reads so much.
+    fn read(&mut self, most: usize) {
+        self.unsaid -= self.unsaid.min(most);
+        self.far.note_unsaid(self.unsaid);
+    }
+}
+
+/// Two answers come while the loop takes what there is and the other side reads all at once: the
+/// second one leaves without a wait that only its time would end.
+#[test]
+fn an_answer_that_waits_for_room_leaves_as_soon_as_there_is_some() {
+    model(3, || {
+        let mut looping = Loop::new();
+        let answers = [2, 3].map(|len| looping.answers(len));
+        while looping.came.len() < 2 {
+            looping.turn(usize::MAX);
+        }
+        answers.into_iter().for_each(|answer| answer.join().unwrap());
+        looping.came.sort_unstable();
+        assert_eq!(looping.came, [Some(2), Some(3)]);
+        assert_eq!(looping.far.waiting(), 0);
+    });
+}
+
+/// The other side reads nothing, and then the connection ends or time passes: an answer that waits
+/// goes on in either case, as a refusal if nobody ever made room.
+#[test]
+fn an_answer_that_waits_for_room_in_vain_goes_on() {
+    for ends in [true, false] {
+        model(5, move || {
+            let mut looping = Loop::new();
+            looping.answers(2).join().unwrap();
+            looping.turn(1);
+            let answer = looping.answers(3);
+            match ends {
+                true => looping.far.leave(),
+                false => pass(UNREAD),
+            }
+            let far = Arc::clone(&looping.far);
+            let time = thread::spawn(move || until(UNREAD, || far.is_gone() || far.waiting() > 0));
+            answer.join().unwrap();
+            time.join().unwrap();
+            looping.turn(0);
+            assert!(looping.came == [Some(2), None] || ends && looping.came == [Some(2), Some(3)]);
+        });
+    }
+}
