@@ -37,9 +37,6 @@ pub trait Payload: Sized + Send + 'static {
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<Self, DecodeError>;
-    /// The same of a value that nobody else needs.
-    #[doc(hidden)]
-    fn encode_owned(self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
     #[doc(hidden)]
@@ -49,7 +46,10 @@ pub trait Payload: Sized + Send + 'static {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
-        out.push(self)
+        match (self as &dyn Any).downcast_ref::<Bytes>() {
+            Some(bytes) => bytes.push_to(out),
+            None => out.push(self),
+        }
     }
 
     fn decode(
@@ -77,13 +77,6 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
                 spare::give(bytes);
                 value
             }
-        }
-    }
-
-    fn encode_owned(mut self, out: &mut Encoder) -> Result<(), EncodeError> {
-        match (&mut self as &mut dyn Any).downcast_mut::<Bytes>() {
-            Some(bytes) => bytes.push_to(out),
-            None => out.push(&self),
         }
     }
 

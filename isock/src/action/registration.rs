@@ -241,7 +241,7 @@ pub(super) fn answered<A: Action>(
     out: &mut Encoder,
 ) -> Handled {
     match answer {
-        Ok(output) => sent(output.encode_owned(out), Handled::Reply),
+        Ok(output) => sent(output.encode(out), Handled::Reply),
         Err(error) => failed(error, call, out),
     }
 }

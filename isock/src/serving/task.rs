@@ -234,7 +234,7 @@ impl Task {
     }
 
     fn answer(&mut self, way: Way<'_>) -> Ended {
-        let mut out = Encoder::new(most(&self.info, &self.settings));
+        let mut out = Encoder::of_message(most(&self.info, &self.settings));
         let mut input = std::mem::take(&mut self.input);
         if self.metadata > 0 {
             input.drain(..self.metadata);

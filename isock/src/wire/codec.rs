@@ -2,7 +2,7 @@
 //!
 //! Knows memory and limits. What is written where is left to `serializer`.
 
-use super::spare;
+use super::{spare, Shared, WORTH_SHARING};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 
@@ -42,6 +42,10 @@ pub struct Encoder {
     limit: usize,
     /// It would have grown past the limit.
     full: bool,
+    /// Long bytes may end the message from where they lie.
+    ends_shared: bool,
+    /// Those bytes, behind the others.
+    end: Option<Shared>,
 }
 
 impl Encoder {
@@ -49,10 +53,19 @@ impl Encoder {
     pub fn new(limit: usize) -> Encoder {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(SCRATCH);
-        Encoder { bytes, limit, full: false }
+        Encoder { bytes, limit, full: false, ends_shared: false, end: None }
     }
 
-    const EMPTY: Encoder = Encoder { bytes: Vec::new(), limit: 0, full: false };
+    /// The same for a message that long bytes may end from where they lie: for who asks for its
+    /// [end](Encoder::take_end).
+    pub fn of_message(limit: usize) -> Encoder {
+        let mut encoder = Encoder::new(limit);
+        encoder.ends_shared = true;
+        encoder
+    }
+
+    const EMPTY: Encoder =
+        Encoder { bytes: Vec::new(), limit: 0, full: false, ends_shared: false, end: None };
 
     /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
     /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
@@ -103,28 +116,27 @@ impl Encoder {
         EncodeError::TooLarge { limit: self.limit }
     }
 
-    /// Appends a list of bytes, those from `start` on. A long one stays in its memory where there is room
-    /// for what is before it, and in its place if that is all the room before it.
+    /// Appends a list of bytes, which end the message: a copy, or in a [message](Encoder::of_message) the
+    /// bytes from where they lie.
     ///
     /// # Errors
     /// As [`push`](Encoder::push).
-    pub fn push_bytes(&mut self, mut bytes: Vec<u8>, start: usize) -> Result<(), EncodeError> {
-        let len = bytes.len() - start;
-        self.push(&len)?;
-        let whole = self.bytes.len().saturating_add(len);
-        if len < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
-            let appended = self.push_encoded(&bytes[start..]);
-            spare::give(bytes);
-            return appended;
+    pub fn push_shared(&mut self, bytes: &Shared) -> Result<(), EncodeError> {
+        self.push(&bytes.len())?;
+        if !self.ends_shared || self.end.is_some() || bytes.len() < WORTH_SHARING {
+            return self.push_encoded(bytes);
         }
-        if self.bytes.len() == start {
-            bytes[..start].copy_from_slice(&self.bytes);
-        } else {
-            bytes.splice(0..start, self.bytes.drain(..));
+        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
+            return Err(self.too_large());
         }
-        self.keep_scratch();
-        self.bytes = bytes;
+        self.end = Some(bytes.clone());
         Ok(())
+    }
+
+    /// The bytes that end the message and have not been copied.
+    #[inline]
+    pub fn take_end(&mut self) -> Option<Shared> {
+        self.end.take()
     }
 
     /// Appends what is encoded already.
@@ -140,13 +152,16 @@ impl Encoder {
 
     /// What has been collected: in no more memory than it takes, unless it is long.
     pub fn into_bytes(mut self) -> Vec<u8> {
+        if let Some(end) = self.end.take() {
+            self.bytes.extend_from_slice(&end);
+        }
         if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
             return std::mem::take(&mut self.bytes);
         }
         self.bytes.as_slice().to_vec()
     }
 
-    /// What has been collected.
+    /// What has been collected, but for an [end](Encoder::take_end).
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -154,6 +169,7 @@ impl Encoder {
     /// Drops what has been collected, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.end = None;
     }
 
     fn keep_scratch(&mut self) {

@@ -18,6 +18,7 @@ mod preface;
 mod refusal;
 mod serializer;
 mod settings;
+mod shared;
 mod short;
 pub mod spare;
 
@@ -36,6 +37,7 @@ pub use preface::{
 };
 pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
 pub use settings::Settings;
+pub use shared::{Block, Keeper, Shared, WORTH_SHARING};
 
 /// Calls a peer accepts before its own preface has been read, whatever it grants later.
 pub const INITIAL_SLOTS: u16 = 16;

@@ -85,7 +85,8 @@ impl BlockingPeer for Peer {
     }
 
     fn bulk(&mut self, payload: &Bytes) -> impl AsRef<[u8]> {
-        self.0.run::<Bulk>(&payload[..]).expect("bulk")
+        let payload = isock::Bytes::from_owner(payload.clone());
+        self.0.run::<Bulk>(payload).expect("bulk")
     }
 
     fn records(&mut self, records: Vec<Record>, expected: &[Record]) -> Vec<Record> {
