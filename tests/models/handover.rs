@@ -10,7 +10,7 @@ use crate::{
     },
     pair::{call, carry, pair},
     proto::{Answer, Event, ServedKey, SharedBody},
-    wire::CallHead,
+    wire::{Block, CallHead},
 };
 use isock_models::{
     model,
@@ -62,7 +62,7 @@ struct Other {
 
 impl Other {
     fn is_done(&self) {
-        let ends = self.pending.iter().filter_map(|it| it.end(Ended::Value(Vec::new())));
+        let ends = self.pending.iter().filter_map(|it| it.end(Ended::Value(Block::default())));
         wake_all(ends.collect());
     }
 }

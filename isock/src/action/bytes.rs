@@ -85,7 +85,7 @@ impl Bytes {
     }
 
     /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
-    pub(super) fn in_place<T: 'static>(message: Vec<u8>) -> Result<T, Vec<u8>> {
+    pub(super) fn in_place<T: 'static>(mut message: Block) -> Result<T, Block> {
         // A short one is copied: it may be kept for long, in a block that holds more.
         if TypeId::of::<T>() != TypeId::of::<Bytes>() || message.len() <= spare::SHORT {
             return Err(message);
@@ -95,7 +95,8 @@ impl Bytes {
             // Another look will say what is wrong with it.
             _ => return Err(message),
         };
-        let mut bytes = Some(Bytes::from(Block::new(message, start)));
+        message.skip(start);
+        let mut bytes = Some(Bytes::from(message));
         let value = (&mut bytes as &mut dyn Any).downcast_mut::<Option<T>>();
         Ok(value.and_then(Option::take).expect("the type has been compared above"))
     }
@@ -310,7 +311,7 @@ mod tests {
             Payload::encode(&value, &mut out).unwrap();
             let message = out.into_bytes();
             let (place, copy) = (message.as_ptr(), message.clone());
-            let decoded = Bytes::decode_owned(message, limits, None).unwrap();
+            let decoded = Bytes::decode_owned(message.into(), limits, None).unwrap();
             assert_eq!(decoded, value);
             let start = copy.len() - len;
             let stays = decoded.as_ptr() == place.wrapping_add(start);
@@ -332,10 +333,10 @@ mod tests {
     #[test]
     fn bytes_that_are_cut_short_or_followed_by_others_are_no_message() {
         let limits = DecodeLimits::for_len(10);
-        let trailing = Bytes::decode_owned(vec![2, 1, 1, 1], limits, None);
+        let trailing = Bytes::decode_owned(vec![2, 1, 1, 1].into(), limits, None);
         assert_eq!(trailing, Err(DecodeError::Trailing(1)));
-        assert!(Bytes::decode_owned(vec![2, 1], limits, None).is_err());
-        assert!(Bytes::decode_owned(vec![], limits, None).is_err());
+        assert!(Bytes::decode_owned(vec![2, 1].into(), limits, None).is_err());
+        assert!(Bytes::decode_owned(Block::default(), limits, None).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{
         guard::{self, Ceiling},
-        spare, DecodeError, DecodeLimits, EncodeError, Encoder,
+        Block, DecodeError, DecodeLimits, EncodeError, Encoder,
     },
 };
 use serde::{de::DeserializeOwned, Serialize};
@@ -33,7 +33,7 @@ pub trait Payload: Sized + Send + 'static {
     /// The same of a message that nobody else needs.
     #[doc(hidden)]
     fn decode_owned(
-        bytes: Vec<u8>,
+        bytes: Block,
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<Self, DecodeError>;
@@ -66,17 +66,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
     }
 
     fn decode_owned(
-        bytes: Vec<u8>,
+        bytes: Block,
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<T, DecodeError> {
         match Bytes::in_place::<T>(bytes) {
             Ok(value) => Ok(value),
-            Err(bytes) => {
-                let value = guard::decode_below(&bytes, limits, ceiling);
-                spare::give(bytes);
-                value
-            }
+            Err(bytes) => guard::decode_below(&bytes, limits, ceiling),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     action::{shapes_of, Action, Reader, SendAs, Shapes, Streaming, TakesItems},
     error::{CallError, Problem, ProblemKind},
     net::{Conduit, Received, Unsent},
-    wire::{items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
+    wire::{items, Block, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
 };
 use std::{
     fmt,
@@ -33,7 +33,7 @@ pub(crate) struct ItemStream {
 /// A message of items of which some have been taken.
 #[derive(Debug, Default)]
 struct Batch {
-    bytes: Vec<u8>,
+    bytes: Block,
     at: usize,
     items: u32,
 }

@@ -40,7 +40,7 @@ impl Front {
 impl SharedBody {
     /// A body of these bytes.
     pub fn new(bytes: Vec<u8>) -> SharedBody {
-        SharedBody::short(&bytes).unwrap_or_else(|| SharedBody::long(bytes))
+        SharedBody::from(Block::from(bytes))
     }
 
     /// A body of what has been encoded.
@@ -50,7 +50,7 @@ impl SharedBody {
             return SharedBody::ending(encoder, end);
         }
         let short = SharedBody::short(encoder.as_bytes());
-        short.unwrap_or_else(|| SharedBody::long(encoder.into_bytes()))
+        short.unwrap_or_else(|| SharedBody::long(encoder.into_block()))
     }
 
     /// A body that shared bytes end. More than a length in front of them is copied together with them.
@@ -59,8 +59,8 @@ impl SharedBody {
         if let Some(front) = Front::new(encoder.as_bytes()) {
             return SharedBody(Form::Long(front, end));
         }
-        let mut bytes = encoder.into_bytes();
-        bytes.extend_from_slice(&end);
+        let mut bytes = encoder.into_block();
+        bytes.push(&end);
         SharedBody::long(bytes)
     }
 
@@ -71,8 +71,8 @@ impl SharedBody {
         Some(SharedBody(Form::Short(bytes.len() as u8, place)))
     }
 
-    fn long(bytes: Vec<u8>) -> SharedBody {
-        SharedBody(Form::Long(Front::default(), Shared::from(Block::from(bytes))))
+    fn long(bytes: Block) -> SharedBody {
+        SharedBody(Form::Long(Front::default(), Shared::from(bytes)))
     }
 
     /// How many bytes these are.
@@ -118,6 +118,12 @@ impl SharedBody {
         let Form::Long(front, rest) = &self.0 else { return None };
         let at = usize::from(front.0);
         Some((rest.clone(), part.start.max(at) - at..part.end.max(at) - at))
+    }
+}
+
+impl From<Block> for SharedBody {
+    fn from(bytes: Block) -> SharedBody {
+        SharedBody::short(&bytes).unwrap_or_else(|| SharedBody::long(bytes))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows memory and limits. What is written where is left to `serializer`.
 
-use super::{spare, Shared, WORTH_SHARING};
+use super::{spare, Block, Shared, WORTH_SHARING};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 
@@ -39,6 +39,9 @@ pub enum EncodeError {
 #[derive(Debug)]
 pub struct Encoder {
     bytes: Vec<u8>,
+    /// Where they begin in their memory.
+    start: usize,
+    /// How long the memory may become.
     limit: usize,
     /// It would have grown past the limit.
     full: bool,
@@ -53,7 +56,7 @@ impl Encoder {
     pub fn new(limit: usize) -> Encoder {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(SCRATCH);
-        Encoder { bytes, limit, full: false, ends_shared: false, end: None }
+        Encoder { bytes, start: 0, limit, full: false, ends_shared: false, end: None }
     }
 
     /// The same for a message that long bytes may end from where they lie: for who asks for its
@@ -64,8 +67,14 @@ impl Encoder {
         encoder
     }
 
-    const EMPTY: Encoder =
-        Encoder { bytes: Vec::new(), limit: 0, full: false, ends_shared: false, end: None };
+    const EMPTY: Encoder = Encoder {
+        bytes: Vec::new(),
+        start: 0,
+        limit: 0,
+        full: false,
+        ends_shared: false,
+        end: None,
+    };
 
     /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
     /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
@@ -77,6 +86,7 @@ impl Encoder {
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
             encoder.clear();
+            debug_assert_eq!(encoder.start, 0);
             // Of less, each item would come to its end.
             encoder.bytes.reserve(SCRATCH);
             encoder.limit = limit;
@@ -85,6 +95,7 @@ impl Encoder {
             }
             if encoder.bytes.capacity() > MOST_SCRATCH {
                 spare::give(std::mem::take(&mut encoder.bytes));
+                encoder.start = 0;
             }
             true
         });
@@ -113,7 +124,7 @@ impl Encoder {
     fn too_large(&mut self) -> EncodeError {
         self.full = false;
         self.bytes.truncate(self.limit);
-        EncodeError::TooLarge { limit: self.limit }
+        EncodeError::TooLarge { limit: self.limit - self.start }
     }
 
     /// Appends a list of bytes, which end the message: a copy, or in a [message](Encoder::of_message) the
@@ -151,24 +162,29 @@ impl Encoder {
     }
 
     /// What has been collected: in no more memory than it takes, unless it is long.
-    pub fn into_bytes(mut self) -> Vec<u8> {
+    pub fn into_block(mut self) -> Block {
         if let Some(end) = self.end.take() {
             self.bytes.extend_from_slice(&end);
         }
         if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
-            return std::mem::take(&mut self.bytes);
+            return Block::of_parts(std::mem::take(&mut self.bytes), self.start);
         }
-        self.bytes.as_slice().to_vec()
+        Block::from(self.as_bytes().to_vec())
+    }
+
+    /// The same in memory that begins with it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.into_block().into_vec()
     }
 
     /// What has been collected, but for an [end](Encoder::take_end).
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     /// Drops what has been collected, keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.truncate(self.start);
         self.end = None;
     }
 
@@ -254,10 +270,12 @@ impl Encoder {
         if len < spare::LONG {
             return self.bytes.reserve_exact(len - held);
         }
-        let mut bytes = spare::take(len);
-        bytes.extend_from_slice(&self.bytes);
+        let mut block = Block::with_room(len - self.start);
+        block.push(self.as_bytes());
         self.keep_scratch();
-        self.bytes = bytes;
+        let limit = self.limit - self.start;
+        (self.bytes, self.start) = block.into_parts();
+        self.limit = limit.saturating_add(self.start);
     }
 }
 
@@ -311,8 +329,12 @@ mod tests {
             let piece = vec![7_u8; limit / 50];
             let mut encoder = Encoder::new(limit);
             while encoder.push(&piece[..]).is_ok() {}
-            assert!(limit - encoder.bytes.len() < 2 * piece.len(), "it is filled");
-            assert!(encoder.bytes.capacity() <= limit, "{}", encoder.bytes.capacity());
+            assert!(limit - encoder.as_bytes().len() < 2 * piece.len(), "it is filled");
+            assert!(
+                encoder.bytes.capacity() - encoder.start <= limit,
+                "{}",
+                encoder.bytes.capacity()
+            );
         }
     }
 

@@ -3,23 +3,11 @@
 //! They lie in the memory of a message, which serves another one once nobody keeps them, or with an owner
 //! of whom nothing but the bytes is known.
 
-use super::spare;
-use std::{
-    fmt, mem,
-    ops::{Deref, DerefMut},
-    panic::RefUnwindSafe,
-    sync::Arc,
-};
+use super::Block;
+use std::{fmt, ops::Deref, panic::RefUnwindSafe, sync::Arc};
 
 /// Shorter bytes are copied, in bytes: that takes less than to share them.
 pub const WORTH_SHARING: usize = 16 * 1024;
-
-/// The memory of a message. Its bytes are those behind what the message has in front of them.
-#[derive(Default)]
-pub struct Block {
-    message: Vec<u8>,
-    start: usize,
-}
 
 /// Bytes that are not copied to be kept once more.
 #[derive(Clone)]
@@ -35,21 +23,6 @@ enum Owner {
 pub trait Keeper: Send + Sync + RefUnwindSafe {
     /// The bytes.
     fn bytes(&self) -> &[u8];
-}
-
-impl Block {
-    /// The bytes of `message` from `start` on, which it has.
-    pub fn new(message: Vec<u8>, start: usize) -> Block {
-        debug_assert!(start <= message.len());
-        Block { message, start }
-    }
-
-    /// The bytes alone, moved to where the message began.
-    pub fn into_vec(mut self) -> Vec<u8> {
-        let mut message = mem::take(&mut self.message);
-        message.drain(..self.start);
-        message
-    }
 }
 
 impl Shared {
@@ -84,34 +57,6 @@ impl From<Block> for Shared {
     }
 }
 
-impl From<Vec<u8>> for Block {
-    fn from(bytes: Vec<u8>) -> Block {
-        Block::new(bytes, 0)
-    }
-}
-
-/// The memory of a long message serves the next one.
-impl Drop for Block {
-    fn drop(&mut self) {
-        spare::give(mem::take(&mut self.message));
-    }
-}
-
-impl Deref for Block {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        &self.message[self.start..]
-    }
-}
-
-impl DerefMut for Block {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.message[self.start..]
-    }
-}
-
 impl Deref for Shared {
     type Target = [u8];
 
@@ -136,9 +81,10 @@ mod tests {
 
     #[test]
     fn bytes_are_changed_and_taken_where_they_are_unless_somebody_else_keeps_them() {
-        let message = vec![7; WORTH_SHARING];
-        let place = message[2..].as_ptr();
-        let mut bytes = Shared::from(Block::new(message, 2));
+        let mut message = Block::from(vec![7; WORTH_SHARING]);
+        message.skip(2);
+        let place = message.as_ptr();
+        let mut bytes = Shared::from(message);
         assert_eq!(bytes.as_ptr(), place);
         let other = bytes.clone();
         assert_eq!((bytes.get_mut(), other.as_ptr()), (None, place));

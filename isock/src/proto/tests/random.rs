@@ -71,7 +71,7 @@ fn answering(server: &mut Lone, bytes: &[u8]) -> Vec<Seen> {
     while let Some(seen) = server.conn.read(server.now, &mut server.input).map(Seen::from) {
         match &seen {
             Seen::Call(key, head, _) if head.items => server.conn.take_items(*key),
-            Seen::Call(key, _, body) => server.conn.answer(*key, value(body.clone())),
+            Seen::Call(key, _, body) => server.conn.answer(*key, value(body.to_vec())),
             Seen::ItemsEnd(key) => server.conn.answer(*key, value("end")),
             _ => {}
         }
