@@ -29,6 +29,10 @@ pub(super) struct Inbound {
     partial: Vec<Partial>,
 }
 
+/// Memory that lies ready for a message is lent to it once this part of it has come: it would be held anyway.
+/// What came before is moved there.
+const READY: usize = 16;
+
 /// How a message that begins is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -228,11 +232,11 @@ fn append(body: &mut Block, fragment: Fragment<'_>, total: usize) {
 }
 
 /// Makes room for `more` bytes, of which `come` have come. Doubles, but never past what was announced: at
-/// most twice what has been received. Memory that lies ready for all of it is taken once a quarter
-/// has come.
+/// most twice what has been received. Memory that lies ready for all of it is taken once a
+/// [part](READY) has come.
 fn reserve(body: &mut Block, more: usize, come: usize, total: usize) {
     if body.room() < more {
-        if total / 4 <= body.len() + come {
+        if total / READY <= body.len() + come {
             if let Some(mut ready) = spare::ready(total) {
                 ready.push(body);
                 *body = ready;
@@ -289,15 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_lies_ready_is_taken_once_a_quarter_has_come() {
+    fn memory_that_lies_ready_is_taken_once_a_sixteenth_has_come() {
         // A length that no other test has, so that none takes it from here.
         let total = 7 << 20;
         drop(Block::with_room(total));
         let mut inbound = begun(total);
-        inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
+        inbound.collect(ID, here(&vec![1; total / 16 - 100]), false);
         let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Block::held);
-        assert!(body(&inbound) <= Some(total / 2), "{:?}", body(&inbound));
-        inbound.collect(ID, here(&vec![1; total / 4]), false);
+        assert!(body(&inbound) <= Some(total / 8), "{:?}", body(&inbound));
+        inbound.collect(ID, here(&vec![1; total / 16]), false);
         assert!(body(&inbound) >= Some(total), "{:?}", body(&inbound));
         assert!(inbound.memory() <= total, "{}", inbound.memory());
     }

@@ -522,6 +522,7 @@ fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Block, Encoder};
 
     fn id(slot: u16) -> MessageId {
         MessageId { initiator: false, slot, seq: 1 }
@@ -582,6 +583,48 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    /// A body that shared bytes end, and where those lie.
+    fn ending(len: usize) -> (SharedBody, Range<*const u8>) {
+        let end = Shared::from(Block::from((0..len).map(|n| (n / 7) as u8).collect::<Vec<u8>>()));
+        let mut out = Encoder::of_message(usize::MAX);
+        out.push_shared(&end).unwrap();
+        (SharedBody::encoded(out), end.as_ptr_range())
+    }
+
+    #[test]
+    fn bytes_that_end_a_message_leave_from_where_they_lie() {
+        let mut output = Output::default();
+        let (body, place) = ending(3 * LONG);
+        output.message(id(1), body.clone(), LONG, |out, len, flags| {
+            Header::new(FrameKind::REPLY, flags, 0, len).of_call(1, 1).write(out);
+        });
+        let mut copied = 0;
+        let mut all = Vec::new();
+        while output.len() > 0 {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let count = output.slices(&mut slices);
+            let before = all.len();
+            for slice in &slices[..count] {
+                all.extend_from_slice(slice);
+                let stays = slice.is_empty() || place.contains(&slice.as_ptr());
+                copied += if stays { 0 } else { slice.len() };
+            }
+            output.advance(all.len() - before);
+        }
+        // Four headers, and the length in front of the bytes.
+        assert_eq!(copied, 4 * HEADER_LEN + 3);
+        let mut payloads = Vec::new();
+        let mut rest = &all[..];
+        while let Some(header) = rest.first_chunk() {
+            let header = Header::parse(header).unwrap();
+            payloads.extend_from_slice(&rest[HEADER_LEN..header.len as usize]);
+            rest = &rest[header.len as usize..];
+        }
+        let mut whole = Vec::new();
+        body.copy_to(&mut whole);
+        assert!(payloads == whole);
     }
 
     const LONG: usize = 256 * 1024;

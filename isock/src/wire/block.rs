@@ -51,9 +51,9 @@ impl Block {
         self.memory.capacity() - self.memory.len()
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held from where the bytes begin: what is in front of them is a sixteenth at most.
     pub fn held(&self) -> usize {
-        self.memory.capacity()
+        self.memory.capacity() - self.start
     }
 
     /// Makes room for `len` bytes in all, and no more.
@@ -170,7 +170,7 @@ mod tests {
         let mut block = Block::default();
         for (len, start) in [(100, 0), (spare::LONG - 1, 0), (spare::LONG, LEAD), (100_000, LEAD)] {
             block.grow_to(len);
-            assert_eq!((block.start, block.held()), (start, start + len));
+            assert_eq!((block.start, block.held()), (start, len));
             block.push(&vec![7; len - block.len()]);
         }
         assert_eq!(block.into_vec(), vec![7; 100_000]);

@@ -177,9 +177,7 @@ fn what_is_lent_is_no_more_than_has_come() {
         server.read(&fragment[..17]);
         assert_eq!(server.place().is_some(), len <= received, "{len} after {received}");
         let held = (server.conn.memory() + server.input.memory()).saturating_sub(before);
-        // What is long begins a while behind where its memory does.
-        let lead = if 2 * received >= 32 * 1024 { LEAD } else { 0 };
-        assert!(held <= 2 * received + 2 + lead, "{held} after {received}");
+        assert!(held <= 2 * received + 2, "{held} after {received}");
         server.read(&fragment[17..]);
         received += len;
     }
