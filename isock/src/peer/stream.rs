@@ -96,7 +96,7 @@ impl Batch {
     #[inline]
     fn take<T>(&mut self, conduit: &Conduit, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
         // The protocol has counted the items: there is one.
-        let item = items(&self.bytes[self.at..]).next()?;
+        let item = items(self.bytes.tail(self.at)).next()?;
         let decoded = decode(item);
         self.at += ITEM_LEN + item.len();
         if self.is_empty() {
@@ -105,6 +105,7 @@ impl Batch {
         Some(decoded)
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }

@@ -45,9 +45,9 @@ impl SharedBody {
 
     /// A body of what has been encoded.
     #[inline]
-    pub fn encoded(mut encoder: Encoder) -> SharedBody {
-        if let Some(end) = encoder.take_end() {
-            return SharedBody::ending(encoder, end);
+    pub fn encoded(encoder: Encoder) -> SharedBody {
+        if encoder.has_end() {
+            return SharedBody::ending(encoder);
         }
         let short = SharedBody::short(encoder.as_bytes());
         short.unwrap_or_else(|| SharedBody::long(encoder.into_block()))
@@ -55,13 +55,12 @@ impl SharedBody {
 
     /// A body that shared bytes end. More than a length in front of them is copied together with them.
     #[cold]
-    fn ending(encoder: Encoder, end: Shared) -> SharedBody {
-        if let Some(front) = Front::new(encoder.as_bytes()) {
-            return SharedBody(Form::Long(front, end));
+    fn ending(mut encoder: Encoder) -> SharedBody {
+        let front = Front::new(encoder.as_bytes());
+        match front.and_then(|front| Some((front, encoder.take_end()?))) {
+            Some((front, end)) => SharedBody(Form::Long(front, end)),
+            None => SharedBody::long(encoder.into_block()),
         }
-        let mut bytes = encoder.into_block();
-        bytes.push(&end);
-        SharedBody::long(bytes)
     }
 
     #[inline]
@@ -90,14 +89,12 @@ impl SharedBody {
     }
 
     /// Appends a copy.
-    #[inline]
+    // Always: for each short message.
+    #[inline(always)]
     pub fn copy_to(&self, out: &mut Vec<u8>) {
         match &self.0 {
             Form::Short(len, bytes) => out.extend_from_slice(&bytes[..usize::from(*len)]),
-            Form::Long(front, rest) => {
-                out.extend_from_slice(front.bytes());
-                out.extend_from_slice(rest);
-            }
+            Form::Long(front, rest) => copy_long(*front, rest, out),
         }
     }
 
@@ -119,6 +116,12 @@ impl SharedBody {
         let at = usize::from(front.0);
         Some((rest.clone(), part.start.max(at) - at..part.end.max(at) - at))
     }
+}
+
+#[inline(never)]
+fn copy_long(front: Front, rest: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(front.bytes());
+    out.extend_from_slice(rest);
 }
 
 impl From<Block> for SharedBody {

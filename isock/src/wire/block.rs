@@ -23,7 +23,26 @@ pub struct Block {
 }
 
 impl Block {
+    /// How many bytes there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.memory.len() - self.start
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes from this one on, which it has.
+    #[inline]
+    pub fn tail(&self, n: usize) -> &[u8] {
+        &self.memory[self.start + n..]
+    }
+
     /// An empty block with room for `len` bytes.
+    #[inline]
     pub fn with_room(len: usize) -> Block {
         match len {
             0 => Block::default(),
@@ -68,6 +87,7 @@ impl Block {
     }
 
     /// Appends a copy.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         self.memory.extend_from_slice(bytes);
     }

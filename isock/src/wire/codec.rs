@@ -85,8 +85,8 @@ impl Encoder {
         let mut failed = None;
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
-            encoder.clear();
-            debug_assert_eq!(encoder.start, 0);
+            debug_assert!(encoder.start == 0 && encoder.end.is_none());
+            encoder.bytes.clear();
             // Of less, each item would come to its end.
             encoder.bytes.reserve(SCRATCH);
             encoder.limit = limit;
@@ -144,8 +144,13 @@ impl Encoder {
         Ok(())
     }
 
-    /// The bytes that end the message and have not been copied.
+    /// Whether bytes end the message that have not been copied.
     #[inline]
+    pub fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The bytes that end the message and have not been copied.
     pub fn take_end(&mut self) -> Option<Shared> {
         self.end.take()
     }
@@ -178,6 +183,7 @@ impl Encoder {
     }
 
     /// What has been collected, but for an [end](Encoder::take_end).
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
