@@ -62,8 +62,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "shape", may_use: &["wire"], absent: PURE },
     Layer {
         name: "action",
-        // `peer` for one thing: a handler's context names who called.
-        may_use: &["wire", "address", "credentials", "process", "shape", "error", "peer"],
+        // `peer` for one thing: a handler's context names who called. `sys` for bytes of another owner.
+        may_use: &["wire", "address", "credentials", "process", "shape", "error", "peer", "sys"],
         absent: SOCKETS,
     },
     Layer { name: "error", may_use: &["wire", "address", "limits", "shape"], absent: SOCKETS },

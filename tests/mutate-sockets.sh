@@ -28,7 +28,7 @@ over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true
 descriptors stay¦1,29¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
 memory stays¦6,7¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(vec![0_u8; 1 << 20]); }
 account stays¦8,47¦isock/src/net/account.rs¦        self.set(0);¦        self.set(self.bytes / 2);
-memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦let mut body = Vec::new();¦let mut body = Vec::with_capacity(total);
+memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦let mut body = Block::default();¦let mut body = Block::with_room(total);
 memory of a stranger¦5¦isock/src/net/conn.rs¦        self.input.shrink_into(spare);¦
 memory of a value¦47,49¦isock/src/action/context.rs¦info.decode_budget.unwrap_or(by_len)¦info.decode_budget.unwrap_or(by_len * 8)
 CPU while waiting¦65¦isock/src/net/accept.rs¦self.retry = Some((Instant::now() + pause, pause));¦self.retry = Some((Instant::now(), pause));

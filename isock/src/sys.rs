@@ -13,10 +13,11 @@ use std::{
         fd::{AsRawFd, BorrowedFd, IntoRawFd},
         unix::net::UnixStream,
     },
-    ptr,
+    panic::RefUnwindSafe,
+    ptr::{self, NonNull},
     sync::{
         atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering},
-        Once,
+        Arc, Once, OnceLock,
     },
     time::Duration,
 };
@@ -306,6 +307,43 @@ pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> Option<Credentials> {
     None
 }
 
+/// Bytes that somebody owns, looked up once: whatever the owner says later, they are the same.
+pub(crate) struct Owned<T> {
+    owner: T,
+    /// Bytes that `owner` has lent, for as long as it is lent itself. Set once, as soon as it lies where
+    /// it stays.
+    bytes: OnceLock<NonNull<[u8]>>,
+}
+
+// SAFETY: the bytes are only read, through a shared reference to the owner: that may be in several
+// threads, and dropped in any.
+unsafe impl<T: Send + Sync> Send for Owned<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Owned<T> {}
+/// The owner is not asked again, so nobody sees it after a panic.
+impl<T> RefUnwindSafe for Owned<T> {}
+
+impl<T: AsRef<[u8]>> Owned<T> {
+    /// Asks `owner` for its bytes, once.
+    pub(crate) fn new(owner: T) -> Arc<Owned<T>> {
+        let owned = Arc::new(Owned { owner, bytes: OnceLock::new() });
+        let bytes = NonNull::from(owned.owner.as_ref());
+        owned.bytes.get_or_init(|| bytes);
+        owned
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self.bytes.get() {
+            // SAFETY: the owner has lent these bytes for as long as a shared reference to it lives, and
+            // there is nothing else: it lies in its `Arc`, from which nobody moves it, and nobody has a
+            // unique reference before it is dropped. `self` is such a reference.
+            Some(bytes) => unsafe { bytes.as_ref() },
+            None => &[],
+        }
+    }
+}
+
 /// How often SIGTERM has come since it was asked last.
 static TERMINATIONS: AtomicU32 = AtomicU32::new(0);
 /// Somebody wants to hear of it; else it does what it did before.
@@ -457,6 +495,19 @@ mod tests {
             );
             receive(reader.as_fd(), &mut [0; 9], NOW).ok();
         }
+    }
+
+    #[test]
+    fn an_owner_is_asked_once_and_its_bytes_lie_where_it_does() {
+        struct Fickle([u8; 4], AtomicU32);
+        impl AsRef<[u8]> for Fickle {
+            fn as_ref(&self) -> &[u8] {
+                &self.0[self.1.fetch_add(1, Ordering::Relaxed) as usize..]
+            }
+        }
+        let owned = Owned::new(Fickle([1, 2, 3, 4], AtomicU32::new(1)));
+        assert_eq!((owned.bytes(), owned.bytes()), (&[2, 3, 4][..], &[2, 3, 4][..]));
+        assert_eq!(owned.bytes().as_ptr(), owned.owner.0[1..].as_ptr());
     }
 
     #[test]

@@ -367,7 +367,7 @@ fn the_end_of_a_call_comes_after_its_items_and_once() {
             flow.deliver(Body::Borrowed(&[1, 0, 0, 0, 7]), 1, &mut woken);
             wake_all(std::mem::take(&mut woken));
             // The connection ends as well: the first end is the one that counts.
-            for end in [Ended::Value(vec![8]), Ended::Lost(Ran::Unknown, Closed::Eof)] {
+            for end in [Ended::Value(vec![8].into()), Ended::Lost(Ran::Unknown, Closed::Eof)] {
                 flows
                     .remove(key.into())
                     .into_iter()
@@ -377,7 +377,7 @@ fn the_end_of_a_call_comes_after_its_items_and_once() {
             wake_all(woken);
         });
         assert_eq!(received(&conduit), [7]);
-        assert!(matches!(conduit.take_end(), Some(Ended::Value(value)) if value == [8]));
+        assert!(matches!(conduit.take_end(), Some(Ended::Value(value)) if *value == [8]));
         assert!(conduit.take_end().is_none());
         driver.join().unwrap();
     });

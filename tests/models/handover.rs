@@ -9,6 +9,7 @@ use crate::{
     },
     pair::served_key,
     proto::{Answer, ServedKey, SharedBody},
+    wire::Block,
 };
 use isock_models::{
     model,
@@ -60,7 +61,7 @@ struct Other {
 
 impl Other {
     fn is_done(&self) {
-        let ends = self.pending.iter().filter_map(|it| it.end(Ended::Value(Vec::new())));
+        let ends = self.pending.iter().filter_map(|it| it.end(Ended::Value(Block::default())));
         wake_all(ends.collect());
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn new_call(input: u8) -> NewCall {
 fn call(link: &Arc<Link>, input: u8) {
     let started = link.start(Instant::now(), new_call(input)).unwrap();
     let ended = link.wait(&started.pending, late());
-    assert!(matches!(ended, Some(Ended::Value(value)) if value == [input]));
+    assert!(matches!(ended, Some(Ended::Value(value)) if *value == [input]));
 }
 
 /// Two callers: whichever reads, each has its own answer.
@@ -165,7 +165,7 @@ fn a_stream_goes_on_while_another_caller_reads() {
         conduit.finish();
         assert!(matches!(conduit.receive(late()), Some(Received::End)));
         let ended = conduit.take_end();
-        assert!(matches!(ended, Some(Ended::Value(value)) if value == [1, 2]));
+        assert!(matches!(ended, Some(Ended::Value(value)) if *value == [1, 2]));
         caller.join().unwrap();
         assert_eq!(away.items(), [1, 2]);
         until_at_rest();

@@ -1,6 +1,6 @@
 //! Memory of long messages, which all threads share.
 
-use crate::wire::spare;
+use crate::wire::{spare, Block};
 use isock_models::{model, std::thread};
 
 const LONG: usize = 64 * 1024;
@@ -10,7 +10,7 @@ const LONG: usize = 64 * 1024;
 fn what_is_kept_is_known_to_be() {
     model(3, || {
         // What has been asked for is kept.
-        let use_one = || spare::give(spare::take(LONG));
+        let use_one = || drop(Block::with_room(LONG));
         let threads = [(); 2].map(|()| thread::spawn(use_one));
         spare::release();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

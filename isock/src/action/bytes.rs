@@ -1,7 +1,10 @@
 //! Bytes that travel as bytes.
 
 use super::SendAs;
-use crate::wire::{spare, EncodeError, Encoder};
+use crate::{
+    sys::Owned,
+    wire::{spare, Block, EncodeError, Encoder, Keeper, Shared, WORTH_SHARING},
+};
 use serde::{
     de::{Deserializer, SeqAccess, Visitor},
     ser::Serializer,
@@ -12,44 +15,77 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
-    mem,
     ops::{Deref, DerefMut},
 };
 
-/// Owned bytes, copied whole.
+/// Owned bytes, moved whole.
 ///
 /// A `Vec<u8>` travels as the same bytes, but serde takes it apart number by number, which costs
 /// far more for anything long. A caller may pass `&[u8]`, `&[u8; N]` or `Vec<u8>` where an action
 /// takes `Bytes`.
+///
+/// Long ones, from 16 KiB on, are shared: a clone is the same bytes in the same memory. They leave
+/// from there, and are kept until they have left and, of an input, until the call has ended. So what is
+/// not copied to be sent:
+///
+/// - long `Bytes`, passed by value or by reference, and long `Bytes` that a handler returns: made from a
+///   `Vec<u8>`, received, or with an owner of their own ([`from_owner`](Bytes::from_owner));
+/// - received `Bytes`: they stay where they have come.
+///
+/// What is copied: `&[u8]` and `Vec<u8>` that are passed as they are, `Bytes` inside another type, calls
+/// with metadata, and the items of a stream. To change long bytes that somebody else keeps copies
+/// them first.
 ///
 /// ```
 /// let bytes = isock::Bytes::from(vec![1, 2, 3]);
 /// assert_eq!(bytes[..2], [1, 2]);
 /// assert_eq!(bytes.into_vec(), [1, 2, 3]);
 /// ```
-#[derive(Default)]
-pub struct Bytes {
-    /// The bytes, behind what the message that they came in has in front of them: they are not moved.
-    message: Vec<u8>,
-    start: usize,
+pub struct Bytes(Form);
+
+enum Form {
+    Short(Block),
+    Long(Shared),
 }
 
 impl Bytes {
-    /// The bytes alone. Those that have come in a message are moved to its beginning.
-    pub fn into_vec(mut self) -> Vec<u8> {
-        let mut message = mem::take(&mut self.message);
-        message.drain(..self.start);
-        message
+    /// The bytes of an owner, from where they lie; `owner` is asked for them once, and dropped when
+    /// nobody needs them any more. Short ones are copied at once.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let file: Arc<[u8]> = vec![7; 100_000].into();
+    /// let bytes = isock::Bytes::from_owner(Arc::clone(&file));
+    /// assert_eq!(bytes.as_ptr(), file.as_ptr());
+    /// ```
+    pub fn from_owner<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Bytes {
+        let owned = Owned::new(owner);
+        match owned.bytes().len() {
+            0..WORTH_SHARING => Bytes::from(owned.bytes()),
+            _ => Bytes(Form::Long(Shared::kept_by(owned))),
+        }
     }
 
-    /// Appends them to a message, from the memory in which they are.
-    pub(super) fn push_to(&mut self, out: &mut Encoder) -> Result<(), EncodeError> {
-        let start = mem::take(&mut self.start);
-        out.push_bytes(mem::take(&mut self.message), start)
+    /// The bytes alone. Those that have come in a message are moved to its beginning; long ones that
+    /// somebody else keeps, or that have an owner of their own, are copied.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Form::Short(block) => block.into_vec(),
+            Form::Long(shared) => shared.into_vec(),
+        }
+    }
+
+    /// Ends a message with them.
+    pub(super) fn push_to(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        match &self.0 {
+            Form::Short(block) => out.push(&Borrowed(block)),
+            Form::Long(shared) => out.push_shared(shared),
+        }
     }
 
     /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
-    pub(super) fn in_place<T: 'static>(message: Vec<u8>) -> Result<T, Vec<u8>> {
+    pub(super) fn in_place<T: 'static>(mut message: Block) -> Result<T, Block> {
         // A short one is copied: it may be kept for long, in a block that holds more.
         if TypeId::of::<T>() != TypeId::of::<Bytes>() || message.len() <= spare::SHORT {
             return Err(message);
@@ -59,16 +95,31 @@ impl Bytes {
             // Another look will say what is wrong with it.
             _ => return Err(message),
         };
-        let mut bytes = Some(Bytes { message, start });
+        message.skip(start);
+        let mut bytes = Some(Bytes::from(message));
         let value = (&mut bytes as &mut dyn Any).downcast_mut::<Option<T>>();
         Ok(value.and_then(Option::take).expect("the type has been compared above"))
     }
 }
 
-/// The memory of a long message serves the next one.
-impl Drop for Bytes {
-    fn drop(&mut self) {
-        spare::give(mem::take(&mut self.message));
+impl<T: AsRef<[u8]> + Send + Sync> Keeper for Owned<T> {
+    fn bytes(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes(Form::Short(Block::default()))
+    }
+}
+
+impl From<Block> for Bytes {
+    fn from(block: Block) -> Bytes {
+        match block.len() {
+            0..WORTH_SHARING => Bytes(Form::Short(block)),
+            _ => Bytes(Form::Long(Shared::from(block))),
+        }
     }
 }
 
@@ -140,7 +191,7 @@ impl SendAs<Bytes> for Vec<u8> {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Bytes {
-        Bytes { message: bytes, start: 0 }
+        Bytes::from(Block::from(bytes))
     }
 }
 
@@ -172,13 +223,25 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.message[self.start..]
+        match &self.0 {
+            Form::Short(block) => block,
+            Form::Long(shared) => shared,
+        }
     }
 }
 
+/// Copies long bytes first that somebody else keeps.
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.message[self.start..]
+        if let Form::Long(shared) = &mut self.0 {
+            if shared.get_mut().is_none() {
+                *shared = Shared::from(Block::from(shared.to_vec()));
+            }
+        }
+        match &mut self.0 {
+            Form::Short(block) => block,
+            Form::Long(shared) => shared.get_mut().expect("nobody else keeps what was just copied"),
+        }
     }
 }
 
@@ -188,9 +251,13 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
+/// The same bytes if they are long, and a copy of short ones.
 impl Clone for Bytes {
     fn clone(&self) -> Bytes {
-        Bytes::from(&**self)
+        match &self.0 {
+            Form::Short(block) => Bytes::from(&**block),
+            Form::Long(shared) => Bytes(Form::Long(shared.clone())),
+        }
     }
 }
 
@@ -233,6 +300,7 @@ mod tests {
         action::Payload,
         wire::{guard::decode_unguarded, DecodeError, DecodeLimits},
     };
+    use std::sync::Arc;
 
     #[test]
     fn bytes_stay_in_the_memory_in_which_they_came_and_leave_from_it() {
@@ -243,31 +311,75 @@ mod tests {
             Payload::encode(&value, &mut out).unwrap();
             let message = out.into_bytes();
             let (place, copy) = (message.as_ptr(), message.clone());
-            let decoded = Bytes::decode_owned(message, limits, None).unwrap();
+            let decoded = Bytes::decode_owned(message.into(), limits, None).unwrap();
             assert_eq!(decoded, value);
-            assert_eq!(decoded.message.as_ptr() == place, copy.len() > spare::SHORT, "{len}");
-            let mut out = Encoder::new(usize::MAX);
-            decoded.encode_owned(&mut out).unwrap();
-            let left = out.into_bytes();
-            assert!(len < 70_000 || left.as_ptr() == place, "{len} bytes were moved");
+            let start = copy.len() - len;
+            let stays = decoded.as_ptr() == place.wrapping_add(start);
+            assert_eq!(stays, copy.len() > spare::SHORT, "{len}");
+            let mut out = Encoder::of_message(usize::MAX);
+            Payload::encode(&decoded, &mut out).unwrap();
+            let end = out.take_end();
+            assert_eq!(
+                end.as_ref().map(|end| end.as_ptr()),
+                (len == 70_000).then_some(decoded.as_ptr())
+            );
+            let mut left = out.into_bytes();
+            left.extend_from_slice(end.as_deref().unwrap_or_default());
             assert_eq!(left, copy, "{len}");
+            drop(decoded);
         }
     }
 
     #[test]
     fn bytes_that_are_cut_short_or_followed_by_others_are_no_message() {
         let limits = DecodeLimits::for_len(10);
-        let trailing = Bytes::decode_owned(vec![2, 1, 1, 1], limits, None);
+        let trailing = Bytes::decode_owned(vec![2, 1, 1, 1].into(), limits, None);
         assert_eq!(trailing, Err(DecodeError::Trailing(1)));
-        assert!(Bytes::decode_owned(vec![2, 1], limits, None).is_err());
-        assert!(Bytes::decode_owned(vec![], limits, None).is_err());
+        assert!(Bytes::decode_owned(vec![2, 1].into(), limits, None).is_err());
+        assert!(Bytes::decode_owned(Block::default(), limits, None).is_err());
     }
 
     #[test]
-    fn owned_bytes_keep_to_the_limit_of_their_action() {
-        for (len, fits) in [(9_998, true), (9_999, false)] {
-            let mut out = Encoder::new(10_000);
-            assert_eq!(Bytes::from(vec![7; len]).encode_owned(&mut out).is_ok(), fits, "{len}");
+    fn bytes_keep_to_the_limit_of_their_action() {
+        for (limit, len, fits) in [
+            (10_000, 9_998, true),
+            (10_000, 9_999, false),
+            (100_000, 99_997, true),
+            (100_000, 99_998, false),
+        ] {
+            let mut out = Encoder::of_message(limit);
+            let encoded = Payload::encode(&Bytes::from(vec![7; len]), &mut out);
+            assert_eq!(encoded.is_ok(), fits, "{len}");
+            assert!(fits || out.take_end().is_none(), "{len}");
+        }
+    }
+
+    #[test]
+    fn long_bytes_are_shared_until_they_are_changed() {
+        for (len, shared) in [(WORTH_SHARING - 1, false), (WORTH_SHARING, true)] {
+            let mut bytes = Bytes::from(vec![7; len]);
+            let place = bytes.as_ptr();
+            bytes[0] = 8;
+            assert_eq!(bytes.as_ptr(), place, "{len} bytes of its own");
+            let clone = bytes.clone();
+            assert_eq!(clone.as_ptr() == place, shared, "{len}");
+            bytes[1] = 9;
+            assert_eq!((clone[..3].to_vec(), bytes[..3].to_vec()), (vec![8, 7, 7], vec![8, 9, 7]));
+        }
+    }
+
+    #[test]
+    fn bytes_of_an_owner_are_where_it_has_them_and_keep_it() {
+        for (len, kept) in [(WORTH_SHARING - 1, false), (WORTH_SHARING, true)] {
+            let owner: Arc<[u8]> = vec![7; len].into();
+            let bytes = Bytes::from_owner(owner.clone());
+            assert_eq!(bytes.as_ptr() == owner.as_ptr(), kept, "{len}");
+            assert_eq!(Arc::strong_count(&owner), 1 + usize::from(kept));
+            let mut clone = bytes.clone();
+            clone[0] = 8;
+            assert_eq!((bytes[0], &bytes[..]), (7, &owner[..]));
+            drop((bytes, clone));
+            assert_eq!(Arc::strong_count(&owner), 1, "{len}");
         }
     }
 

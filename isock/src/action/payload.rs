@@ -5,7 +5,7 @@ use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{
         guard::{self, Ceiling},
-        spare, DecodeError, DecodeLimits, EncodeError, Encoder,
+        Block, DecodeError, DecodeLimits, EncodeError, Encoder,
     },
 };
 use serde::{de::DeserializeOwned, Serialize};
@@ -33,13 +33,10 @@ pub trait Payload: Sized + Send + 'static {
     /// The same of a message that nobody else needs.
     #[doc(hidden)]
     fn decode_owned(
-        bytes: Vec<u8>,
+        bytes: Block,
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<Self, DecodeError>;
-    /// The same of a value that nobody else needs.
-    #[doc(hidden)]
-    fn encode_owned(self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
     fn learn(samples: &Samples) -> Result<Learnt, RoundtripError>;
     #[doc(hidden)]
@@ -49,7 +46,10 @@ pub trait Payload: Sized + Send + 'static {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
-        out.push(self)
+        match (self as &dyn Any).downcast_ref::<Bytes>() {
+            Some(bytes) => bytes.push_to(out),
+            None => out.push(self),
+        }
     }
 
     fn decode(
@@ -66,24 +66,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
     }
 
     fn decode_owned(
-        bytes: Vec<u8>,
+        bytes: Block,
         limits: DecodeLimits,
         ceiling: Option<Ceiling>,
     ) -> Result<T, DecodeError> {
         match Bytes::in_place::<T>(bytes) {
             Ok(value) => Ok(value),
-            Err(bytes) => {
-                let value = guard::decode_below(&bytes, limits, ceiling);
-                spare::give(bytes);
-                value
-            }
-        }
-    }
-
-    fn encode_owned(mut self, out: &mut Encoder) -> Result<(), EncodeError> {
-        match (&mut self as &mut dyn Any).downcast_mut::<Bytes>() {
-            Some(bytes) => bytes.push_to(out),
-            None => out.push(&self),
+            Err(bytes) => guard::decode_below(&bytes, limits, ceiling),
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     Later, Named, Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
 };
 use crate::error::RegisterError;
-use crate::wire::{DecodeError, EncodeError, Encoder};
+use crate::wire::{Block, DecodeError, EncodeError, Encoder};
 use std::{any::Any, fmt, sync::Arc};
 
 /// An action with its handler, made by [`Action::with`]: a value that a server takes before or
@@ -39,7 +39,7 @@ impl Directions {
 }
 
 /// From bytes to bytes: the one place where a handler's types are known.
-type Handler = dyn Fn(Vec<u8>, &CallInfo, &dyn Later, &mut Encoder) -> Handled + Send + Sync;
+type Handler = dyn Fn(Block, &CallInfo, &dyn Later, &mut Encoder) -> Handled + Send + Sync;
 
 /// What became of a call. The value or the error is in the encoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,14 +96,13 @@ impl Registration {
     ) -> Registration {
         let shapes = shapes_of::<A>();
         let [ceiling, ..] = shapes.map(Shapes::ceilings).unwrap_or_default();
-        let handler =
-            move |input: Vec<u8>, call: &CallInfo, later: &dyn Later, out: &mut Encoder| {
-                let limits = call.decoding.limits(&A::INFO, input.len());
-                match A::Input::decode_owned(input, limits, ceiling) {
-                    Ok(input) => run(input, call, later, out),
-                    Err(error) => Handled::Undecodable(error),
-                }
-            };
+        let handler = move |input: Block, call: &CallInfo, later: &dyn Later, out: &mut Encoder| {
+            let limits = call.decoding.limits(&A::INFO, input.len());
+            match A::Input::decode_owned(input, limits, ceiling) {
+                Ok(input) => run(input, call, later, out),
+                Err(error) => Handled::Undecodable(error),
+            }
+        };
         Registration::of_bytes::<A>(info, shapes, handler)
     }
 
@@ -111,10 +110,7 @@ impl Registration {
     pub(super) fn of_bytes<A: Action>(
         info: Info,
         shapes: Result<&'static Shapes, &'static Uncarried>,
-        handler: impl Fn(Vec<u8>, &CallInfo, &dyn Later, &mut Encoder) -> Handled
-            + Send
-            + Sync
-            + 'static,
+        handler: impl Fn(Block, &CallInfo, &dyn Later, &mut Encoder) -> Handled + Send + Sync + 'static,
     ) -> Registration {
         let (directions, handler) = (Directions::of::<A>(), Box::new(handler));
         Registration(Arc::new(Bound { info, directions, shapes, handler }))
@@ -175,8 +171,8 @@ impl Registration {
         handler: impl Fn(Vec<u8>, &CallInfo) -> Result<Vec<u8>, Vec<u8>> + Send + Sync + 'static,
     ) -> Result<Registration, RegisterError> {
         let info = named(name)?;
-        let handler = move |input: Vec<u8>, call: &CallInfo, _: &dyn Later, out: &mut Encoder| {
-            let (bytes, handled) = match handler(input, call) {
+        let handler = move |input: Block, call: &CallInfo, _: &dyn Later, out: &mut Encoder| {
+            let (bytes, handled) = match handler(input.into_vec(), call) {
                 Ok(value) => (value, Handled::Reply),
                 Err(error) => (error, Handled::Error),
             };
@@ -216,7 +212,7 @@ impl Registration {
 
     pub(crate) fn handle(
         &self,
-        input: Vec<u8>,
+        input: Block,
         call: &CallInfo,
         later: &dyn Later,
         out: &mut Encoder,
@@ -241,7 +237,7 @@ pub(super) fn answered<A: Action>(
     out: &mut Encoder,
 ) -> Handled {
     match answer {
-        Ok(output) => sent(output.encode_owned(out), Handled::Reply),
+        Ok(output) => sent(output.encode(out), Handled::Reply),
         Err(error) => failed(error, call, out),
     }
 }

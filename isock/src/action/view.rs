@@ -12,7 +12,7 @@ use crate::{
     shape::{Learnt, RoundtripError, Samples, Tracer},
     wire::{
         guard::{self, Ceiling},
-        spare, DecodeError, DecodeLimits, EncodeError, Encoder,
+        Block, DecodeError, DecodeLimits, EncodeError, Encoder,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -274,17 +274,12 @@ impl Registration {
             + 'static,
     ) -> Registration {
         let ceiling = fit.unwrap_or_default();
-        let handler =
-            move |input: Vec<u8>, call: &CallInfo, later: &dyn Later, out: &mut Encoder| {
-                let limits = call.decoding.limits(&A::INFO, input.len());
-                let cx = Context::new(call, later);
-                let handled = match A::InputView::decode(&input, limits, ceiling) {
-                    Ok(view) => run(view, &cx, out),
-                    Err(error) => Handled::Undecodable(error),
-                };
-                spare::give(input);
-                handled
-            };
+        let handler = move |input: Block, call: &CallInfo, later: &dyn Later, out: &mut Encoder| {
+            let limits = call.decoding.limits(&A::INFO, input.len());
+            let cx = Context::new(call, later);
+            let view = A::InputView::decode(&input, limits, ceiling);
+            view.map_or_else(Handled::Undecodable, |view| run(view, &cx, out))
+        };
         let shapes = fit.and_then(|_| shapes_of::<A>());
         Registration::of_bytes::<A>(A::INFO.kind::<A::Kind>(), shapes, handler)
     }

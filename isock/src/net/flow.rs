@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     proto::{Balance, Body, CallKey, Connection, NotSent, ServedKey, StreamKey},
-    wire::{Credit, EncodeError, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
+    wire::{Block, Credit, EncodeError, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,7 +30,7 @@ const ENOUGH: usize = 64 * 1024;
 const BURST: u32 = 8;
 
 /// What a message of items takes up beside its bytes.
-const ENTRY: usize = size_of::<(Vec<u8>, u32)>();
+const ENTRY: usize = size_of::<(Block, u32)>();
 /// Items that wait to leave are counted when they have become this much more, in bytes.
 const STEP: usize = 4096;
 
@@ -46,7 +46,7 @@ struct State {
     /// Known from the moment at which the call is under way.
     key: Option<StreamKey>,
     /// Messages of items, and how many items each has.
-    received: VecDeque<(Vec<u8>, u32)>,
+    received: VecDeque<(Block, u32)>,
     /// No further items come.
     complete: bool,
     /// How a call of this side ended.
@@ -105,7 +105,7 @@ pub(super) enum Look {
 #[derive(Debug)]
 pub(crate) enum Received {
     /// A message of items: [`wire::items`](crate::wire::items) takes it apart.
-    Items(Vec<u8>, u32),
+    Items(Block, u32),
     /// There are no further ones.
     End,
 }
@@ -165,7 +165,7 @@ impl Flow {
     /// Items have come.
     pub(super) fn deliver(&self, body: Body<'_>, items: u32, woken: &mut Vec<Waiter>) {
         let mut state = self.lock();
-        let body = body.into_vec();
+        let body = body.into_block();
         state.held += ENTRY + body.len();
         state.received.push_back((body, items));
         state.count();
@@ -266,7 +266,7 @@ impl Flow {
 impl State {
     fn fire(&mut self, woken: &mut Vec<Waiter>) {
         for signal in self.signals.drain(..) {
-            woken.extend(signal.end(Ended::Value(Vec::new())));
+            woken.extend(signal.end(Ended::Value(Block::default())));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
         Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Room,
         ServedKey,
     },
-    wire::{CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
+    wire::{Block, CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -156,7 +156,7 @@ pub(crate) struct Called {
     pub(crate) key: Option<ServedKey>,
     pub(crate) head: CallHead,
     /// Metadata, then the encoded input.
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Block,
     /// When it was read.
     pub(crate) at: Instant,
     /// Set once nobody waits for the answer any more.
@@ -1085,11 +1085,11 @@ impl State {
                     }
                 }
                 Event::Call { key, head, body } => {
-                    let body = body.into_vec();
+                    let body = body.into_block();
                     self.called(Some(key), head, body, now);
                 }
                 Event::Send { head, body } => {
-                    let body = body.into_vec();
+                    let body = body.into_block();
                     self.called(None, head, body, now);
                 }
                 Event::Cancel(key) => {
@@ -1106,7 +1106,7 @@ impl State {
     }
 
     /// The other side calls.
-    fn called(&mut self, key: Option<ServedKey>, head: CallHead, body: Vec<u8>, at: Instant) {
+    fn called(&mut self, key: Option<ServedKey>, head: CallHead, body: Block, at: Instant) {
         let taken = match &mut self.hosting {
             None => {
                 let text = "this client serves no actions";

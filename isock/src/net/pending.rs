@@ -8,7 +8,7 @@ use super::{
 use crate::{
     proto::{CallKey, Closed, Outcome},
     sync::Place,
-    wire::{Ran, Refusal},
+    wire::{Block, Ran, Refusal},
 };
 use std::{
     collections::VecDeque,
@@ -24,9 +24,9 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) enum Ended {
     /// With an encoded value.
-    Value(Vec<u8>),
+    Value(Block),
     /// With the action's own error, encoded.
-    Error(Vec<u8>),
+    Error(Block),
     /// The server refused it, or it failed there.
     Refused(Refusal),
     /// The connection ended first.
@@ -38,8 +38,8 @@ impl Ended {
     #[inline]
     pub(super) fn of(outcome: Outcome<'_>) -> Ended {
         match outcome {
-            Outcome::Value(body) => Ended::Value(body.into_vec()),
-            Outcome::Error(body) => Ended::Error(body.into_vec()),
+            Outcome::Value(body) => Ended::Value(body.into_block()),
+            Outcome::Error(body) => Ended::Error(body.into_block()),
             Outcome::Refused(refusal) => Ended::Refused(refusal),
         }
     }

@@ -5,7 +5,7 @@
 use super::pending::{Ended, Pending, Waiter};
 use crate::{
     proto::{Closed, Connection},
-    wire::Ran,
+    wire::{Block, Ran},
 };
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -91,7 +91,7 @@ impl Pings {
         let (_, left, echo) = self.waiting.swap_remove(at);
         // Nobody else has its number.
         let _ = echo.took.set(now.saturating_duration_since(left));
-        woken.extend(echo.pending.end(Ended::Value(Vec::new())));
+        woken.extend(echo.pending.end(Ended::Value(Block::default())));
     }
 
     pub(super) fn lost(&mut self, closed: &Closed, woken: &mut Vec<Waiter>) {

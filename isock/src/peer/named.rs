@@ -13,7 +13,9 @@ use crate::{
     error::{CallError, Problem},
     net,
     proto::SharedBody,
-    wire::{name_hash, printable, DecodeError, DecodeLimits, EncodeError, Encoder, Metadata, Ran},
+    wire::{
+        name_hash, printable, Block, DecodeError, DecodeLimits, EncodeError, Encoder, Metadata, Ran,
+    },
 };
 use std::{
     borrow::Cow,
@@ -51,9 +53,9 @@ pub trait NamedInput: sealed::Sealed {
     #[doc(hidden)]
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError>;
     #[doc(hidden)]
-    fn output(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Self::Output, DecodeError>;
+    fn output(bytes: Block, limits: DecodeLimits) -> Result<Self::Output, DecodeError>;
     #[doc(hidden)]
-    fn error(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Self::Error, DecodeError>;
+    fn error(bytes: Block, limits: DecodeLimits) -> Result<Self::Error, DecodeError>;
 }
 
 mod sealed {
@@ -74,11 +76,11 @@ impl NamedInput for Value {
         out.push(self)
     }
 
-    fn output(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Value, DecodeError> {
+    fn output(bytes: Block, limits: DecodeLimits) -> Result<Value, DecodeError> {
         Value::decode_owned(bytes, limits, None)
     }
 
-    fn error(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Failure, DecodeError> {
+    fn error(bytes: Block, limits: DecodeLimits) -> Result<Failure, DecodeError> {
         Failure::decode_owned(bytes, limits, None)
     }
 }
@@ -95,12 +97,12 @@ macro_rules! encoded_already {
                 out.push_encoded(self)
             }
 
-            fn output(bytes: Vec<u8>, _: DecodeLimits) -> Result<Vec<u8>, DecodeError> {
-                Ok(bytes)
+            fn output(bytes: Block, _: DecodeLimits) -> Result<Vec<u8>, DecodeError> {
+                Ok(bytes.into_vec())
             }
 
-            fn error(bytes: Vec<u8>, _: DecodeLimits) -> Result<EncodedError, DecodeError> {
-                Ok(EncodedError(bytes))
+            fn error(bytes: Block, _: DecodeLimits) -> Result<EncodedError, DecodeError> {
+                Ok(EncodedError(bytes.into_vec()))
             }
         })*
     };

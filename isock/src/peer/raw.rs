@@ -18,7 +18,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net::{self, Ended, Flight, Flow, Line, Pinged, Refused},
     proto::{Closed, NewCall, NotStarted, SharedBody},
-    wire::{CallHead, CloseCode, Ran, Refusal, ITEM_LEN},
+    wire::{Block, CallHead, CloseCode, Ran, Refusal, ITEM_LEN},
 };
 use std::{
     borrow::Cow,
@@ -57,8 +57,8 @@ pub(super) struct Order {
 /// What came back, still encoded.
 #[derive(Clone, Debug)]
 pub(super) enum RawReply {
-    Value(Vec<u8>),
-    Error(Vec<u8>),
+    Value(Block),
+    Error(Block),
 }
 
 pub(super) type RawResult = Result<RawReply, Problem>;

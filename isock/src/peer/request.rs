@@ -39,7 +39,7 @@ pub struct Request<A> {
 
 impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
-        let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
+        let mut encoder = Encoder::of_message(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
         let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
         let attempts = channel.options.attempts;
@@ -233,7 +233,7 @@ pub(super) fn with_metadata(
     }
     let mut body = Vec::with_capacity(len + input.len());
     metadata.write(&mut body);
-    body.extend_from_slice(&input);
+    input.copy_to(&mut body);
     Ok((SharedBody::new(body), len as u32))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     action::{shapes_of, Action, Reader, SendAs, Shapes, Streaming, TakesItems},
     error::{CallError, Problem, ProblemKind},
     net::{Conduit, Received, Unsent},
-    wire::{items, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
+    wire::{items, Block, DecodeError, EncodeError, Encoder, Ran, ITEM_LEN},
 };
 use std::{
     fmt,
@@ -33,7 +33,7 @@ pub(crate) struct ItemStream {
 /// A message of items of which some have been taken.
 #[derive(Debug, Default)]
 struct Batch {
-    bytes: Vec<u8>,
+    bytes: Block,
     at: usize,
     items: u32,
 }
@@ -96,7 +96,7 @@ impl Batch {
     #[inline]
     fn take<T>(&mut self, conduit: &Conduit, decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
         // The protocol has counted the items: there is one.
-        let item = items(&self.bytes[self.at..]).next()?;
+        let item = items(self.bytes.tail(self.at)).next()?;
         let decoded = decode(item);
         self.at += ITEM_LEN + item.len();
         if self.is_empty() {
@@ -105,6 +105,7 @@ impl Batch {
         Some(decoded)
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }

@@ -10,7 +10,6 @@ use super::{
 use crate::{
     action::{output_ceiling, Action, Decoding, OneReply, SendAs, View, ViewOutput},
     error::CallError,
-    wire::spare,
 };
 
 impl Peer {
@@ -95,11 +94,7 @@ impl<A: Action> Call<A> {
     {
         let (reply, decoding) = self.started.wait()?;
         match reply {
-            RawReply::Value(bytes) => {
-                let value = read_in_place::<A, T>(&bytes, decoding, read);
-                spare::give(bytes);
-                value
-            }
+            RawReply::Value(bytes) => read_in_place::<A, T>(&bytes, decoding, read),
             RawReply::Error(bytes) => Err(error_of::<A>(&bytes, decoding)),
         }
     }

@@ -3,12 +3,12 @@
 //! Knows how much of it is still to come. Does not know frames nor budgets: whoever lends the memory has
 //! made room in it, and takes it back once the payload is whole.
 
-use crate::wire::spare;
+use crate::wire::Block;
 
 /// The memory of a message, lent to the buffer while one of its frames arrives.
 #[derive(Debug)]
 pub(super) struct Aside {
-    body: Vec<u8>,
+    body: Block,
     /// Where the payload begins and ends in it.
     begin: usize,
     end: usize,
@@ -20,9 +20,9 @@ pub(super) struct Aside {
 
 impl Aside {
     /// Takes the next `len` bytes behind `body`, which has room for them, of a message of `total`.
-    pub(super) fn new(body: Vec<u8>, len: usize, total: usize) -> Aside {
+    pub(super) fn new(body: Block, len: usize, total: usize) -> Aside {
         let begin = body.len();
-        debug_assert!(body.capacity() - begin >= len);
+        debug_assert!(body.room() >= len);
         Aside { body, begin, end: begin + len, total, for_one_read: false }
     }
 
@@ -55,29 +55,23 @@ impl Aside {
     /// Takes as much of `bytes` as belongs to the payload, and says how much that is.
     pub(super) fn put(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(self.missing());
-        self.body.extend_from_slice(&bytes[..n]);
+        self.body.push(&bytes[..n]);
         n
     }
 
     /// Where the system may write the rest.
     pub(super) fn place(&mut self) -> (&mut Vec<u8>, usize) {
         let missing = self.missing();
-        (&mut self.body, missing)
+        (self.body.behind(), missing)
     }
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        self.body.capacity().min(self.total)
+        self.body.held().min(self.total)
     }
 
     /// The message with all that has come of it.
-    pub(super) fn into_body(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.body)
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        spare::give(std::mem::take(&mut self.body));
+    pub(super) fn into_body(self) -> Block {
+        self.body
     }
 }

@@ -156,7 +156,11 @@ impl Connection {
         let header = Header::new(FrameKind::CALL, flags, head.words(None), call.body.len());
         self.calls.count();
         self.settings_sent = 0;
-        self.output.frame(header, |out| head.write(None, out), &call.body);
+        self.output.copy(|out| {
+            header.write(out);
+            head.write(None, out);
+            call.body.copy_to(out);
+        });
     }
 
     /// Does what had to wait for the other side's preface.

@@ -9,7 +9,7 @@ use super::{
     CallKey, Closed, Event, Outcome,
 };
 use crate::wire::{
-    u64_at, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode,
+    u64_at, Block, CallHead, Close, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode,
     Settings, Total, CODEC_POSTCARD, MAX_METADATA, MAX_REFUSAL_TEXT, WORD_LEN,
 };
 use std::time::Instant;
@@ -195,12 +195,7 @@ impl Connection {
         }
     }
 
-    fn whole(
-        &mut self,
-        header: &Header,
-        partial: Partial,
-        body: Vec<u8>,
-    ) -> Result<Step, CloseCode> {
+    fn whole(&mut self, header: &Header, partial: Partial, body: Block) -> Result<Step, CloseCode> {
         let body = Place::Owned(body);
         if partial.id.initiator {
             let key = ServedKey { slot: header.slot, seq: header.seq };

@@ -3,7 +3,7 @@
 use super::{aside::Aside, output::MessageId};
 use crate::{
     limits::Limits,
-    wire::{spare, CallHead, Flags, FrameKind, Header},
+    wire::{spare, Block, CallHead, Flags, FrameKind, Header},
 };
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ pub(super) struct Partial {
     pub(super) flags: Flags,
     pub(super) head: CallHead,
     /// `None` if the message is to be dropped: it was refused, or nobody waits. Empty while it is lent.
-    body: Option<Vec<u8>>,
+    body: Option<Block>,
     received: usize,
     total: usize,
     deadline: Instant,
@@ -28,6 +28,10 @@ pub(super) struct Partial {
 pub(super) struct Inbound {
     partial: Vec<Partial>,
 }
+
+/// Memory that lies ready for a message is lent to it once this part of it has come: it would be held anyway.
+/// What came before is moved there.
+const READY: usize = 16;
 
 /// How a message that begins is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub(super) enum Collected {
     /// More is to come.
     Partly,
     /// The message is complete; `None` if it is to be dropped.
-    Whole(Partial, Option<Vec<u8>>),
+    Whole(Partial, Option<Block>),
     /// No such message, or more bytes than it announced, or fewer at its end.
     Violation,
 }
@@ -86,11 +90,11 @@ impl Inbound {
         let received = first.len();
         let body = match keep {
             Keep::Nothing => None,
-            Keep::Place => Some(Vec::new()),
+            Keep::Place => Some(Block::default()),
             Keep::Copy => {
-                let mut body = Vec::new();
+                let mut body = Block::default();
                 reserve(&mut body, first.len(), first.len(), total);
-                body.extend_from_slice(first);
+                body.push(first);
                 Some(body)
             }
         };
@@ -212,34 +216,35 @@ impl Inbound {
 
     /// Bytes of memory held, but for what is lent. What was kept for long messages has a bound of its own.
     pub(super) fn memory(&self) -> usize {
-        let held = |p: &Partial| p.body.as_ref().map_or(0, |body| body.capacity().min(p.total));
+        let held = |p: &Partial| p.body.as_ref().map_or(0, |body| body.held().min(p.total));
         self.partial.iter().map(held).sum()
     }
 }
 
-fn append(body: &mut Vec<u8>, fragment: Fragment<'_>, total: usize) {
+fn append(body: &mut Block, fragment: Fragment<'_>, total: usize) {
     match fragment {
         Fragment::Aside(aside) => *body = aside.into_body(),
         Fragment::Input(bytes) => {
             reserve(body, bytes.len(), bytes.len(), total);
-            body.extend_from_slice(bytes);
+            body.push(bytes);
         }
     }
 }
 
 /// Makes room for `more` bytes, of which `come` have come. Doubles, but never past what was announced: at
-/// most twice what has been received. Memory that lies ready for all of it is taken once a quarter
-/// has come.
-fn reserve(body: &mut Vec<u8>, more: usize, come: usize, total: usize) {
-    if body.capacity() - body.len() < more {
-        if total / 4 <= body.len() + come {
+/// most twice what has been received. Memory that lies ready for all of it is taken once a
+/// [part](READY) has come.
+fn reserve(body: &mut Block, more: usize, come: usize, total: usize) {
+    if body.room() < more {
+        if total / READY <= body.len() + come {
             if let Some(mut ready) = spare::ready(total) {
-                ready.extend_from_slice(body);
-                return spare::give(std::mem::replace(body, ready));
+                ready.push(body);
+                *body = ready;
+                return;
             }
         }
         let want = (body.len() * 2).max(body.len() + more).min(total);
-        body.reserve_exact(want - body.len());
+        body.grow_to(want);
     }
 }
 
@@ -265,7 +270,7 @@ mod tests {
         let mut inbound = begun(5);
         assert!(matches!(inbound.collect(ID, here(&[3]), false), Collected::Partly));
         match inbound.collect(ID, here(&[4, 5]), true) {
-            Collected::Whole(_, body) => assert_eq!(body, Some(vec![1, 2, 3, 4, 5])),
+            Collected::Whole(_, body) => assert_eq!(body, Some(vec![1, 2, 3, 4, 5].into())),
             other => panic!("{other:?}"),
         }
         assert!(!inbound.contains(ID));
@@ -288,15 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_lies_ready_is_taken_once_a_quarter_has_come() {
+    fn memory_that_lies_ready_is_taken_once_a_sixteenth_has_come() {
         // A length that no other test has, so that none takes it from here.
         let total = 7 << 20;
-        spare::give(spare::take(total));
+        drop(Block::with_room(total));
         let mut inbound = begun(total);
-        inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
-        let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Vec::capacity);
-        assert!(body(&inbound) <= Some(total / 2), "{:?}", body(&inbound));
-        inbound.collect(ID, here(&vec![1; total / 4]), false);
+        inbound.collect(ID, here(&vec![1; total / 16 - 100]), false);
+        let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Block::held);
+        assert!(body(&inbound) <= Some(total / 8), "{:?}", body(&inbound));
+        inbound.collect(ID, here(&vec![1; total / 16]), false);
         assert!(body(&inbound) >= Some(total), "{:?}", body(&inbound));
         assert!(inbound.memory() <= total, "{}", inbound.memory());
     }

@@ -42,7 +42,7 @@ pub use streams::{Balance, NotSent, StreamKey};
 
 pub use crate::wire::FRAGMENT;
 
-use crate::wire::{spare, CallHead, Close, PeerKind, Ran, Refusal, RefusalCode, Settings, Welcome};
+use crate::wire::{Block, CallHead, Close, PeerKind, Ran, Refusal, RefusalCode, Settings, Welcome};
 
 /// Something that the other side did.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,20 +108,26 @@ pub enum Body<'b> {
     /// In the receive buffer.
     Borrowed(&'b [u8]),
     /// Collected.
-    Owned(Vec<u8>),
+    Owned(Block),
 }
 
 impl Body<'_> {
     /// The bytes, copied unless they are owned already.
-    pub fn into_vec(self) -> Vec<u8> {
+    #[inline]
+    pub fn into_block(self) -> Block {
         match self {
             Body::Borrowed(bytes) => {
-                let mut copy = spare::take(bytes.len());
-                copy.extend_from_slice(bytes);
+                let mut copy = Block::with_room(bytes.len());
+                copy.push(bytes);
                 copy
             }
             Body::Owned(bytes) => bytes,
         }
+    }
+
+    /// The same in memory that begins with them.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.into_block().into_vec()
     }
 }
 

@@ -3,10 +3,10 @@
 //! Small frames are copied together, large bodies are shared and never copied, and a message
 //! longer than a fragment takes turns with the others, so that nothing waits behind it for long.
 
-use super::body::{LongBody, SharedBody};
+use super::body::SharedBody;
 use crate::{
     seldom::Seldom,
-    wire::{Flags, FrameKind, Header, HEADER_LEN},
+    wire::{Flags, FrameKind, Header, Shared, HEADER_LEN},
 };
 use std::{cell::Cell, collections::VecDeque, io::IoSlice, num::NonZeroU64, ops::Range};
 
@@ -50,7 +50,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Chunk {
     Copied(Vec<u8>),
-    Shared(LongBody, Range<usize>),
+    Shared(Shared, Range<usize>),
 }
 
 /// Messages that take turns.
@@ -69,7 +69,14 @@ struct Turns {
 impl Turns {
     /// The headers that have been offered, each with its fragment.
     fn offered(&self) -> impl Iterator<Item = &[u8]> {
-        let fragments = self.bulk.iter().flat_map(|bulk| bulk.fragments().map(|at| &bulk.body[at]));
+        // The first fragment has its place already, so nothing stands in front of these.
+        let fragments = self.bulk.iter().flat_map(|bulk| {
+            bulk.fragments().map(|at| {
+                let [front, rest] = bulk.body.pieces(at);
+                debug_assert!(front.is_empty());
+                rest
+            })
+        });
         self.offered.chunks(HEADER_LEN).zip(fragments).flat_map(|(header, body)| [header, body])
     }
 }
@@ -254,7 +261,7 @@ impl Output {
         if len <= COPY_UP_TO.min(fragment) && !self.is_leaving(id) {
             self.copy(|out| {
                 first(out, len, id.flags());
-                out.extend_from_slice(&body);
+                body.copy_to(out);
             });
             return Some(self.placed());
         }
@@ -284,7 +291,7 @@ impl Output {
         } else {
             self.copy(|out| {
                 first(out, len, flags);
-                out.extend_from_slice(&body[..len]);
+                body.pieces(0..len).iter().for_each(|piece| out.extend_from_slice(piece));
             });
         }
         if !whole {
@@ -297,14 +304,17 @@ impl Output {
     }
 
     fn body(&mut self, body: &SharedBody, range: Range<usize>) {
-        let shared = if range.len() > COPY_UP_TO { body.shared() } else { None };
-        match shared {
-            Some(long) => {
-                self.waiting += range.len();
-                self.chunks.push_back(Chunk::Shared(long, range));
-            }
-            None => self.copy(|out| out.extend_from_slice(&body[range])),
+        let [front, rest] = body.pieces(range.clone());
+        let shared = if rest.len() > COPY_UP_TO { body.share(range) } else { None };
+        let Some((long, range)) = shared else {
+            return self
+                .copy(|out| [front, rest].iter().for_each(|piece| out.extend_from_slice(piece)));
+        };
+        if !front.is_empty() {
+            self.copy(|out| out.extend_from_slice(front));
         }
+        self.waiting += range.len();
+        self.chunks.push_back(Chunk::Shared(long, range));
     }
 
     /// Puts further fragments in order, one message after the other, while fewer than `ahead`
@@ -512,6 +522,7 @@ fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Block, Encoder};
 
     fn id(slot: u16) -> MessageId {
         MessageId { initiator: false, slot, seq: 1 }
@@ -572,6 +583,48 @@ mod tests {
             whole.push(bytes);
         }
         assert!(whole.iter().all(|bytes| *bytes == whole[0]));
+    }
+
+    /// A body that shared bytes end, and where those lie.
+    fn ending(len: usize) -> (SharedBody, Range<*const u8>) {
+        let end = Shared::from(Block::from((0..len).map(|n| (n / 7) as u8).collect::<Vec<u8>>()));
+        let mut out = Encoder::of_message(usize::MAX);
+        out.push_shared(&end).unwrap();
+        (SharedBody::encoded(out), end.as_ptr_range())
+    }
+
+    #[test]
+    fn bytes_that_end_a_message_leave_from_where_they_lie() {
+        let mut output = Output::default();
+        let (body, place) = ending(3 * LONG);
+        output.message(id(1), body.clone(), LONG, |out, len, flags| {
+            Header::new(FrameKind::REPLY, flags, 0, len).of_call(1, 1).write(out);
+        });
+        let mut copied = 0;
+        let mut all = Vec::new();
+        while output.len() > 0 {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let count = output.slices(&mut slices);
+            let before = all.len();
+            for slice in &slices[..count] {
+                all.extend_from_slice(slice);
+                let stays = slice.is_empty() || place.contains(&slice.as_ptr());
+                copied += if stays { 0 } else { slice.len() };
+            }
+            output.advance(all.len() - before);
+        }
+        // Four headers, and the length in front of the bytes.
+        assert_eq!(copied, 4 * HEADER_LEN + 3);
+        let mut payloads = Vec::new();
+        let mut rest = &all[..];
+        while let Some(header) = rest.first_chunk() {
+            let header = Header::parse(header).unwrap();
+            payloads.extend_from_slice(&rest[HEADER_LEN..header.len as usize]);
+            rest = &rest[header.len as usize..];
+        }
+        let mut whole = Vec::new();
+        body.copy_to(&mut whole);
+        assert!(payloads == whole);
     }
 
     const LONG: usize = 256 * 1024;

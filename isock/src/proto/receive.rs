@@ -10,7 +10,7 @@ use super::{
     served::ServedKey,
     Body, Buffer, CallKey, Event, Outcome, StreamKey,
 };
-use crate::wire::{CallHead, CloseCode, Flags, FrameKind, Header, Total, HEADER_LEN};
+use crate::wire::{Block, CallHead, CloseCode, Flags, FrameKind, Header, Total, HEADER_LEN};
 use std::{ops::Range, time::Instant};
 
 /// What one step of reading did. Bodies are places in the buffer until the last moment, so that
@@ -32,7 +32,7 @@ pub(super) enum Pending {
 
 pub(super) enum Place {
     Input(Range<usize>),
-    Owned(Vec<u8>),
+    Owned(Block),
 }
 
 /// A whole frame that has been taken from the buffer.

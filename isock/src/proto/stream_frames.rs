@@ -8,7 +8,7 @@ use super::{
     receive::{keep, Frame, Pending, Place, Step},
     Event, ServedKey, StreamKey,
 };
-use crate::wire::{CallHead, CloseCode, Credit, Flags, FrameKind, Header, CODEC_POSTCARD};
+use crate::wire::{Block, CallHead, CloseCode, Credit, Flags, FrameKind, Header, CODEC_POSTCARD};
 use std::time::Instant;
 
 /// For whom items are that have come.
@@ -124,7 +124,7 @@ impl Connection {
     pub(super) fn items_whole(
         &mut self,
         partial: &Partial,
-        body: Vec<u8>,
+        body: Block,
     ) -> Result<Step, CloseCode> {
         let whom = self.addressee(partial.id)?;
         let last = partial.id.initiator && partial.flags.has(Flags::END);

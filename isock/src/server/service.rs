@@ -198,7 +198,7 @@ impl Service for Dispatch {
         let arrived = Arrived {
             head: call.head,
             at: call.arrived,
-            body: call.body.into_vec(),
+            body: call.body.into_block(),
             conduit: call.conduit,
         };
         let task = Task::new(entry, arrived, peer, cancelled, &self.settings);

@@ -136,7 +136,7 @@ impl Outlet for Deferred {
     }
 
     fn encoder(&self) -> Encoder {
-        Encoder::new(most(&self.call, &self.settings))
+        Encoder::of_message(most(&self.call, &self.settings))
     }
 
     fn answer(&self, handled: Handled, out: Encoder) -> Result<(), RespondError> {

@@ -13,7 +13,8 @@ use crate::{
     proto::{Answer, SharedBody},
     router::Entry,
     wire::{
-        CallHead, ChainStep, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode, ITEM_LEN,
+        Block, CallHead, ChainStep, EncodeError, Encoder, Metadata, Ran, Refusal, RefusalCode,
+        ITEM_LEN,
     },
 };
 use std::{
@@ -48,7 +49,7 @@ pub(crate) struct Arrived {
     /// When its first byte had been read.
     pub(crate) at: Instant,
     /// Metadata, then the encoded input.
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Block,
     /// Its items, if it carries any.
     pub(crate) conduit: Option<Conduit>,
 }
@@ -57,7 +58,7 @@ pub(crate) struct Arrived {
 pub(crate) struct Task {
     pace: Arc<Pace>,
     /// Empty once the handler has it.
-    input: Vec<u8>,
+    input: Block,
     size: usize,
     /// Bytes in front of the input.
     metadata: usize,
@@ -150,7 +151,7 @@ impl Task {
             metadata: metadata as usize,
             malformed,
             chain,
-            size: call.body.capacity(),
+            size: call.body.held(),
             input: call.body,
             settings: Arc::clone(settings),
         }
@@ -234,10 +235,10 @@ impl Task {
     }
 
     fn answer(&mut self, way: Way<'_>) -> Ended {
-        let mut out = Encoder::new(most(&self.info, &self.settings));
+        let mut out = Encoder::of_message(most(&self.info, &self.settings));
         let mut input = std::mem::take(&mut self.input);
         if self.metadata > 0 {
-            input.drain(..self.metadata);
+            input.skip(self.metadata);
         }
         let stream = self.info.stream.as_ref();
         if let Some(stream) = stream.filter(|_| self.info.registration.directions().uploads) {

@@ -57,7 +57,7 @@ impl Counting {
     fn call(&self, at: Instant, remaining: Option<Duration>, cancelled: &Arc<Cancel>) -> Task {
         let head = CallHead { name: name_hash("count"), remaining, ..CallHead::default() };
         let entry = Task::judge(self.router.find(head.name), &head, 3).unwrap();
-        let call = Arrived { head, at, body: vec![1, 2, 3], conduit: None };
+        let call = Arrived { head, at, body: vec![1, 2, 3].into(), conduit: None };
         Task::new(entry, call, self.peer.clone(), Arc::clone(cancelled), &self.settings)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows memory and limits. What is written where is left to `serializer`.
 
-use super::spare;
+use super::{spare, Block, Shared, WORTH_SHARING};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 
@@ -39,9 +39,16 @@ pub enum EncodeError {
 #[derive(Debug)]
 pub struct Encoder {
     bytes: Vec<u8>,
+    /// Where they begin in their memory.
+    start: usize,
+    /// How long the memory may become.
     limit: usize,
     /// It would have grown past the limit.
     full: bool,
+    /// Long bytes may end the message from where they lie.
+    ends_shared: bool,
+    /// Those bytes, behind the others.
+    end: Option<Shared>,
 }
 
 impl Encoder {
@@ -49,10 +56,25 @@ impl Encoder {
     pub fn new(limit: usize) -> Encoder {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(SCRATCH);
-        Encoder { bytes, limit, full: false }
+        Encoder { bytes, start: 0, limit, full: false, ends_shared: false, end: None }
     }
 
-    const EMPTY: Encoder = Encoder { bytes: Vec::new(), limit: 0, full: false };
+    /// The same for a message that long bytes may end from where they lie: for who asks for its
+    /// [end](Encoder::take_end).
+    pub fn of_message(limit: usize) -> Encoder {
+        let mut encoder = Encoder::new(limit);
+        encoder.ends_shared = true;
+        encoder
+    }
+
+    const EMPTY: Encoder = Encoder {
+        bytes: Vec::new(),
+        start: 0,
+        limit: 0,
+        full: false,
+        ends_shared: false,
+        end: None,
+    };
 
     /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
     /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
@@ -63,7 +85,8 @@ impl Encoder {
         let mut failed = None;
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
-            encoder.clear();
+            debug_assert!(encoder.start == 0 && encoder.end.is_none());
+            encoder.bytes.clear();
             // Of less, each item would come to its end.
             encoder.bytes.reserve(SCRATCH);
             encoder.limit = limit;
@@ -72,6 +95,7 @@ impl Encoder {
             }
             if encoder.bytes.capacity() > MOST_SCRATCH {
                 spare::give(std::mem::take(&mut encoder.bytes));
+                encoder.start = 0;
             }
             true
         });
@@ -100,31 +124,35 @@ impl Encoder {
     fn too_large(&mut self) -> EncodeError {
         self.full = false;
         self.bytes.truncate(self.limit);
-        EncodeError::TooLarge { limit: self.limit }
+        EncodeError::TooLarge { limit: self.limit - self.start }
     }
 
-    /// Appends a list of bytes, those from `start` on. A long one stays in its memory where there is room
-    /// for what is before it, and in its place if that is all the room before it.
+    /// Appends a list of bytes, which end the message: a copy, or in a [message](Encoder::of_message) the
+    /// bytes from where they lie.
     ///
     /// # Errors
     /// As [`push`](Encoder::push).
-    pub fn push_bytes(&mut self, mut bytes: Vec<u8>, start: usize) -> Result<(), EncodeError> {
-        let len = bytes.len() - start;
-        self.push(&len)?;
-        let whole = self.bytes.len().saturating_add(len);
-        if len < MOST_SCRATCH || whole > bytes.capacity() || whole > self.limit {
-            let appended = self.push_encoded(&bytes[start..]);
-            spare::give(bytes);
-            return appended;
+    pub fn push_shared(&mut self, bytes: &Shared) -> Result<(), EncodeError> {
+        self.push(&bytes.len())?;
+        if !self.ends_shared || self.end.is_some() || bytes.len() < WORTH_SHARING {
+            return self.push_encoded(bytes);
         }
-        if self.bytes.len() == start {
-            bytes[..start].copy_from_slice(&self.bytes);
-        } else {
-            bytes.splice(0..start, self.bytes.drain(..));
+        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
+            return Err(self.too_large());
         }
-        self.keep_scratch();
-        self.bytes = bytes;
+        self.end = Some(bytes.clone());
         Ok(())
+    }
+
+    /// Whether bytes end the message that have not been copied.
+    #[inline]
+    pub fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The bytes that end the message and have not been copied.
+    pub fn take_end(&mut self) -> Option<Shared> {
+        self.end.take()
     }
 
     /// Appends what is encoded already.
@@ -139,21 +167,31 @@ impl Encoder {
     }
 
     /// What has been collected: in no more memory than it takes, unless it is long.
-    pub fn into_bytes(mut self) -> Vec<u8> {
-        if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
-            return std::mem::take(&mut self.bytes);
+    pub fn into_block(mut self) -> Block {
+        if let Some(end) = self.end.take() {
+            self.bytes.extend_from_slice(&end);
         }
-        self.bytes.as_slice().to_vec()
+        if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
+            return Block::of_parts(std::mem::take(&mut self.bytes), self.start);
+        }
+        Block::from(self.as_bytes().to_vec())
     }
 
-    /// What has been collected.
+    /// The same in memory that begins with it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.into_block().into_vec()
+    }
+
+    /// What has been collected, but for an [end](Encoder::take_end).
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     /// Drops what has been collected, keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.truncate(self.start);
+        self.end = None;
     }
 
     fn keep_scratch(&mut self) {
@@ -238,10 +276,12 @@ impl Encoder {
         if len < spare::LONG {
             return self.bytes.reserve_exact(len - held);
         }
-        let mut bytes = spare::take(len);
-        bytes.extend_from_slice(&self.bytes);
+        let mut block = Block::with_room(len - self.start);
+        block.push(self.as_bytes());
         self.keep_scratch();
-        self.bytes = bytes;
+        let limit = self.limit - self.start;
+        (self.bytes, self.start) = block.into_parts();
+        self.limit = limit.saturating_add(self.start);
     }
 }
 
@@ -295,8 +335,12 @@ mod tests {
             let piece = vec![7_u8; limit / 50];
             let mut encoder = Encoder::new(limit);
             while encoder.push(&piece[..]).is_ok() {}
-            assert!(limit - encoder.bytes.len() < 2 * piece.len(), "it is filled");
-            assert!(encoder.bytes.capacity() <= limit, "{}", encoder.bytes.capacity());
+            assert!(limit - encoder.as_bytes().len() < 2 * piece.len(), "it is filled");
+            assert!(
+                encoder.bytes.capacity() - encoder.start <= limit,
+                "{}",
+                encoder.bytes.capacity()
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 //! Knows layouts and numbers, as `PROTOCOL.md` states them. Does not know connections, time or
 //! sockets: everything here is a pure function from values to bytes and back.
 
+mod block;
 mod call;
 mod close;
 mod codec;
@@ -18,9 +19,11 @@ mod preface;
 mod refusal;
 mod serializer;
 mod settings;
+mod shared;
 mod short;
 pub mod spare;
 
+pub use block::Block;
 pub use call::{CallHead, Total, STEP_MICROS};
 pub(crate) use close::printable;
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
@@ -36,6 +39,7 @@ pub use preface::{
 };
 pub use refusal::{Ran, Refusal, RefusalCode, MAX_REFUSAL_TEXT};
 pub use settings::Settings;
+pub use shared::{Keeper, Shared, WORTH_SHARING};
 
 /// Calls a peer accepts before its own preface has been read, whatever it grants later.
 pub const INITIAL_SLOTS: u16 = 16;

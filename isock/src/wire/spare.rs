@@ -5,7 +5,7 @@
 //! that is done with its bytes. One pool for the process, within a bound; the drivers release it
 //! when it has been quiet.
 
-use super::short;
+use super::{block::LEAD, short, Block};
 use crate::process::OfProcess;
 use std::sync::{
     atomic::{AtomicBool, Ordering},
@@ -41,26 +41,17 @@ struct Pool {
     missed: usize,
 }
 
-/// An empty block with room for at least `len` bytes.
-#[inline]
-pub fn take(len: usize) -> Vec<u8> {
-    match len {
-        0 => Vec::new(),
-        1..=SHORT => short::take(),
-        _ => ready(len).unwrap_or_else(|| Vec::with_capacity(len)),
-    }
-}
-
-/// The same if there is one; one that is asked for is kept the next time.
-pub fn ready(len: usize) -> Option<Vec<u8>> {
+/// An empty block with room for at least `len` bytes if one is kept; one that is asked for is kept the next time.
+pub fn ready(len: usize) -> Option<Block> {
     if len < LONG {
         return None;
     }
     let spare = SPARE.get();
     let mut pool = spare.lock();
-    let known = pool.take(len);
+    let known = pool.take(LEAD.saturating_add(len));
     spare.held.store(pool.is_used(), Ordering::Relaxed);
-    known
+    drop(pool);
+    known.map(Block::led)
 }
 
 /// Keeps the memory of a block that nobody needs any more, if it is worth it.

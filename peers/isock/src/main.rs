@@ -84,8 +84,10 @@ impl BlockingPeer for Peer {
         self.0.run::<Echo>(msg).expect("echo")
     }
 
+    /// The payload stays with its owner, and is written from there.
     fn bulk(&mut self, payload: &Bytes) -> impl AsRef<[u8]> {
-        self.0.run::<Bulk>(&payload[..]).expect("bulk")
+        let payload = isock::Bytes::from_owner(payload.clone());
+        self.0.run::<Bulk>(payload).expect("bulk")
     }
 
     fn records(&mut self, records: Vec<Record>, expected: &[Record]) -> Vec<Record> {

@@ -153,7 +153,7 @@ fn p063_other_frames_between_fragments_are_handled_at_once() {
     assert_eq!(server.kinds(), [FrameKind::PONG]);
     assert_eq!(server.feed(&Raw::last(0, 1, b"yz").bytes()).len(), 1);
     let seen = server.feed(&Raw::last(2, 1, b"bc").bytes());
-    assert!(matches!(&seen[..], [Seen::Call(_, _, body)] if body == b"abc"));
+    assert!(matches!(&seen[..], [Seen::Call(_, _, body)] if **body == *b"abc"));
 }
 
 #[test]

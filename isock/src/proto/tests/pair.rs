@@ -6,7 +6,7 @@ use crate::{
         Answer, Balance, CallKey, Closed, Config, Connection, Event, NewCall, Outcome, ServedKey,
         SharedBody, StreamKey,
     },
-    wire::{self, name_hash, CallHead, Credit, InstanceId, ItemBatch, Ran, RefusalCode},
+    wire::{self, name_hash, Block, CallHead, Credit, InstanceId, ItemBatch, Ran, RefusalCode},
 };
 use std::{
     collections::VecDeque,
@@ -57,7 +57,8 @@ pub(super) enum Script {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Ready,
-    Call(ServedKey, CallHead, Vec<u8>),
+    /// In the memory in which it came.
+    Call(ServedKey, CallHead, Block),
     Send(CallHead, Vec<u8>),
     Cancel(ServedKey),
     Value(CallKey, Vec<u8>),
@@ -76,7 +77,7 @@ impl From<Event<'_>> for Seen {
     fn from(event: Event<'_>) -> Seen {
         match event {
             Event::Ready => Seen::Ready,
-            Event::Call { key, head, body } => Seen::Call(key, head, body.into_vec()),
+            Event::Call { key, head, body } => Seen::Call(key, head, body.into_block()),
             Event::Send { head, body } => Seen::Send(head, body.into_vec()),
             Event::Cancel(key) => Seen::Cancel(key),
             Event::Reply { call, outcome: Outcome::Value(body) } => {
@@ -327,7 +328,7 @@ impl End {
             assert!(self.closed().is_none(), "after the end: {seen:?}");
             busy = true;
             if let (Seen::Call(key, _, body), Script::Echo) = (&seen, self.script) {
-                self.conn.answer(*key, value(body.clone()));
+                self.conn.answer(*key, value(body.to_vec()));
             }
             self.seen.push(seen);
         }
