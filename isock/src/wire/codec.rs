@@ -46,10 +46,9 @@ pub struct Encoder {
 
 impl Encoder {
     /// An empty encoder that takes at most `limit` bytes.
+    #[inline]
     pub fn new(limit: usize) -> Encoder {
-        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        bytes.reserve(SCRATCH);
-        Encoder { bytes, limit, full: false }
+        Encoder { bytes: scratch(), limit, full: false }
     }
 
     const EMPTY: Encoder = Encoder { bytes: Vec::new(), limit: 0, full: false };
@@ -65,7 +64,9 @@ impl Encoder {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
             encoder.clear();
             // Of less, each item would come to its end.
-            encoder.bytes.reserve(SCRATCH);
+            if encoder.bytes.capacity() < SCRATCH {
+                encoder.bytes = scratch();
+            }
             encoder.limit = limit;
             if let Err(error) = user(&mut encoder) {
                 failed = Some(error);
@@ -140,6 +141,11 @@ impl Encoder {
 
     /// What has been collected: in no more memory than it takes, unless it is long.
     pub fn into_bytes(mut self) -> Vec<u8> {
+        self.take_bytes()
+    }
+
+    /// The same of one that is not used any more.
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
         if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
             return std::mem::take(&mut self.bytes);
         }
@@ -243,6 +249,14 @@ impl Encoder {
         self.keep_scratch();
         self.bytes = bytes;
     }
+}
+
+/// Memory for a message to begin with.
+#[inline]
+fn scratch() -> Vec<u8> {
+    let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+    bytes.reserve(SCRATCH);
+    bytes
 }
 
 /// The next message of this thread goes where this one was.
