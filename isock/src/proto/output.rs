@@ -67,6 +67,12 @@ struct Turns {
 }
 
 impl Turns {
+    // Apart: mostly there are none.
+    #[inline(never)]
+    fn has(&self, id: MessageId) -> bool {
+        self.bulk.iter().any(|bulk| bulk.id == id)
+    }
+
     /// The headers that have been offered, each with its fragment.
     fn offered(&self) -> impl Iterator<Item = &[u8]> {
         let fragments = self.bulk.iter().flat_map(|bulk| bulk.fragments().map(|at| &bulk.body[at]));
@@ -222,10 +228,16 @@ impl Output {
         self.put_behind(id, first, SharedBody::new(payload.to_vec()));
     }
 
+    /// Whether there is, or just was, a message that takes turns.
+    #[inline]
+    pub(super) fn takes_turns(&self) -> bool {
+        self.turns.get().is_some()
+    }
+
     /// Whether fragments of a message of this call wait for their turn.
     #[inline]
     pub(super) fn is_leaving(&self, id: MessageId) -> bool {
-        self.turns.get().is_some_and(|turns| turns.bulk.iter().any(|bulk| bulk.id == id))
+        self.turns.get().is_some_and(|turns| turns.has(id))
     }
 
     fn put_behind(&mut self, id: MessageId, first: Vec<u8>, body: SharedBody) {
@@ -243,7 +255,7 @@ impl Output {
     pub(super) fn message(
         &mut self,
         id: MessageId,
-        body: SharedBody,
+        body: &SharedBody,
         fragment: usize,
         first: impl FnOnce(&mut Vec<u8>, usize, Flags),
     ) -> Option<Offset> {
@@ -254,14 +266,40 @@ impl Output {
         if len <= COPY_UP_TO.min(fragment) && !self.is_leaving(id) {
             self.copy(|out| {
                 first(out, len, id.flags());
-                out.extend_from_slice(&body);
+                out.extend_from_slice(body);
             });
             return Some(self.placed());
         }
-        self.long_message(id, body, fragment, first)
+        self.long_message(id, body.clone(), fragment, first)
     }
 
-    /// The same for one that is not copied in one piece, or has to wait for its turn.
+    /// Whether a message of `len` bytes may leave in one piece, behind all that waits.
+    #[inline(always)]
+    pub(super) fn takes_short(&self, len: usize, fragment: usize) -> bool {
+        len <= COPY_UP_TO.min(fragment) && !self.takes_turns() && !self.sealed
+    }
+
+    /// Appends such a message, and says where it ends.
+    #[inline(always)]
+    pub(super) fn short<const N: usize>(
+        &mut self,
+        header: Header,
+        words: [u8; N],
+        body: &[u8],
+    ) -> Offset {
+        let out = match self.chunks.back_mut() {
+            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            _ => open_chunk(&mut self.chunks),
+        };
+        header.write(out);
+        out.extend_from_slice(&words);
+        out.extend_from_slice(body);
+        self.waiting += HEADER_LEN + N + body.len();
+        self.placed()
+    }
+
+    /// The same for one that is not copied in one piece, or may have to wait for its turn.
+    #[inline(never)]
     fn long_message(
         &mut self,
         id: MessageId,
@@ -495,6 +533,7 @@ impl Output {
 }
 
 /// A chunk that can be added to, at the end.
+#[inline(never)]
 fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
     if chunks.capacity() == 0 {
         *chunks = RESTING.try_with(Cell::take).unwrap_or_default();
@@ -518,7 +557,7 @@ mod tests {
     }
 
     fn reply(output: &mut Output, slot: u16, body: &SharedBody) {
-        output.message(id(slot), body.clone(), 10_000, |out, len, flags| {
+        output.message(id(slot), body, 10_000, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
         });
     }
@@ -578,7 +617,7 @@ mod tests {
 
     fn long_reply(output: &mut Output, slot: u16, len: usize) {
         let body = SharedBody::new((0..len).map(|n| (n / 7) as u8).collect());
-        output.message(id(slot), body, LONG, |out, len, flags| {
+        output.message(id(slot), &body, LONG, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
         });
     }
