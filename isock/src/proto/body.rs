@@ -34,21 +34,35 @@ impl Drop for Block {
 impl SharedBody {
     /// A body of these bytes.
     pub fn new(bytes: Vec<u8>) -> SharedBody {
-        SharedBody::short(&bytes).unwrap_or_else(|| SharedBody::long(bytes))
+        let mut place = [0; SHORT];
+        match place.get_mut(..bytes.len()) {
+            None => SharedBody::long(bytes),
+            Some(short) => {
+                short.copy_from_slice(&bytes);
+                SharedBody(Form::Short(bytes.len() as u8, place))
+            }
+        }
     }
 
     /// A body of what has been encoded.
     #[inline]
-    pub fn encoded(encoder: Encoder) -> SharedBody {
-        let short = SharedBody::short(encoder.as_bytes());
-        short.unwrap_or_else(|| SharedBody::long(encoder.into_bytes()))
+    pub fn encoded(mut encoder: Encoder) -> SharedBody {
+        let mut body = SharedBody::default();
+        body.fill(&mut encoder);
+        body
     }
 
+    /// Makes an empty body one of what has been encoded, where it stays: to move it at once would wait
+    /// until its bytes have reached the cache.
     #[inline]
-    fn short(bytes: &[u8]) -> Option<SharedBody> {
-        let mut place = [0; SHORT];
-        place.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(SharedBody(Form::Short(bytes.len() as u8, place)))
+    pub fn fill(&mut self, encoder: &mut Encoder) {
+        match (&mut self.0, encoder.as_bytes()) {
+            (Form::Short(len, place), bytes) if bytes.len() <= SHORT => {
+                place[..bytes.len()].copy_from_slice(bytes);
+                *len = bytes.len() as u8;
+            }
+            _ => *self = SharedBody::long(encoder.take_bytes()),
+        }
     }
 
     fn long(bytes: Vec<u8>) -> SharedBody {
