@@ -82,6 +82,7 @@ frame.rs|words: bytes[7]|words: bytes[6]
 frame.rs|slot: u16_at(bytes, 8)|slot: u16_at(bytes, 10)
 frame.rs|seq: u32_at(bytes, 12)|seq: u32_at(bytes, 8)
 call.rs|STEP_MICROS: u64 = 64|STEP_MICROS: u64 = 63
+call.rs|LEAST_WORDS: u8 = 2|LEAST_WORDS: u8 = 3
 metadata.rs|MAX_METADATA: usize = 8 * 1024|MAX_METADATA: usize = 8 * 1000
 metadata.rs|ENTRY: usize = 4|ENTRY: usize = 8
 metadata.rs|MAX_CHAIN: usize = 16|MAX_CHAIN: usize = 17

@@ -45,7 +45,7 @@ impl<T> Seldom<T> {
     where
         T: Default,
     {
-        self.0.get_or_insert_default()
+        self.0.get_or_insert_with(begun)
     }
 
     /// Takes it away, if it is there.
@@ -61,6 +61,12 @@ impl<T> Seldom<T> {
             self.0 = None;
         }
     }
+}
+
+// Apart: whoever asks for it mostly has it.
+#[cold]
+fn begun<T: Default>() -> Box<T> {
+    Box::default()
 }
 
 impl<T> SeldomQueue<T> {

@@ -39,8 +39,14 @@ pub struct Request<A> {
 
 impl<A: Action> Request<A> {
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
-        let mut encoder = Encoder::of_message(A::INFO.max_input.unwrap_or(u32::MAX as usize));
-        let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
+        let limit = A::INFO.max_input.unwrap_or(u32::MAX as usize);
+        let mut body = SharedBody::default();
+        let encoded = Encoder::lend_message(limit, |encoder| {
+            input.encode(encoder)?;
+            body.fill(encoder);
+            Ok(())
+        });
+        let input = encoded.map(|()| body);
         let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
         let attempts = channel.options.attempts;
         let idle = channel.options.limits.stream_idle;

@@ -45,29 +45,37 @@ impl SharedBody {
 
     /// A body of what has been encoded.
     #[inline]
-    pub fn encoded(encoder: Encoder) -> SharedBody {
+    pub fn encoded(mut encoder: Encoder) -> SharedBody {
+        let mut body = SharedBody::default();
+        body.fill(&mut encoder);
+        body
+    }
+
+    /// Makes an empty body one of what has been encoded, where it stays: to move it at once would wait
+    /// until its bytes have reached the cache.
+    #[inline]
+    pub fn fill(&mut self, encoder: &mut Encoder) {
         if encoder.has_end() {
-            return SharedBody::ending(encoder);
+            *self = SharedBody::ending(encoder);
+            return;
         }
-        let short = SharedBody::short(encoder.as_bytes());
-        short.unwrap_or_else(|| SharedBody::long(encoder.into_block()))
+        match (&mut self.0, encoder.as_bytes()) {
+            (Form::Short(len, place), bytes) if bytes.len() <= SHORT => {
+                place[..bytes.len()].copy_from_slice(bytes);
+                *len = bytes.len() as u8;
+            }
+            _ => *self = SharedBody::long(encoder.take_block()),
+        }
     }
 
     /// A body that shared bytes end. More than a length in front of them is copied together with them.
     #[cold]
-    fn ending(mut encoder: Encoder) -> SharedBody {
+    fn ending(encoder: &mut Encoder) -> SharedBody {
         let front = Front::new(encoder.as_bytes());
         match front.and_then(|front| Some((front, encoder.take_end()?))) {
             Some((front, end)) => SharedBody(Form::Long(front, end)),
-            None => SharedBody::long(encoder.into_block()),
+            None => SharedBody::long(encoder.take_block()),
         }
-    }
-
-    #[inline]
-    fn short(bytes: &[u8]) -> Option<SharedBody> {
-        let mut place = [0; SHORT];
-        place.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(SharedBody(Form::Short(bytes.len() as u8, place)))
     }
 
     fn long(bytes: Block) -> SharedBody {
@@ -126,7 +134,14 @@ fn copy_long(front: Front, rest: &[u8], out: &mut Vec<u8>) {
 
 impl From<Block> for SharedBody {
     fn from(bytes: Block) -> SharedBody {
-        SharedBody::short(&bytes).unwrap_or_else(|| SharedBody::long(bytes))
+        let mut place = [0; SHORT];
+        match place.get_mut(..bytes.len()) {
+            None => SharedBody::long(bytes),
+            Some(short) => {
+                short.copy_from_slice(&bytes);
+                SharedBody(Form::Short(bytes.len() as u8, place))
+            }
+        }
     }
 }
 

@@ -151,6 +151,7 @@ impl Buffer {
     }
 
     /// The bytes that wait, but for those beside the buffer.
+    #[inline]
     pub fn waiting(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -208,6 +209,7 @@ impl Buffer {
     }
 
     /// Drops the first `n` waiting bytes and says where they lie until the next [`fill`](Buffer::fill).
+    #[inline]
     pub(super) fn take(&mut self, n: usize) -> Range<usize> {
         let taken = self.start..self.start + n;
         self.start += n;

@@ -32,7 +32,7 @@ impl<T: Default> BySlot<T> {
     }
 
     /// The place of a slot that is used.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_up(&mut self, slot: u16) -> &mut T {
         let at = usize::from(slot);
         if at == 0 {
@@ -40,7 +40,7 @@ impl<T: Default> BySlot<T> {
         }
         let others = self.others.or_begin();
         if at > others.len() {
-            others.resize_with(at, T::default);
+            widen(others, at);
         }
         &mut others[at - 1]
     }
@@ -49,6 +49,11 @@ impl<T: Default> BySlot<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.first).chain(self.others.get().into_iter().flatten())
     }
+}
+
+#[cold]
+fn widen<T: Default>(others: &mut Vec<T>, len: usize) {
+    others.resize_with(len, T::default);
 }
 
 #[cfg(test)]

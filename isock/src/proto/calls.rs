@@ -136,6 +136,12 @@ impl OwnCalls {
         }
     }
 
+    /// Takes a call off the table at its final frame, if somebody waits for it; else nothing changes.
+    #[inline(always)]
+    pub(super) fn finish_wanted(&mut self, slot: u16, seq: u32) -> Option<CallKey> {
+        self.table.as_mut()?.finish_wanted(slot, seq)
+    }
+
     /// Whether calls wait for a slot.
     #[inline]
     pub(super) fn has_queue(&self) -> bool {
@@ -155,8 +161,14 @@ impl Deref for OwnCalls {
 impl DerefMut for OwnCalls {
     #[inline]
     fn deref_mut(&mut self) -> &mut Calls {
-        self.table.get_or_insert_with(|| Box::new(Calls::new(self.grant)))
+        self.table.get_or_insert_with(|| begun(self.grant))
     }
+}
+
+// Apart: whoever asks for it mostly has it.
+#[cold]
+fn begun(grant: u16) -> Box<Calls> {
+    Box::new(Calls::new(grant))
 }
 
 impl Calls {
@@ -187,6 +199,7 @@ impl Calls {
         key
     }
 
+    #[inline(always)]
     fn insert(&mut self, state: State) -> CallKey {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
@@ -195,7 +208,7 @@ impl Calls {
     }
 
     /// Gives a new call a slot, if none waits before it and one is free.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_at_once(&mut self) -> Option<(CallKey, MessageId)> {
         if !self.queue.is_empty() {
             return None;
@@ -206,6 +219,7 @@ impl Calls {
         Some((key, self.take_slot(slot, key)))
     }
 
+    #[inline(always)]
     fn take_slot(&mut self, slot: u16, key: CallKey) -> MessageId {
         let at = usize::from(slot);
         self.free[at / 64] &= !(1 << (at % 64));
@@ -278,7 +292,7 @@ impl Calls {
         Some(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn lowest_free(&mut self) -> Option<u16> {
         let free = self.free.iter().position(|&bits| bits != 0);
         if let Some(word) = free {
@@ -299,6 +313,14 @@ impl Calls {
         // Items that follow the call on its slot end as well, and change nothing.
         if let Some(sent) = self.sent(id) {
             sent.end.get_or_insert(end);
+        }
+    }
+
+    /// The same of a call that has just been given its slot.
+    #[inline]
+    pub(super) fn ends_here(&mut self, key: CallKey, at: Offset) {
+        if let Some(OutCall { state: State::Sent(sent), .. }) = self.calls.get_mut(key.index()) {
+            sent.end = Some(at);
         }
     }
 
@@ -356,6 +378,25 @@ impl Calls {
         let key = CallKey { index, generation: call.generation };
         let wanted = !matches!(call.state, State::Sent(Sent { abandoned: true, .. }));
         Ok(wanted.then_some(key))
+    }
+
+    /// The same for an answer that somebody waits for; else nothing changes.
+    #[inline(always)]
+    fn finish_wanted(&mut self, slot: u16, seq: u32) -> Option<CallKey> {
+        let at = usize::from(slot);
+        let place = self.slots.get_mut(at).filter(|place| place.seq == seq)?;
+        let index = place.call?;
+        let OutCall { generation, state } = self.calls.get(index as usize)?;
+        if !matches!(state, State::Sent(Sent { abandoned: false, .. })) {
+            return None;
+        }
+        let key = CallKey { index, generation: *generation };
+        place.call = None;
+        self.free[at / 64] |= 1 << (at % 64);
+        match self.calls.try_remove(index as usize)?.state {
+            State::Sent(_ended) => Some(key),
+            State::Queued(_) => unreachable!("it has been sent, see the lines above"),
+        }
     }
 
     /// Whether somebody waits for the answer on this slot.

@@ -6,11 +6,11 @@ use super::{
     connection::{Connection, NotStarted, Phase, Role},
     frames::MAX_SETTINGS,
     output::{MessageId, Offset},
-    Answer, CallKey, Event, NewCall, Outcome, ServedKey, FRAGMENT,
+    Answer, CallKey, Event, NewCall, Outcome, ServedKey, SharedBody, FRAGMENT,
 };
 use crate::wire::{
     CallHead, Credit, Flags, FrameKind, Header, Ran, Refusal, RefusalCode, Settings, Total,
-    MAX_CREDIT, MAX_METADATA,
+    LEAST_WORDS, MAX_CREDIT, MAX_METADATA,
 };
 
 /// Pings that are waited for; past that the oldest is forgotten.
@@ -21,7 +21,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the call can never be sent; nothing has been written then.
-    pub fn call(&mut self, mut call: NewCall) -> Result<CallKey, NotStarted> {
+    pub fn call(&mut self, call: NewCall) -> Result<CallKey, NotStarted> {
         if self.is_over() {
             return Err(NotStarted::Closed);
         }
@@ -34,13 +34,33 @@ impl Connection {
         if call.head.metadata as usize > MAX_METADATA {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
+        self.note_need();
+        let body: &[u8] = &call.body;
+        let is_short = call.head.words(None) == LEAST_WORDS
+            && !call.head.items
+            && self.output.takes_short(body.len(), self.peer.fragment());
+        if is_short && body.len() <= self.peer.message() {
+            if let Some((key, id)) = self.calls.send_at_once() {
+                self.settings_sent = 0;
+                let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, body.len());
+                let header = header.of_call(id.slot, id.seq);
+                let end = self.output.short(header, call.head.least_words(), body);
+                self.calls.ends_here(key, end);
+                return Ok(key);
+            }
+        }
+        Ok(self.call_otherwise(call))
+    }
+
+    // Apart: what it needs of the stack and of registers a short call does not pay for.
+    #[inline(never)]
+    fn call_otherwise(&mut self, mut call: NewCall) -> CallKey {
         let stream = call.head.is_stream().then(|| {
             let Credit { bytes, items } = call.head.credit;
             call.head.credit =
                 Credit { bytes: bytes.min(MAX_CREDIT), items: items.min(MAX_CREDIT) };
             call.head
         });
-        self.note_need();
         let fits = call.body.len() <= self.peer.message();
         let at_once = if fits { self.calls.send_at_once() } else { None };
         let (key, sent) = match at_once {
@@ -51,10 +71,10 @@ impl Connection {
             self.streams.open_own(key.index, &head, self.config.limits.widest_window());
         }
         match sent {
-            Some((id, call)) => self.write_call(id, call),
+            Some((id, call)) => self.write_call(id, &call),
             None => self.send_queued(),
         }
-        Ok(key)
+        key
     }
 
     /// Sends what waits for a slot or for the other side's preface.
@@ -79,12 +99,11 @@ impl Connection {
 
     fn send_front(&mut self) {
         if let Some((id, call)) = self.calls.send_front() {
-            self.write_call(id, call);
+            self.write_call(id, &call);
         }
     }
 
-    #[inline]
-    fn write_call(&mut self, id: MessageId, NewCall { head, body }: NewCall) {
+    fn write_call(&mut self, id: MessageId, NewCall { head, body }: &NewCall) {
         let whole = body.len();
         let end = self.output.message(id, body, self.peer.fragment(), |out, len, flags| {
             let total = flags.has(Flags::MORE).then_some(Total(whole as u32));
@@ -231,22 +250,28 @@ impl Connection {
         if !self.output.is_leaving(key.answer()) {
             self.settings_sent = 0;
         }
-        let (kind, body) = match answer {
+        let (kind, shared) = match &answer {
             Answer::Value(body) => (FrameKind::REPLY, body),
             Answer::Error(body) => (FrameKind::ERROR, body),
-            Answer::Refusal(refusal) => return self.refuse(key, &refusal),
+            Answer::Refusal(refusal) => return self.refuse(key, refusal),
         };
+        let body: &[u8] = shared;
         if body.len() > self.peer.message() {
-            let limit = self.peer.message();
-            let text = format!("the caller accepts messages of at most {limit} bytes");
-            let refusal = Refusal::new(RefusalCode::OUTPUT_TOO_LARGE, Ran::Yes, text);
-            return self.refuse(key, &refusal);
+            return self.refuse_too_large(key);
         }
         let waiting = self.output.len();
         if waiting > 0 && waiting + body.len() > self.config.limits.output_hard {
-            let text = "too much waits to be read already; read on, or ask for less at once";
-            return self.refuse(key, &Refusal::new(RefusalCode::OVERLOADED, Ran::Yes, text));
+            return self.refuse_more(key);
         }
+        if !self.output.takes_short(body.len(), self.peer.fragment()) {
+            return self.write_answer(key, kind, shared);
+        }
+        let header = Header::new(kind, Flags::default(), 0, body.len());
+        self.output.short(header.of_call(key.slot, key.seq), [], body);
+    }
+
+    #[inline(never)]
+    fn write_answer(&mut self, key: ServedKey, kind: FrameKind, body: &SharedBody) {
         let whole = body.len() as u64;
         self.output.message(key.answer(), body, self.peer.fragment(), |out, len, flags| {
             let more = flags.has(Flags::MORE);
@@ -256,6 +281,21 @@ impl Connection {
                 out.extend_from_slice(&whole.to_le_bytes());
             }
         });
+    }
+
+    /// The other side does not take an answer as long as this.
+    #[cold]
+    fn refuse_too_large(&mut self, key: ServedKey) {
+        let limit = self.peer.message();
+        let text = format!("the caller accepts messages of at most {limit} bytes");
+        self.refuse(key, &Refusal::new(RefusalCode::OUTPUT_TOO_LARGE, Ran::Yes, text));
+    }
+
+    /// The other side leaves too much unread.
+    #[cold]
+    fn refuse_more(&mut self, key: ServedKey) {
+        let text = "too much waits to be read already; read on, or ask for less at once";
+        self.refuse(key, &Refusal::new(RefusalCode::OVERLOADED, Ran::Yes, text));
     }
 
     /// Frees the slot of a call of the other side; false if it had been answered already. Items

@@ -24,6 +24,7 @@ mod output;
 mod receive;
 mod room;
 mod served;
+mod short;
 mod silence;
 mod stream_commands;
 mod stream_frames;

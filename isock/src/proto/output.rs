@@ -67,6 +67,12 @@ struct Turns {
 }
 
 impl Turns {
+    // Apart: mostly there are none.
+    #[inline(never)]
+    fn has(&self, id: MessageId) -> bool {
+        self.bulk.iter().any(|bulk| bulk.id == id)
+    }
+
     /// The headers that have been offered, each with its fragment.
     fn offered(&self) -> impl Iterator<Item = &[u8]> {
         // The first fragment has its place already, so nothing stands in front of these.
@@ -229,10 +235,16 @@ impl Output {
         self.put_behind(id, first, SharedBody::new(payload.to_vec()));
     }
 
+    /// Whether there is, or just was, a message that takes turns.
+    #[inline]
+    pub(super) fn takes_turns(&self) -> bool {
+        self.turns.get().is_some()
+    }
+
     /// Whether fragments of a message of this call wait for their turn.
     #[inline]
     pub(super) fn is_leaving(&self, id: MessageId) -> bool {
-        self.turns.get().is_some_and(|turns| turns.bulk.iter().any(|bulk| bulk.id == id))
+        self.turns.get().is_some_and(|turns| turns.has(id))
     }
 
     fn put_behind(&mut self, id: MessageId, first: Vec<u8>, body: SharedBody) {
@@ -250,7 +262,7 @@ impl Output {
     pub(super) fn message(
         &mut self,
         id: MessageId,
-        body: SharedBody,
+        body: &SharedBody,
         fragment: usize,
         first: impl FnOnce(&mut Vec<u8>, usize, Flags),
     ) -> Option<Offset> {
@@ -265,10 +277,36 @@ impl Output {
             });
             return Some(self.placed());
         }
-        self.long_message(id, body, fragment, first)
+        self.long_message(id, body.clone(), fragment, first)
     }
 
-    /// The same for one that is not copied in one piece, or has to wait for its turn.
+    /// Whether a message of `len` bytes may leave in one piece, behind all that waits.
+    #[inline(always)]
+    pub(super) fn takes_short(&self, len: usize, fragment: usize) -> bool {
+        len <= COPY_UP_TO.min(fragment) && !self.takes_turns() && !self.sealed
+    }
+
+    /// Appends such a message, and says where it ends.
+    #[inline(always)]
+    pub(super) fn short<const N: usize>(
+        &mut self,
+        header: Header,
+        words: [u8; N],
+        body: &SharedBody,
+    ) -> Offset {
+        let out = match self.chunks.back_mut() {
+            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            _ => open_chunk(&mut self.chunks),
+        };
+        header.write(out);
+        out.extend_from_slice(&words);
+        body.copy_to(out);
+        self.waiting += HEADER_LEN + N + body.len();
+        self.placed()
+    }
+
+    /// The same for one that is not copied in one piece, or may have to wait for its turn.
+    #[inline(never)]
     fn long_message(
         &mut self,
         id: MessageId,
@@ -505,6 +543,7 @@ impl Output {
 }
 
 /// A chunk that can be added to, at the end.
+#[inline(never)]
 fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
     if chunks.capacity() == 0 {
         *chunks = RESTING.try_with(Cell::take).unwrap_or_default();
@@ -529,7 +568,7 @@ mod tests {
     }
 
     fn reply(output: &mut Output, slot: u16, body: &SharedBody) {
-        output.message(id(slot), body.clone(), 10_000, |out, len, flags| {
+        output.message(id(slot), body, 10_000, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
         });
     }
@@ -631,7 +670,7 @@ mod tests {
 
     fn long_reply(output: &mut Output, slot: u16, len: usize) {
         let body = SharedBody::new((0..len).map(|n| (n / 7) as u8).collect());
-        output.message(id(slot), body, LONG, |out, len, flags| {
+        output.message(id(slot), &body, LONG, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(slot, 1).write(out);
         });
     }

@@ -47,7 +47,7 @@ pub(super) struct Frame {
 /// A payload of which less than this is missing is copied: to lend a place would cost as much.
 const WORTH_LENDING: usize = 16 * 1024;
 /// After a payload from this length on, a header alone is read at first.
-const WORTH_A_GLANCE: usize = 64 * 1024;
+pub(super) const WORTH_A_GLANCE: usize = 64 * 1024;
 
 impl Connection {
     /// The next event in the bytes of `input`; `None` if more must arrive.
@@ -55,6 +55,18 @@ impl Connection {
     /// Whole frames are taken from the front, a partial one stays. A frame that breaks the
     /// protocol ends the connection: the output tells the other side why, and so does the event.
     pub fn read<'b>(&mut self, now: Instant, input: &'b mut Buffer) -> Option<Event<'b>> {
+        if !self.has_events() {
+            if let Some(short) = self.short(input) {
+                return Some(self.take_short(now, input, short));
+            }
+        }
+        self.read_any(now, input)
+    }
+
+    /// The same, whatever there is.
+    // Apart: what it needs of the stack and of registers a short frame does not pay for.
+    #[inline(never)]
+    fn read_any<'b>(&mut self, now: Instant, input: &'b mut Buffer) -> Option<Event<'b>> {
         if self.has_events() {
             return self.events.pop_front();
         }

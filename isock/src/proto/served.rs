@@ -55,7 +55,7 @@ impl Served {
     }
 
     /// Judges the first frame of a call, and takes the slot if it is new.
-    #[inline]
+    #[inline(always)]
     pub(super) fn arrive(&mut self, key: ServedKey) -> Arrival {
         if key.slot >= self.grant {
             return Arrival::Violation;

@@ -83,7 +83,7 @@ impl Connection {
             return batch.clear();
         }
         let body = SharedBody::new(batch.take());
-        self.output.message(id, body, self.peer.fragment(), |out, first, flags| {
+        self.output.message(id, &body, self.peer.fragment(), |out, first, flags| {
             let more = flags.has(Flags::MORE);
             let header = Header::new(FrameKind::ITEM, flags.with(last), u8::from(more), first);
             header.of_call(id.slot, id.seq).write(out);

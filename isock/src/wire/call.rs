@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// The remaining time of a call travels in steps of this many microseconds.
 pub const STEP_MICROS: u64 = 64;
+/// The header words of a call without metadata, fragments or items.
+pub const LEAST_WORDS: u8 = 2;
 
 /// What a call says about itself, before its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,24 +41,36 @@ impl CallHead {
         match () {
             () if !self.credit.is_zero() => 4,
             () if self.metadata > 0 || total.is_some() => 3,
-            () => 2,
+            () => LEAST_WORDS,
         }
+    }
+
+    /// The two words that every call has.
+    // In one piece: each that is appended looks for room.
+    #[inline]
+    pub fn least_words(&self) -> [u8; LEAST_WORDS as usize * WORD_LEN] {
+        let mut words = [0; LEAST_WORDS as usize * WORD_LEN];
+        words[..4].copy_from_slice(&self.name.to_le_bytes());
+        words[4..8].copy_from_slice(&to_steps(self.remaining).to_le_bytes());
+        words[8..].copy_from_slice(&self.shape.to_le_bytes());
+        words
     }
 
     /// Appends the header words.
     #[inline]
     pub fn write(&self, total: Option<Total>, out: &mut Vec<u8>) {
-        // In one piece: each that is appended looks for room.
-        let mut first = [0; 2 * WORD_LEN];
-        first[..4].copy_from_slice(&self.name.to_le_bytes());
-        first[4..8].copy_from_slice(&to_steps(self.remaining).to_le_bytes());
-        first[8..].copy_from_slice(&self.shape.to_le_bytes());
-        out.extend_from_slice(&first);
+        out.extend_from_slice(&self.least_words());
         let words = self.words(total);
         if words >= 3 {
-            out.extend_from_slice(&self.metadata.to_le_bytes());
-            out.extend_from_slice(&total.map_or(0, |t| t.0).to_le_bytes());
+            self.write_rest(words, total, out);
         }
+    }
+
+    // Apart: most calls have two.
+    #[inline(never)]
+    fn write_rest(&self, words: u8, total: Option<Total>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.metadata.to_le_bytes());
+        out.extend_from_slice(&total.map_or(0, |t| t.0).to_le_bytes());
         if words == 4 {
             self.credit.write(out);
         }

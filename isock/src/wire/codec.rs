@@ -53,10 +53,16 @@ pub struct Encoder {
 
 impl Encoder {
     /// An empty encoder that takes at most `limit` bytes.
+    #[inline]
     pub fn new(limit: usize) -> Encoder {
-        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        bytes.reserve(SCRATCH);
-        Encoder { bytes, start: 0, limit, full: false, ends_shared: false, end: None }
+        Encoder {
+            bytes: scratch(),
+            start: 0,
+            limit,
+            full: false,
+            ends_shared: false,
+            end: None,
+        }
     }
 
     /// The same for a message that long bytes may end from where they lie: for who asks for its
@@ -78,20 +84,43 @@ impl Encoder {
 
     /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
     /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
+    #[inline]
     pub(crate) fn lend<E>(
         limit: usize,
+        user: impl FnMut(&mut Encoder) -> Result<(), E>,
+    ) -> Result<(), E> {
+        Encoder::lend_to(limit, false, user)
+    }
+
+    /// The same for a [message](Encoder::of_message), whose bytes `user` takes if they are long.
+    #[inline]
+    pub(crate) fn lend_message<E>(
+        limit: usize,
+        user: impl FnMut(&mut Encoder) -> Result<(), E>,
+    ) -> Result<(), E> {
+        Encoder::lend_to(limit, true, user)
+    }
+
+    #[inline(always)]
+    fn lend_to<E>(
+        limit: usize,
+        ends_shared: bool,
         mut user: impl FnMut(&mut Encoder) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
-            debug_assert!(encoder.start == 0 && encoder.end.is_none());
+            // The last user may have panicked in the middle of something long.
+            (encoder.start, encoder.end) = (0, None);
             encoder.bytes.clear();
             // Of less, each item would come to its end.
-            encoder.bytes.reserve(SCRATCH);
-            encoder.limit = limit;
+            if encoder.bytes.capacity() < SCRATCH {
+                encoder.bytes = scratch();
+            }
+            (encoder.limit, encoder.ends_shared) = (limit, ends_shared);
             if let Err(error) = user(&mut encoder) {
                 failed = Some(error);
+                encoder.end = None;
             }
             if encoder.bytes.capacity() > MOST_SCRATCH {
                 spare::give(std::mem::take(&mut encoder.bytes));
@@ -104,7 +133,11 @@ impl Encoder {
             (Ok(true), Some(error)) => Err(error),
             // It is lent already, to a value that sends another one while it is encoded; or the thread
             // ends.
-            _ => user(&mut Encoder::new(limit)),
+            _ => {
+                let mut own = Encoder::new(limit);
+                own.ends_shared = ends_shared;
+                user(&mut own)
+            }
         }
     }
 
@@ -168,11 +201,17 @@ impl Encoder {
 
     /// What has been collected: in no more memory than it takes, unless it is long.
     pub fn into_block(mut self) -> Block {
+        self.take_block()
+    }
+
+    /// The same of one that is not used any more.
+    pub(crate) fn take_block(&mut self) -> Block {
         if let Some(end) = self.end.take() {
             self.bytes.extend_from_slice(&end);
         }
         if self.bytes.capacity() > MOST_SCRATCH || self.bytes.len() >= spare::LONG {
-            return Block::of_parts(std::mem::take(&mut self.bytes), self.start);
+            let start = std::mem::take(&mut self.start);
+            return Block::of_parts(std::mem::take(&mut self.bytes), start);
         }
         Block::from(self.as_bytes().to_vec())
     }
@@ -283,6 +322,14 @@ impl Encoder {
         (self.bytes, self.start) = block.into_parts();
         self.limit = limit.saturating_add(self.start);
     }
+}
+
+/// Memory for a message to begin with.
+#[inline]
+fn scratch() -> Vec<u8> {
+    let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+    bytes.reserve(SCRATCH);
+    bytes
 }
 
 /// The next message of this thread goes where this one was.

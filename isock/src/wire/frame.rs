@@ -110,6 +110,11 @@ impl Header {
         }
     }
 
+    /// What stands behind the length, as one number: kind, flags, codec and words.
+    pub const fn look(kind: FrameKind, flags: Flags, words: u8) -> u32 {
+        u32::from_le_bytes([kind.0, flags.0, CODEC_POSTCARD, words])
+    }
+
     /// The same header for a frame of the call on `slot` with number `seq`.
     #[must_use]
     pub fn of_call(self, slot: u16, seq: u32) -> Header {
@@ -137,6 +142,7 @@ impl Header {
     }
 
     /// Appends the sixteen bytes.
+    #[inline(always)]
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut bytes = [0; HEADER_LEN];
         bytes[0..4].copy_from_slice(&self.len.to_le_bytes());

@@ -24,7 +24,7 @@ mod short;
 pub mod spare;
 
 pub use block::Block;
-pub use call::{CallHead, Total, STEP_MICROS};
+pub use call::{CallHead, Total, LEAST_WORDS, STEP_MICROS};
 pub(crate) use close::printable;
 pub use close::{Close, CloseCode, MAX_CLOSE_TEXT};
 pub use codec::{EncodeError, Encoder};

@@ -23,12 +23,28 @@ thread_local! {
 }
 
 /// An empty block.
+#[inline]
 pub(super) fn take() -> Vec<u8> {
-    let kept = KEPT.try_with(|kept| kept.borrow_mut().take());
-    kept.ok().flatten().unwrap_or_else(|| Vec::with_capacity(LEN))
+    let mut block = None;
+    // At the end of its thread nothing is kept.
+    let _ = KEPT.try_with(|kept| block = kept.borrow_mut().blocks.pop());
+    match block {
+        Some(block) => block,
+        None => another(),
+    }
+}
+
+#[cold]
+fn another() -> Vec<u8> {
+    let _ = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        kept.wanted = (kept.wanted + 1).min(BLOCKS);
+    });
+    Vec::with_capacity(LEN)
 }
 
 /// Keeps a block of this size that nobody needs any more.
+#[inline]
 pub(super) fn give(mut block: Vec<u8>) {
     debug_assert_eq!(block.capacity(), LEN);
     block.clear();
@@ -37,14 +53,7 @@ pub(super) fn give(mut block: Vec<u8>) {
 }
 
 impl Kept {
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let block = self.blocks.pop();
-        if block.is_none() {
-            self.wanted = (self.wanted + 1).min(BLOCKS);
-        }
-        block
-    }
-
+    #[inline(always)]
     fn give(&mut self, block: Vec<u8>) {
         if self.blocks.len() < self.wanted {
             self.blocks.push(block);

@@ -60,14 +60,20 @@ pub fn give(block: Vec<u8>) {
     if block.capacity() == SHORT {
         short::give(block);
     } else if block.capacity() >= LONG {
-        // What does not fit is dropped, and not under the lock.
-        let spare = SPARE.get();
-        let mut pool = spare.lock();
-        let dropped = pool.give(block);
-        spare.held.store(pool.is_used(), Ordering::Relaxed);
-        drop(pool);
-        drop(dropped);
+        give_long(block);
     }
+}
+
+// Apart: what it needs of the stack and of registers a short one does not pay for.
+#[inline(never)]
+fn give_long(block: Vec<u8>) {
+    // What does not fit is dropped, and not under the lock.
+    let spare = SPARE.get();
+    let mut pool = spare.lock();
+    let dropped = pool.give(block);
+    spare.held.store(pool.is_used(), Ordering::Relaxed);
+    drop(pool);
+    drop(dropped);
 }
 
 /// Whether something is kept, or may soon be, that [`release`] is for.

@@ -331,3 +331,25 @@ fn a_short_message_may_follow_a_long_one() {
     assert!(server.room() > GLANCE, "another short one may follow");
     assert_eq!(server.read(&Raw::call(3, 1, &[0; 1000]).bytes()).len(), 1);
 }
+
+#[test]
+fn what_comes_with_the_end_of_a_message_read_where_it_stays_is_no_part_of_it() {
+    let straight = (0..100).any(|_| {
+        let (mut server, mut all, body) = expectant(40_000);
+        all.extend(Raw::call(2, 1, &[7; 50_000]).bytes());
+        server.read(&all[..GLANCE]);
+        let mut lent = false;
+        let read = server.input.fill(|room| {
+            lent = room.places().0.is_some();
+            Ok::<_, Infallible>(as_the_system(room, &all[GLANCE..]))
+        });
+        let mut seen = server.events();
+        seen.extend(server.read(&all[GLANCE + read.unwrap()..]));
+        let [Seen::Call(_, _, whole), Seen::Call(_, _, behind)] = &seen[..] else {
+            panic!("{seen:?}");
+        };
+        assert!(*whole == body && *behind == [7; 50_000]);
+        lent
+    });
+    assert!(straight);
+}

@@ -135,12 +135,26 @@ fn p062_a_slot_carries_one_message_at_a_time() {
         server.feed(&Raw::first(0, 1, 9, b"x").bytes());
         assert_eq!(server.close_code(&second.bytes()), Some(CloseCode::BAD_FRAME));
     }
+    // One that is refused and dropped still comes on it.
+    let mut server = Lone::open_server();
+    server.feed(&Raw::first(0, 77, 9, b"x").bytes());
+    assert_eq!(server.close_code(&Raw::call(0, 1, b"x").bytes()), Some(CloseCode::BAD_FRAME));
     let mut client = Lone::open_client();
     client.conn.call(call("A", "")).unwrap();
     let first = Raw::reply(0, 1, b"x").flags(Flags::MORE).words(&9u64.to_le_bytes());
     client.feed(&first.bytes());
     let code = client.close_code(&Raw::reply(0, 1, b"x").bytes());
     assert_eq!(code, Some(CloseCode::BAD_FRAME));
+}
+
+#[test]
+fn an_answer_that_comes_early_ends_what_is_left_of_its_call() {
+    for answer in [Raw::reply(0, 1, b"early"), Raw::reply(0, 1, &[0; 70_000])] {
+        let mut client = Lone::open_client();
+        client.conn.call(call("A", vec![7; 3 * FRAGMENT])).unwrap();
+        assert_eq!(client.feed(&answer.bytes()).len(), 1);
+        assert_eq!(client.kinds(), [FrameKind::CALL, FrameKind::CANCEL]);
+    }
 }
 
 #[test]
@@ -243,6 +257,18 @@ fn a_frame_that_trickles_gains_no_time() {
     }
     server.feed(&call[9..10]);
     assert_eq!(server.wait(ms(1010)), Some(CloseCode::MESSAGE_STALLED));
+}
+
+#[test]
+fn a_frame_that_has_come_is_not_waited_for_any_more() {
+    let frame = Raw::call(0, 1, b"short").bytes();
+    for cut in [1, 16, frame.len() - 1] {
+        let mut server = Lone::open_server();
+        assert_eq!(server.feed(&frame[..cut]), []);
+        assert!(server.conn.poll_timeout().is_some(), "{cut}");
+        assert_eq!(server.feed(&frame[cut..]).len(), 1);
+        assert_eq!(server.conn.poll_timeout(), None, "{cut}");
+    }
 }
 
 #[test]

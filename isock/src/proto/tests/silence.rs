@@ -2,7 +2,7 @@
 
 use super::{
     lone::{Lone, Raw},
-    pair::{ms, value, Pair, Script, Seen},
+    pair::{ms, value, End, Pair, Script, Seen},
 };
 use crate::{
     proto::Closed,
@@ -84,6 +84,25 @@ fn a_client_that_serves_nothing_asks_only_while_it_waits() {
     pair.pass(ms(AFTER + PATIENCE));
     assert_eq!((pair.client.closed(), pair.client.conn.in_flight()), (Some(&silent()), 1));
     assert_eq!(pair.server.closed(), None);
+}
+
+#[test]
+fn calls_and_answers_are_heard() {
+    let mut pair = pair(true, true);
+    pair.server.script = Script::Hold;
+    pair.client.start("Slow", "");
+    pair.drive_until_idle();
+    let silence = |pair: &Pair, end: fn(&Pair) -> &End| {
+        end(pair).conn.poll_timeout().map(|due| due.duration_since(pair.time))
+    };
+    pair.pass(ms(AFTER - 100));
+    pair.client.start("Next", "");
+    pair.drive_until_idle();
+    assert!(silence(&pair, |pair| &pair.server) > Some(ms(AFTER - 100)));
+    let key = pair.server.calls()[0];
+    pair.server.conn.answer(key, value("done"));
+    pair.drive_until_idle();
+    assert!(silence(&pair, |pair| &pair.client) > Some(ms(AFTER - 100)));
 }
 
 #[test]

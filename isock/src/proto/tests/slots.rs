@@ -186,6 +186,16 @@ fn p049_a_final_frame_for_no_call_closes() {
 }
 
 #[test]
+fn a_second_answer_to_a_call_ends_no_other_one() {
+    let mut client = Lone::open_client();
+    (0..2).for_each(|_| assert!(client.conn.call(call("A", "")).is_ok()));
+    (0..2).for_each(|slot| assert_eq!(client.feed(&Raw::reply(slot, 1, b"").bytes()).len(), 1));
+    client.conn.call(call("Next", "")).unwrap();
+    let again = Raw::reply(1, 1, b"").bytes();
+    assert_eq!(client.close_code(&again), Some(CloseCode::NO_SUCH_CALL));
+}
+
+#[test]
 fn p050_an_answer_that_the_caller_cannot_take_is_refused_as_run() {
     let small = Limits::default().message(100_000);
     let mut pair = Pair::with(small, Limits::default());

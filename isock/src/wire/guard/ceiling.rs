@@ -35,6 +35,10 @@ impl Ceiling {
     #[inline]
     pub fn is_below(&self, limits: DecodeLimits, encoded: usize) -> bool {
         let held = self.per_byte.saturating_mul(encoded).saturating_add(self.fixed);
+        // Nothing is reserved where there are no sequences.
+        if self.elements[0] == 0 {
+            return self.depth <= limits.depth && held <= limits.budget;
+        }
         // A vector that makes no room in advance begins with room for up to eight.
         let most = encoded.saturating_add(8);
         let elements = self.elements.iter().take_while(|size| **size > 0);
