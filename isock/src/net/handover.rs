@@ -193,6 +193,7 @@ impl<S: Service> Shared<S> {
                 }
                 let beat = self.park(&mut place, event_loop, pace, me);
                 drop(place);
+                self.wake_watcher();
                 let (done, ran) = job.run(timing.at_most());
                 // Not under the lock: what it holds may be the user's.
                 #[allow(unused_assignments, reason = "it is dropped here, where it lies")]
@@ -232,14 +233,19 @@ impl<S: Service> Shared<S> {
         // Whoever has the loop changes it, and nobody else.
         let beat = self.beat.load(Ordering::Relaxed) + 1;
         *place = Some(Parked { event_loop, pace, by, beat });
-        // First the beat, then the look at who sleeps; the watcher does it the other way round.
-        // In one total order, at least one of the two sees the other.
-        self.beat.store(beat, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+        self.beat.store(beat, Ordering::Release);
+        beat
+    }
+
+    /// The loop has been parked: whoever fell asleep before hears of that, and whoever is about to
+    /// sees it. Not under the lock, which that takes as well.
+    #[inline]
+    fn wake_watcher(&self) {
+        if self.asleep.load(Ordering::Relaxed) {
+            self.asleep.store(false, Ordering::Relaxed);
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }
-        beat
     }
 
     /// The loop that was parked at this beat, if it is still there.
@@ -274,7 +280,7 @@ impl<S: Service> Shared<S> {
         let mut last = self.beat.load(Ordering::Acquire);
         let mut quiet = 0;
         loop {
-            let urgent = match self.rest(last, quiet >= QUIET) {
+            let urgent = match self.rest(quiet >= QUIET) {
                 Rested::Done => return None,
                 Rested::Looking { urgent } => urgent,
             };
@@ -299,9 +305,8 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    /// Waits for the next look, or for work if it has been quiet. `last` is the beat of the last
-    /// look.
-    fn rest(&self, last: u64, quiet: bool) -> Rested {
+    /// Waits for the next look, or for work if it has been quiet.
+    fn rest(&self, quiet: bool) -> Rested {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
@@ -310,14 +315,20 @@ impl<S: Service> Shared<S> {
             }
             return watch.rested();
         }
-        self.asleep.store(true, Ordering::SeqCst);
-        // A handler that has begun since the last look wakes nobody: it saw no sleeper.
-        let begun = self.beat.load(Ordering::SeqCst) != last;
+        let begun = self.fall_asleep();
         while !begun && !watch.done && !watch.woken {
             watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.store(false, Ordering::Relaxed);
         watch.rested()
+    }
+
+    /// Says so where the loop is parked: a handler that begins later sees it. Whether one has begun
+    /// before, which wakes nobody, since it saw no sleeper.
+    fn fall_asleep(&self) -> bool {
+        let parked = lock(&self.parked);
+        self.asleep.store(true, Ordering::Relaxed);
+        parked.is_some()
     }
 
     fn end(&self) {
