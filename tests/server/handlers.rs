@@ -261,6 +261,51 @@ fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
     }
 }
 
+/// Quick calls hear of their cancels through what serves one after the other.
+#[test]
+fn a_call_that_was_left_behind_hears_of_its_cancel_and_no_other_call_does() {
+    const LATE: u32 = 1000;
+    let blocks = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&blocks);
+    let ((begun, began), (tell, heard)) = (mpsc::channel(), mpsc::channel());
+    let telling = tell.clone();
+    let server = Server::builder()
+        .on::<Echo>(move |text, cx| {
+            let tell = telling.clone();
+            cx.on_cancel(move || {
+                let _ = tell.send(0);
+            });
+            Ok(text)
+        })
+        .on::<Peek>(move |number, cx| {
+            let (tell, (wake, woken)) = (tell.clone(), mpsc::channel());
+            cx.on_cancel(move || {
+                let _ = (tell.send(number), wake.send(()));
+            });
+            if told.load(Ordering::SeqCst) {
+                begun.send(())?;
+                woken.recv()?;
+            }
+            Ok(number)
+        });
+    let server = spawn(server);
+    let client = connect(&server);
+    for number in 0..100 {
+        assert_eq!(client.run::<Peek>(number).unwrap(), number);
+        assert_eq!(client.run::<Echo>("warm").unwrap(), "warm");
+    }
+    blocks.store(true, Ordering::SeqCst);
+    let call = client.start::<Peek>(LATE);
+    began.recv().unwrap();
+    for _ in 0..100 {
+        assert_eq!(client.run::<Echo>("beside it").unwrap(), "beside it");
+    }
+    call.cancel();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(LATE));
+    assert_eq!(client.run::<Echo>("after it").unwrap(), "after it");
+    assert_eq!(heard.try_recv(), Err(mpsc::TryRecvError::Empty));
+}
+
 /// A handler that is too slow to run where others wait, and quicker there than on a worker.
 #[test]
 fn short_calls_run_where_they_are_read_as_long_as_one_caller_is_all_there_is() {

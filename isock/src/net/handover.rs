@@ -8,7 +8,7 @@
 
 use super::{
     blocking::{GiveAway, Standing},
-    event_loop::{Done, EventLoop, Job, Pace, Service},
+    event_loop::{Done, EventLoop, Job, Pace, Run, Service},
     remote::{Command, Remote, Running},
     timing::{Ticks, Timing},
 };
@@ -180,47 +180,51 @@ impl<S: Service> Shared<S> {
         mut event_loop: Box<EventLoop<S>>,
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
-        let mut next = event_loop.next_job();
-        let Some(mut pace) = next.as_ref().map(Job::pace) else { return Some(event_loop) };
-        let mut timing = Timing::begin(self.ticks, BATCH);
+        let Some(mut job) = event_loop.next_job(self.whereabouts(), None) else {
+            return Some(event_loop);
+        };
+        let (mut pace, mut timing) = (job.pace(), Timing::begin(self.ticks, BATCH));
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
-        while let Some(job) = &mut next {
-            if self.watched.load(Ordering::Acquire) {
-                if !job.is_of(&pace) {
-                    timing.look(&pace);
-                    pace = job.pace();
-                }
-                let beat = self.park(&mut place, event_loop, pace, me);
-                drop(place);
-                self.wake_watcher();
-                let (done, ran) = job.run(timing.at_most());
-                // Not under the lock: what it holds may be the user's.
-                #[allow(unused_assignments, reason = "it is dropped here, where it lies")]
-                {
-                    next = None;
-                }
-                place = lock(&self.parked);
-                match self.unpark(&mut place, beat) {
-                    Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
-                    None => {
-                        drop(place);
-                        self.answer_late(done);
-                        return None;
-                    }
-                }
-                event_loop.finish(done);
-                timing.note(&pace, ran);
-            } else if let Some(job) = next.take() {
-                event_loop.run_elsewhere(job);
+        loop {
+            if !job.is_of(&pace) {
+                timing.look(&pace);
+                pace = job.pace();
             }
+            let beat = self.park(&mut place, event_loop, pace, me);
+            drop(place);
+            self.wake_watcher();
+            let ran = job.run(timing.at_most());
+            place = lock(&self.parked);
+            match self.unpark(&mut place, beat) {
+                Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
+                None => {
+                    drop(place);
+                    self.answer_late(job.done_late());
+                    return None;
+                }
+            }
+            event_loop.end_job(&mut job);
+            timing.note(&pace, ran);
             if timing.is_over() {
                 return Some(event_loop);
             }
-            next = event_loop.next_job();
+            match event_loop.next_job(self.whereabouts(), Some(job)) {
+                Some(next) => job = next,
+                None => break,
+            }
         }
+        drop(place);
         timing.end(&pace);
         Some(event_loop)
+    }
+
+    /// Where quick calls run now.
+    fn whereabouts(&self) -> Run {
+        match self.watched.load(Ordering::Acquire) {
+            true => Run::Here,
+            false => Run::Elsewhere,
+        }
     }
 
     fn park(
@@ -298,7 +302,9 @@ impl<S: Service> Shared<S> {
                         true => parked.pace.blocks(),
                         false => parked.pace.held_up(),
                     }
-                    return Some(parked.event_loop);
+                    let mut event_loop = parked.event_loop;
+                    event_loop.leave_job();
+                    return Some(event_loop);
                 }
             }
             last = beat;
