@@ -115,6 +115,21 @@ fn the_input_of_a_call_that_was_left_behind_is_held_until_it_ends() -> Result<()
     Ok(())
 }
 
+/// They have been read when their connection ends, and have not begun.
+#[test]
+fn quick_calls_of_a_connection_that_has_ended_are_not_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let mut raw = peer(&server);
+    (1..100).for_each(|seq| assert_served(&mut raw, 0, seq));
+    let call = raw::call::<Echo>(0, 100, &raw::bytes(&vec![7; 10_000]));
+    raw.send(&[call, vec![0xff; 64]].concat());
+    assert_ne!(raw.closed().map_err(|text| text + ": not told why")?, CloseCode::DONE);
+    drop(raw);
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    Ok(())
+}
+
 /// While the stream goes on.
 #[test]
 fn items_that_were_taken_are_not_held() -> Result<(), Any> {

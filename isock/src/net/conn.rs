@@ -218,8 +218,8 @@ impl<S: Service> Conn<S> {
             }
             let Some(event) = event else { break };
             let (key, head, body) = match event {
-                Event::Call { key, head, body } => (Some(key), head, body),
-                Event::Send { head, body } => (None, head, body),
+                Event::Call { key, ref head, body } => (Some(key), head, body),
+                Event::Send { ref head, body } => (None, head, body),
                 Event::Cancel(key) => {
                     service.cancelled(session, key);
                     if let Some(flows) = self.flows.get() {

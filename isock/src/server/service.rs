@@ -219,7 +219,7 @@ impl Service for Dispatch {
             Err(refusal) => {
                 return match call.key {
                     Some(key) => answer(key, Answer::Refusal(refusal)),
-                    None => self.log_dropped(session, &call.head, &refusal),
+                    None => self.log_dropped(session, call.head, &refusal),
                 };
             }
         };
@@ -234,7 +234,7 @@ impl Service for Dispatch {
         }
         session.running.begin(key, None);
         let (connection, body) = (call.connection, call.body.into_vec());
-        let call = Brief::new(&call.head, call.arrived, body);
+        let call = Brief::new(call.head, call.arrived, body);
         self.here.tally.more(call.size());
         jobs.push_back(Quick { connection, key, known, alone, call, charge: None });
     }
@@ -434,7 +434,7 @@ impl Dispatch {
     fn judge(&mut self, call: &Incoming<'_>) -> Result<Known, Refusal> {
         let known = self.lately.find(&self.router, call.head.name);
         let known = known.ok_or_else(Task::unknown)?;
-        Task::judge(Some(self.lately.entry(known)), &call.head, call.body.len())?;
+        Task::judge(Some(self.lately.entry(known)), call.head, call.body.len())?;
         match () {
             () if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
             () if self.here.tally.is_overdrawn() => {
@@ -458,7 +458,7 @@ impl Dispatch {
     fn task(&self, session: &Session, known: Known, mark: Arc<Cancel>, call: Incoming<'_>) -> Task {
         let peer = Peer::of_served(Arc::clone(&session.served));
         let arrived = Arrived {
-            head: call.head,
+            head: *call.head,
             at: call.arrived,
             body: call.body.into_vec(),
             conduit: call.conduit,

@@ -77,15 +77,6 @@ impl Brief {
     pub(crate) fn size(&self) -> usize {
         self.body.capacity()
     }
-
-    /// What is in front of the input; `None` if it is malformed.
-    fn metadata(&self) -> Option<Metadata> {
-        match self.metadata {
-            // Most calls have none.
-            0 => Some(Metadata::default()),
-            len => self.body.get(..len as usize).and_then(Metadata::parse),
-        }
-    }
 }
 
 /// A call whose action is known.
@@ -202,13 +193,21 @@ impl Task {
     /// Is another call without items from now on, and else the same as before.
     #[inline]
     pub(crate) fn take_up(&mut self, call: Brief) {
-        let read = call.metadata();
+        // Most calls have none.
+        if call.metadata > 0 || self.metadata > 0 {
+            self.read_metadata(&call);
+        }
+        (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
+        (self.size, self.input) = (call.size(), call.body);
+    }
+
+    fn read_metadata(&mut self, call: &Brief) {
+        let len = call.metadata as usize;
+        let read = call.body.get(..len).and_then(Metadata::parse);
         self.malformed = read.is_none();
         let Metadata { own, chain } = read.unwrap_or_default();
         (self.info.metadata, self.chain) = (own, chain);
-        (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
-        self.metadata = call.metadata as usize;
-        (self.size, self.input) = (call.size(), call.body);
+        self.metadata = len;
     }
 
     /// The next call is of this action.

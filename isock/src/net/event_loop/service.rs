@@ -20,7 +20,8 @@ pub(crate) struct Incoming<'b> {
     pub(crate) connection: ConnId,
     /// `None` if no answer is wanted.
     pub(crate) key: Option<ServedKey>,
-    pub(crate) head: CallHead,
+    /// Where it was read: whoever wants to keep it copies what of it.
+    pub(crate) head: &'b CallHead,
     pub(crate) body: Body<'b>,
     /// When its first byte had been read.
     pub(crate) arrived: Instant,
