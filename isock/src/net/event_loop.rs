@@ -253,30 +253,43 @@ impl<S: Service> EventLoop<S> {
     /// those of a connection that leaves its replies unread wait there.
     #[inline]
     pub(super) fn next_job(&mut self, run: Run, last: Option<S::Job>) -> Option<S::Job> {
-        while let Some(mut call) = self.jobs.pop_front() {
+        while let Some(call) = self.jobs.front_mut() {
             // Not through `get`: the service is borrowed beside the connection.
             let id = call.connection();
             let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
-            let unread = conn.as_ref().is_some_and(|conn| !conn.may_answer());
-            match conn.and_then(|conn| Some((conn.session.as_mut()?, &mut conn.held))) {
-                Some((_, held)) if unread => {
-                    self.service.hold(&mut call);
-                    held.push_back(call);
+            if let Some(conn) = conn.filter(|conn| run == Run::Here && conn.may_answer()) {
+                if let Some(session) = conn.session.as_mut().filter(|_| self.service.is_quick(call))
+                {
+                    let job = self.service.begin(session, call, last);
+                    self.jobs.pop_front();
+                    return Some(job);
                 }
-                Some((session, _)) if run == Run::Here && self.service.is_quick(&call) => {
-                    return Some(self.service.begin(session, call, last));
-                }
-                Some((session, _)) => {
-                    if let Some(done) = self.service.run_elsewhere(session, call) {
-                        self.finish(done);
-                    }
-                }
-                // With its connection it was cancelled.
-                None => self.service.forget(call),
             }
+            self.put_off_job();
         }
         self.service.rest(last);
         None
+    }
+
+    /// Has the next quick call wait, or run elsewhere.
+    fn put_off_job(&mut self) {
+        let Some(mut call) = self.jobs.pop_front() else { return };
+        let id = call.connection();
+        let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+        let unread = conn.as_ref().is_some_and(|conn| !conn.may_answer());
+        match conn.and_then(|conn| Some((conn.session.as_mut()?, &mut conn.held))) {
+            Some((_, held)) if unread => {
+                self.service.hold(&mut call);
+                held.push_back(call);
+            }
+            Some((session, _)) => {
+                if let Some(done) = self.service.run_elsewhere(session, call) {
+                    self.finish(done);
+                }
+            }
+            // With its connection it was cancelled.
+            None => self.service.forget(call),
+        }
     }
 
     /// Takes the answer of a quick call that has run.

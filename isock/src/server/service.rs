@@ -112,11 +112,16 @@ impl Marks {
 }
 
 impl Running {
-    /// A call has come; without a mark it waits for the loop's thread.
+    /// A call waits for the loop's thread.
     #[inline]
-    fn begin(&mut self, key: ServedKey, mark: Option<&Arc<Cancel>>) {
-        let place = self.0.take_up(key.slot);
-        *place = Place { seq: key.seq, given_up: false, cancelled: mark.cloned() };
+    fn wait(&mut self, key: ServedKey) {
+        *self.0.take_up(key.slot) = Place { seq: key.seq, given_up: false, cancelled: None };
+    }
+
+    /// A call hears through this that nobody waits for it any more.
+    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
+        self.wait(key);
+        self.mark(key, mark);
     }
 
     /// Whether somebody waits for a call that waits for the loop's thread.
@@ -225,14 +230,19 @@ impl Service for Dispatch {
         };
         let Some(key) = call.key else { return self.queue(session, known, call) };
         self.callers.called(key.slot, call.arrived);
-        let alone = call.streams == 0 && jobs.is_empty() && self.callers.are_one(call.arrived);
-        if call.conduit.is_some() || !self.is_quick(known, alone) {
+        let quick = self.lately.entry(known).pace.is_quick();
+        let alone = !quick
+            && call.streams == 0
+            && jobs.is_empty()
+            && self.callers.are_one(call.arrived)
+            && self.is_quick(known, true);
+        if call.conduit.is_some() || !(quick || alone) {
             if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
                 answer(key, Answer::Refusal(refusal));
             }
             return;
         }
-        session.running.begin(key, None);
+        session.running.wait(key);
         let (connection, body) = (call.connection, call.body.into_vec());
         let call = Brief::new(call.head, call.arrived, body);
         self.here.tally.more(call.size());
@@ -244,15 +254,21 @@ impl Service for Dispatch {
     }
 
     #[inline]
-    fn begin(&mut self, session: &mut Session, call: Quick, last: Option<Box<Job>>) -> Box<Job> {
-        let Quick { connection, key, known, call, charge, .. } = call;
+    fn begin(
+        &mut self,
+        session: &mut Session,
+        call: &mut Quick,
+        last: Option<Box<Job>>,
+    ) -> Box<Job> {
+        let charge = call.charge.take();
+        let Quick { connection, key, known, ref mut call, .. } = *call;
         self.here.renew_mark(session.running.is_given_up(key));
         let tallied = if charge.is_none() { call.size() } else { 0 };
         self.here.begun = Some((connection, key, tallied));
         let peer = || Peer::of_served(Arc::clone(&session.served));
         let Some(mut job) = last.or_else(|| self.here.spare.take()) else {
             let (entry, mark) = (self.lately.entry(known).clone(), Arc::clone(&self.here.mark));
-            let task = Task::of_brief(entry, call, peer(), mark, &self.settings);
+            let task = Task::of_brief(entry, mem::take(call), peer(), mark, &self.settings);
             let account = self.here.tally.account().clone();
             return Box::new(Job { task, known, connection, key, charge, tallied, account });
         };
@@ -475,7 +491,7 @@ impl Dispatch {
         call: Incoming<'_>,
     ) -> Option<Refusal> {
         let mark = self.marks.take();
-        session.running.begin(key, Some(&mark));
+        session.running.begin(key, &mark);
         let connection = call.connection;
         let task = self.task(session, known, mark, call);
         let charge = Some(self.here.tally.account().charge(task.size()));

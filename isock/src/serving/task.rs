@@ -18,6 +18,7 @@ use crate::{
 };
 use std::{
     borrow::Borrow,
+    mem,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -55,7 +56,7 @@ pub(crate) struct Arrived {
 }
 
 /// What is kept of a call without items until it runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Brief {
     /// When its caller stops waiting for it to begin.
     deadline: Option<Instant>,
@@ -158,7 +159,7 @@ impl Task {
     /// The same for a call without items.
     pub(crate) fn of_brief(
         entry: Entry,
-        call: Brief,
+        mut call: Brief,
         peer: Peer,
         cancelled: Arc<Cancel>,
         settings: &Arc<Settings>,
@@ -186,19 +187,19 @@ impl Task {
             settings: Arc::clone(settings),
             answer: None,
         };
-        task.take_up(call);
+        task.take_up(&mut call);
         task
     }
 
     /// Is another call without items from now on, and else the same as before.
     #[inline]
-    pub(crate) fn take_up(&mut self, call: Brief) {
+    pub(crate) fn take_up(&mut self, call: &mut Brief) {
         // Most calls have none.
         if call.metadata > 0 || self.metadata > 0 {
-            self.read_metadata(&call);
+            self.read_metadata(call);
         }
         (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
-        (self.size, self.input) = (call.size(), call.body);
+        (self.size, self.input) = (call.size(), mem::take(&mut call.body));
     }
 
     fn read_metadata(&mut self, call: &Brief) {
@@ -312,7 +313,7 @@ impl Task {
 
     fn handle(&mut self, way: Way<'_>) -> Option<Arc<Deferred>> {
         let mut out = Encoder::new(most(&self.info, &self.settings));
-        let mut input = std::mem::take(&mut self.input);
+        let mut input = mem::take(&mut self.input);
         if self.metadata > 0 {
             input.drain(..self.metadata);
         }
@@ -321,18 +322,21 @@ impl Task {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let (call, settings, chain) = (&self.info, &self.settings, std::mem::take(&mut self.chain));
+        let (call, settings, chain) = (&self.info, &self.settings, mem::take(&mut self.chain));
         let deferring = Deferring { call, settings, way, deferred: OnceLock::new() };
         let handle = || call.registration.handle(input, call, &deferring, &mut out);
         let handled = contained(|| net::serving(call.deadline, || net::handling(chain, handle)));
-        // Put straight where it stays: what is moved on when it has just been written waits for that.
-        self.answer = match (handled, deferring.deferred.into_inner()) {
-            (Ok(Handled::Later), Some(deferred)) => return Some(deferred),
+        if let Some(deferred) = deferring.deferred.into_inner() {
             // An error that it returns, or a panic, is the answer if there is none yet.
-            (_, Some(deferred)) if !deferred.take() => return Some(deferred),
-            (Ok(handled), _) => Some(sort(call, settings, handled, out)),
-            (Err(text), _) => Some(self.panicked(&text)),
-        };
+            if matches!(handled, Ok(Handled::Later)) || !deferred.take() {
+                return Some(deferred);
+            }
+        }
+        // Put straight where it stays: what is moved on when it has just been written waits for that.
+        self.answer = Some(match handled {
+            Ok(handled) => sort(call, settings, handled, out),
+            Err(text) => self.panicked(&text),
+        });
         self.info.cancelled.over();
         if let Some(stream) = stream {
             // The answer comes after the last item.
@@ -359,6 +363,7 @@ pub(super) fn most(call: &CallInfo, settings: &Settings) -> usize {
 }
 
 /// What the caller is told.
+#[inline]
 pub(super) fn sort(call: &CallInfo, settings: &Settings, handled: Handled, out: Encoder) -> Answer {
     match handled {
         Handled::Reply => Answer::Value(SharedBody::encoded(out)),
