@@ -122,7 +122,7 @@ fn quick_calls_of_a_connection_that_has_ended_are_not_held() -> Result<(), Any> 
     let server = server(Limits::default(), &gate)?;
     let mut raw = peer(&server);
     (1..100).for_each(|seq| assert_served(&mut raw, 0, seq));
-    let call = raw::call::<Echo>(0, 100, &raw::bytes(&vec![7; 10_000]));
+    let call = raw::call::<Echo>(0, 100, &raw::bytes(&vec![7; 100_000]));
     raw.send(&[call, vec![0xff; 64]].concat());
     assert_ne!(raw.closed().map_err(|text| text + ": not told why")?, CloseCode::DONE);
     drop(raw);
