@@ -53,7 +53,7 @@ pub(crate) struct Lately {
 }
 
 /// An action that has been found, for whoever has found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known(usize);
 
 impl Lately {

@@ -73,7 +73,7 @@ pub(super) enum Run {
 }
 
 /// Names a connection of one loop; never used twice, by no loop of its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConnId {
     index: usize,
     generation: u64,
@@ -253,16 +253,15 @@ impl<S: Service> EventLoop<S> {
     /// those of a connection that leaves its replies unread wait there.
     #[inline]
     pub(super) fn next_job(&mut self, run: Run, last: Option<S::Job>) -> Option<S::Job> {
-        while let Some(call) = self.jobs.front_mut() {
+        while let Some(call) = self.jobs.front() {
             // Not through `get`: the service is borrowed beside the connection.
             let id = call.connection();
             let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
             if let Some(conn) = conn.filter(|conn| run == Run::Here && conn.may_answer()) {
-                if let Some(session) = conn.session.as_mut().filter(|_| self.service.is_quick(call))
-                {
-                    let job = self.service.begin(session, call, last);
-                    self.jobs.pop_front();
-                    return Some(job);
+                let quick = self.service.is_quick(call);
+                if let Some(session) = conn.session.as_mut().filter(|_| quick) {
+                    let call = self.jobs.pop_front()?;
+                    return Some(self.service.begin(session, call, last));
                 }
             }
             self.put_off_job();

@@ -59,7 +59,16 @@ pub(super) struct Here {
     begun: Option<(ConnId, ServedKey, usize)>,
     /// What the last one has left.
     spare: Option<Box<Job>>,
+    /// Where others have waited: the next ones are written there.
+    #[allow(
+        clippy::vec_box,
+        reason = "what is moved when it has just been written waits for that"
+    )]
+    blank: Vec<Box<Quick>>,
 }
+
+/// How many of those are kept.
+const BLANKS: usize = 256;
 
 /// What is kept for a connection.
 pub(crate) struct Session {
@@ -176,6 +185,14 @@ pub(crate) struct Quick {
     charge: Option<Charge>,
 }
 
+impl Default for Quick {
+    #[inline]
+    fn default() -> Quick {
+        let (connection, known, alone, call, charge) = Default::default();
+        Quick { connection, key: ServedKey { slot: 0, seq: 0 }, known, alone, call, charge }
+    }
+}
+
 /// A call that runs on the loop's thread.
 pub(crate) struct Job {
     task: Task,
@@ -190,7 +207,7 @@ pub(crate) struct Job {
 
 impl Service for Dispatch {
     type Session = Session;
-    type Quick = Quick;
+    type Quick = Box<Quick>;
     type Job = Box<Job>;
 
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
@@ -216,7 +233,7 @@ impl Service for Dispatch {
         &mut self,
         session: &mut Session,
         call: Incoming<'_>,
-        jobs: &mut VecDeque<Quick>,
+        jobs: &mut VecDeque<Box<Quick>>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) {
         let known = match self.judge(&call) {
@@ -243,13 +260,15 @@ impl Service for Dispatch {
             return;
         }
         session.running.wait(key);
-        let (connection, body) = (call.connection, call.body.into_vec());
-        let call = Brief::new(call.head, call.arrived, body);
-        self.here.tally.more(call.size());
-        jobs.push_back(Quick { connection, key, known, alone, call, charge: None });
+        let mut quick = self.here.blank.pop().unwrap_or_default();
+        quick.connection = call.connection;
+        (quick.key, quick.known, quick.alone) = (key, known, alone);
+        quick.call.note(call.head, call.arrived, call.body.into_vec());
+        self.here.tally.more(quick.call.size());
+        jobs.push_back(quick);
     }
 
-    fn is_quick(&self, call: &Quick) -> bool {
+    fn is_quick(&self, call: &Box<Quick>) -> bool {
         Dispatch::is_quick(self, call.known, call.alone)
     }
 
@@ -257,18 +276,21 @@ impl Service for Dispatch {
     fn begin(
         &mut self,
         session: &mut Session,
-        call: &mut Quick,
+        mut quick: Box<Quick>,
         last: Option<Box<Job>>,
     ) -> Box<Job> {
-        let charge = call.charge.take();
-        let Quick { connection, key, known, ref mut call, .. } = *call;
+        let (call, charge) = (mem::take(&mut quick.call), quick.charge.take());
+        let Quick { connection, key, known, .. } = *quick;
+        if self.here.blank.len() < BLANKS {
+            self.here.blank.push(quick);
+        }
         self.here.renew_mark(session.running.is_given_up(key));
         let tallied = if charge.is_none() { call.size() } else { 0 };
         self.here.begun = Some((connection, key, tallied));
         let peer = || Peer::of_served(Arc::clone(&session.served));
         let Some(mut job) = last.or_else(|| self.here.spare.take()) else {
             let (entry, mark) = (self.lately.entry(known).clone(), Arc::clone(&self.here.mark));
-            let task = Task::of_brief(entry, mem::take(call), peer(), mark, &self.settings);
+            let task = Task::of_brief(entry, call, peer(), mark, &self.settings);
             let account = self.here.tally.account().clone();
             return Box::new(Job { task, known, connection, key, charge, tallied, account });
         };
@@ -309,7 +331,7 @@ impl Service for Dispatch {
         session.running.mark(key, &self.here.mark);
     }
 
-    fn hold(&mut self, call: &mut Quick) {
+    fn hold(&mut self, call: &mut Box<Quick>) {
         let tally = &mut self.here.tally;
         if call.charge.is_none() {
             call.charge = Some(tally.account().charge(call.call.size()));
@@ -317,13 +339,13 @@ impl Service for Dispatch {
         }
     }
 
-    fn forget(&mut self, call: Quick) {
+    fn forget(&mut self, call: Box<Quick>) {
         if call.charge.is_none() {
             self.here.tally.less(call.call.size());
         }
     }
 
-    fn refuse(&mut self, call: Quick) -> Done {
+    fn refuse(&mut self, call: Box<Quick>) -> Done {
         let (connection, key) = (call.connection, call.key);
         self.forget(call);
         Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
@@ -345,9 +367,9 @@ impl Service for Dispatch {
         session.lanes.as_ref().is_none_or(|lanes| lanes.are_idle())
     }
 
-    fn run_elsewhere(&mut self, session: &mut Session, mut call: Quick) -> Option<Done> {
+    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Quick>) -> Option<Done> {
         self.hold(&mut call);
-        let Quick { connection, key, known, call, charge, .. } = call;
+        let Quick { connection, key, known, call, charge, .. } = *call;
         let mark = self.marks.take();
         session.running.mark(key, &mark);
         let peer = Peer::of_served(Arc::clone(&session.served));
@@ -422,7 +444,13 @@ fn words(closed: &Closed) -> String {
 
 impl Here {
     pub(super) fn new(account: &Account) -> Here {
-        Here { tally: Tally::new(account), mark: Arc::default(), begun: None, spare: None }
+        Here {
+            tally: Tally::new(account),
+            mark: Arc::default(),
+            begun: None,
+            spare: None,
+            blank: Vec::new(),
+        }
     }
 
     /// Where the next one hears that nobody waits for it any more: it has, if it is given up.
@@ -628,7 +656,7 @@ impl net::Pace for Pace {
     }
 }
 
-impl net::Quick for Quick {
+impl net::Quick for Box<Quick> {
     #[inline]
     fn connection(&self) -> ConnId {
         self.connection

@@ -70,8 +70,17 @@ impl Brief {
     /// Of a call whose first byte had been read at this time.
     #[inline]
     pub(crate) fn new(head: &CallHead, at: Instant, body: Vec<u8>) -> Brief {
-        let deadline = head.remaining.and_then(|left| at.checked_add(left));
-        Brief { deadline, metadata: head.metadata, body }
+        let mut brief = Brief::default();
+        brief.note(head, at, body);
+        brief
+    }
+
+    /// Is that from now on.
+    #[inline]
+    pub(crate) fn note(&mut self, head: &CallHead, at: Instant, body: Vec<u8>) {
+        self.deadline = head.remaining.and_then(|left| at.checked_add(left));
+        self.metadata = head.metadata;
+        self.body = body;
     }
 
     /// Bytes that it holds.
@@ -159,7 +168,7 @@ impl Task {
     /// The same for a call without items.
     pub(crate) fn of_brief(
         entry: Entry,
-        mut call: Brief,
+        call: Brief,
         peer: Peer,
         cancelled: Arc<Cancel>,
         settings: &Arc<Settings>,
@@ -187,19 +196,19 @@ impl Task {
             settings: Arc::clone(settings),
             answer: None,
         };
-        task.take_up(&mut call);
+        task.take_up(call);
         task
     }
 
     /// Is another call without items from now on, and else the same as before.
     #[inline]
-    pub(crate) fn take_up(&mut self, call: &mut Brief) {
+    pub(crate) fn take_up(&mut self, call: Brief) {
         // Most calls have none.
         if call.metadata > 0 || self.metadata > 0 {
-            self.read_metadata(call);
+            self.read_metadata(&call);
         }
         (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
-        (self.size, self.input) = (call.size(), mem::take(&mut call.body));
+        (self.size, self.input) = (call.size(), call.body);
     }
 
     fn read_metadata(&mut self, call: &Brief) {

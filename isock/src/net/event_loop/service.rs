@@ -66,12 +66,11 @@ pub(crate) trait Service: Send + 'static {
     fn is_idle(&self, session: &Self::Session) -> bool;
     /// Whether a call still is expected to be quick.
     fn is_quick(&self, call: &Self::Quick) -> bool;
-    /// A quick call is to run on the loop's thread now, and nothing is left of it where it waited. What
-    /// `last` has left may be used again.
+    /// A quick call is to run on the loop's thread now. What `last` has left may be used again.
     fn begin(
         &mut self,
         session: &mut Self::Session,
-        call: &mut Self::Quick,
+        call: Self::Quick,
         last: Option<Self::Job>,
     ) -> Self::Job;
     /// It has run there.

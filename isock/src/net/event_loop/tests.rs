@@ -69,8 +69,8 @@ impl Service for Frail {
         match *call {}
     }
 
-    fn begin(&mut self, (): &mut (), call: &mut NoJob, _: Option<NoJob>) -> NoJob {
-        match *call {}
+    fn begin(&mut self, (): &mut (), call: NoJob, _: Option<NoJob>) -> NoJob {
+        match call {}
     }
 
     fn ended(&mut self, _: Option<&mut ()>, _: Reply) {}
