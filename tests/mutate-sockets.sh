@@ -22,7 +22,7 @@ cd "$work"
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
-refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.account.charge(1 << 40)); }
+refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.here.tally.account().charge(1 << 40)); }
 stalled¦1,7,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::thread::sleep(std::time::Duration::from_millis(300)); }
 over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true {
 descriptors stay¦1,29¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
@@ -70,8 +70,8 @@ limit metadata, strict¦limits metadata¦isock/src/proto/frames.rs¦metadata > t
 limit decode_depth¦limits decode_depth¦isock/src/action/context.rs¦depth: self.depth,¦depth: self.depth + 1,
 limit decode_budget¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget + 9)
 limit decode_budget, strict¦limits decode_budget¦isock/src/action/context.rs¦.budget.min(self.budget)¦.budget.min(self.budget - 1)
-limit total¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) > self.0.most + 10
-limit total, strict¦limits total¦isock/src/net/account.rs¦Relaxed) > self.0.most¦Relaxed) >= self.0.most
+limit total¦limits total¦isock/src/net/account.rs¦add(bytes) > self.0.most¦add(bytes) > self.0.most + 10
+limit total, strict¦limits total¦isock/src/net/account.rs¦add(bytes) > self.0.most¦add(bytes) >= self.0.most
 limit total of a connection¦limits total¦isock/src/net/conn.rs¦held + streams + sends > share¦held + streams + sends > 2 * share
 limit total of a connection, strict¦limits total¦isock/src/net/conn.rs¦held + streams + sends > share¦held + streams + sends > share / 2
 limit out of range¦limits ranges¦isock/src/server/builder.rs¦        self.limits.check()?;¦
@@ -102,7 +102,7 @@ items on no account¦limits held¦isock/src/net/flow.rs¦charge.set(self.held + 
 items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.saturating_sub(ENTRY + bytes)¦state.held.saturating_sub(bytes)
 items are nobody's share¦limits held¦isock/src/net/conn.rs¦held + streams + sends > share¦held + sends > share
 items of the closed¦limits held¦isock/src/net/flow.rs¦        state.received.clear();\n        state.held = 0;¦
-sends on no account¦limits held¦isock/src/server/service.rs¦self.account.charge(task.size());¦self.account.charge(0);
+sends on no account¦limits held¦isock/src/server/service.rs¦account().charge(task.size());¦account().charge(0);
 pongs without end¦21¦isock/src/proto/output.rs¦match self.waiting_pong() {¦match None::<&mut [u8]> {
 memory beyond the limit¦60¦isock/src/wire/codec.rs¦held.saturating_mul(2).min(self.limit)¦self.limit * 4
 table of timers¦64¦isock/src/peer/background.rs¦        state.timers.shrink_to(TIMERS);¦        state.timers.reserve(100_000);

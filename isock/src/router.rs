@@ -42,20 +42,48 @@ impl Hasher for Scatter {
 /// Places of [`Lately`].
 const LATELY: usize = 16;
 
-/// What one user of a table has found in it lately: a call finds its action there without the lock
-/// that all share. Nothing ever leaves a table, so what is in here holds.
+/// What one user of a table has found in it: a call finds its action there without the lock that
+/// all share. Nothing ever leaves a table, so what is in here holds.
 #[derive(Debug, Default)]
-pub(crate) struct Lately([Option<(u32, Entry)>; LATELY]);
+pub(crate) struct Lately {
+    places: [Option<(u32, Known)>; LATELY],
+    /// What has been found at any time.
+    known: HashMap<u32, Known, BuildHasherDefault<Scatter>>,
+    entries: Vec<Entry>,
+}
+
+/// An action that has been found, for whoever has found it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known(usize);
 
 impl Lately {
     /// The action with this number.
     #[inline]
-    pub(crate) fn find(&mut self, table: &Router, hash: u32) -> Option<Entry> {
-        let place = &mut self.0[hash as usize % LATELY];
-        if !matches!(place, Some((known, _)) if *known == hash) {
-            *place = Some((hash, table.find(hash)?));
+    pub(crate) fn find(&mut self, table: &Router, hash: u32) -> Option<Known> {
+        match self.places[hash as usize % LATELY] {
+            Some((lately, known)) if lately == hash => Some(known),
+            _ => self.find_again(table, hash),
         }
-        place.as_ref().map(|(_, entry)| entry.clone())
+    }
+
+    fn find_again(&mut self, table: &Router, hash: u32) -> Option<Known> {
+        let known = match self.known.get(&hash) {
+            Some(known) => *known,
+            None => {
+                self.entries.push(table.find(hash)?);
+                let known = Known(self.entries.len() - 1);
+                self.known.insert(hash, known);
+                known
+            }
+        };
+        self.places[hash as usize % LATELY] = Some((hash, known));
+        Some(known)
+    }
+
+    /// What has been found.
+    #[inline]
+    pub(crate) fn entry(&self, known: Known) -> &Entry {
+        &self.entries[known.0]
     }
 }
 
@@ -176,7 +204,8 @@ mod tests {
     fn what_is_found_lately_is_what_the_table_has() {
         let (router, mut lately) = (Router::default(), Lately::default());
         let mut find = |router: &Router, hash| {
-            lately.find(router, hash).map(|entry| entry.registration.info().name)
+            let known = lately.find(router, hash)?;
+            Some(lately.entry(known).registration.info().name)
         };
         let (own, other) = (name_hash("liquid"), name_hash("liquid") + LATELY as u32);
         assert_eq!(find(&router, own), None);

@@ -3,13 +3,17 @@
 use crate::{assert_served, peer, Any, Echo};
 use isock::{
     wire::{CloseCode, Credit, Flags, FrameKind},
-    Action, Bytes, Limits, Server, ServerHandle,
+    Action, Bytes, Client, Limits, Server, ServerHandle,
 };
 use isock_tests::{
     gate::Gate,
     hostile,
     raw::{self, Raw},
     waiting::{eventually, ms, within},
+};
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    Arc,
 };
 
 /// Takes items, once the gate is open.
@@ -76,6 +80,52 @@ fn items_that_wait_for_their_handler_are_held() -> Result<(), Any> {
     eventually("they are held", ms(5000), || (50_000..52_000).contains(&server.held_bytes()));
     gate.open();
     assert_eq!(raw.answer().payload, [2]);
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    Ok(())
+}
+
+/// Its handler is quick until it is told to block, and loses the loop then.
+#[test]
+fn the_input_of_a_call_that_was_left_behind_is_held_until_it_ends() -> Result<(), Any> {
+    let (gate, blocks) = (Gate::new(), Arc::<AtomicBool>::default());
+    let (noted, told) = (gate.clone(), Arc::clone(&blocks));
+    let server = Server::builder().on::<Echo>(|bytes, _| Ok(bytes)).on::<Note>(move |_, _| {
+        if told.load(Ordering::SeqCst) {
+            noted.pass();
+        }
+        Ok(())
+    });
+    let server = server.bind("127.0.0.1:0")?.spawn()?;
+    let _opens = gate.opened_at_the_end();
+    let client = Client::connect(server.address())?;
+    for _ in 0..100 {
+        client.run::<Note>(vec![7; 1000])?;
+    }
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    blocks.store(true, Ordering::SeqCst);
+    let call = client.start::<Note>(vec![7; 100_000]);
+    gate.wait_for(1);
+    for _ in 0..100 {
+        client.run::<Echo>(vec![7; 1000])?;
+    }
+    eventually("it is held", ms(5000), || (100_000..110_000).contains(&server.held_bytes()));
+    gate.open();
+    call.wait()?;
+    eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
+    Ok(())
+}
+
+/// They have been read when their connection ends, and have not begun.
+#[test]
+fn quick_calls_of_a_connection_that_has_ended_are_not_held() -> Result<(), Any> {
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let mut raw = peer(&server);
+    (1..100).for_each(|seq| assert_served(&mut raw, 0, seq));
+    let call = raw::call::<Echo>(0, 100, &raw::bytes(&vec![7; 100_000]));
+    raw.send(&[call, vec![0xff; 64]].concat());
+    assert_ne!(raw.closed().map_err(|text| text + ": not told why")?, CloseCode::DONE);
+    drop(raw);
     eventually("nothing is held", ms(5000), || server.held_bytes() == 0);
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Service for Calls {
 }
 
 impl Call {
-    fn done(&self) -> Done {
+    fn end(&self) -> Done {
         self.seen.runs.fetch_add(1, Ordering::SeqCst);
         let answer = Some(Answer::Value(SharedBody::new(Vec::new())));
         Done { connection: ConnId(self.number), key: self.key, answer }
@@ -89,7 +89,7 @@ impl Call {
 }
 
 impl Job for Call {
-    fn run(&mut self, now: Instant) -> (Done, bool) {
+    fn run(&mut self, now: Instant) -> bool {
         match self.does {
             Does::Returns => self.other.is_done(),
             Does::Lasts => (0..2).for_each(|_| thread::yield_now()),
@@ -106,7 +106,15 @@ impl Job for Call {
                 about_to_block().unwrap();
             }
         }
-        (self.done(), true)
+        true
+    }
+
+    fn done(&mut self) -> Done {
+        self.end()
+    }
+
+    fn done_late(self) -> Done {
+        self.end()
     }
 
     fn pace(&self) -> Arc<dyn Pace> {
@@ -122,7 +130,7 @@ impl Job for Call {
         if self.does == Does::Returns {
             self.other.is_done();
         }
-        self.done()
+        self.end()
     }
 }
 

@@ -73,9 +73,11 @@ net/handover.rs|self.beat.store(beat + 1, Ordering::Release);~                  
 net/handover.rs|Some(parked) if parked.by == me => parked.beat,|Some(parked) => parked.beat,|a handler speaks for that of another thread
 net/handover.rs|let urgent = urgent == Some(beat);|let urgent = urgent.is_some();|the wait of one handler counts for the next
 net/handover.rs|(watch.urgent, watch.woken) = (Some(beat), true);~        drop(watch);~        self.changed.notify_all();|(watch.urgent, watch.woken) = (Some(beat), true);~        drop(watch);|a handler that is about to block wakes no watcher
-net/handover.rs|self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)|false|a handler that begins does not wake the watcher
-net/handover.rs|let begun = self.beat.load(Ordering::SeqCst) != last;|let begun = false;|the watcher does not look once more before it sleeps
-net/handover.rs|self.answer_late(done);|drop(done);|the answer of a handler that was held up is dropped
+net/handover.rs|if self.asleep.load(Ordering::Relaxed) {|if false {|a handler that begins does not wake the watcher
+net/handover.rs|self.asleep.store(true, Ordering::Relaxed);~        parked.is_some()|self.asleep.store(true, Ordering::Relaxed);~        parked.is_none() && false|the watcher does not look once more before it sleeps
+net/handover.rs|self.asleep.store(true, Ordering::Relaxed);~        parked.is_some()|let begun = parked.is_some();~        drop(parked);~        self.asleep.store(true, Ordering::Relaxed);~        begun|the watcher looks once more before it says that it sleeps
+net/handover.rs|self.answer_late(job.done_late());|drop(job.done_late());|the answer of a handler that was held up is dropped
+net/handover.rs|event_loop.leave_job();||who takes the loop does not say that a handler was left behind
 net/blocking.rs|what.give_away();|let _ = what;|who is about to block gives nothing away
 net/cancel.rs|if self.is_told() {|if false {|who asks too late is not told
 net/cancel.rs|let mut waiting = self.lock();~        // Whoever tells sets the flag before it takes the hooks: one of the two sees the other.~        if self.is_told() {|let told = self.is_told();~        let mut waiting = self.lock();~        if told {|who asks looks before it has the lock

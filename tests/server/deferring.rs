@@ -64,6 +64,28 @@ fn quick_handlers_may_defer_too() {
     });
 }
 
+/// Also where the handlers have run one after the other where they were read.
+#[test]
+fn a_cancel_is_that_of_one_responder_alone() {
+    let (builder, held) = deferring();
+    let server = spawn(builder);
+    let client = connect(&server);
+    for number in 0..100 {
+        let call = client.start::<Hold>(number);
+        held.recv().unwrap().1.respond(Ok(number)).unwrap();
+        assert_eq!(call.wait().unwrap(), number);
+    }
+    let [first, second] = [1, 2].map(|number| client.start::<Hold>(number));
+    client.run::<Echo>("both have been read").unwrap();
+    let [one, other] = [0; 2].map(|_| held.recv().unwrap());
+    let (gone, stays) = if one.0 == 1 { (one.1, other.1) } else { (other.1, one.1) };
+    first.cancel();
+    eventually("it is cancelled", ms(5000), || gone.cancelled());
+    assert!(!stays.cancelled());
+    stays.respond(Ok(7)).unwrap();
+    assert_eq!(second.wait().unwrap(), 7);
+}
+
 #[test]
 fn a_responder_that_is_dropped_is_told() {
     let (told, log) = mpsc::channel();

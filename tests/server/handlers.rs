@@ -1,17 +1,21 @@
 //! What handlers may do, and what they cannot do to others.
 
 use super::{connect, spawn};
-use isock::{CallError, Client, Failure, ProblemKind, Ran, Server};
+use isock::{
+    wire::{Flags, FrameKind, RefusalCode},
+    CallError, CallInfo, Client, Failure, ProblemKind, Ran, Server,
+};
 use isock_tests::{
     actions::*,
     gate::Gate,
     process::Process,
+    raw::{self, Raw},
     waiting::{eventually, ms},
 };
 use std::{
     panic::resume_unwind,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc, Arc, Mutex,
     },
     thread,
@@ -259,6 +263,121 @@ fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
     for (number, call) in calls.into_iter().enumerate() {
         assert_eq!(call.wait().unwrap() as usize, number);
     }
+}
+
+/// What one of them is told is told the next one as well, as far as it is the same.
+#[test]
+fn a_quick_handler_sees_its_own_call_and_nothing_of_the_one_before() {
+    fn seen(cx: &CallInfo) -> String {
+        let patient = cx.remaining() > Duration::from_secs(60);
+        let own = cx.session().get::<String>();
+        format!("{} {:?} {:?} {patient} {own:?}", cx.action().name, cx.peer().id(), cx.metadata())
+    }
+    let server = Server::builder()
+        .on::<Echo>(|_, cx| Ok(seen(cx)))
+        .on::<Who>(|(), cx| Ok(seen(cx)))
+        .on_connect(|there| drop(there.session().insert(format!("of {}", there.id()))));
+    let server = spawn(server);
+    let clients = [connect(&server), connect(&server)];
+    for round in 0..100 {
+        for client in &clients {
+            let (id, own) = (client.id(), client.id().map(|id| format!("of {id}")));
+            for metadata in [&b"long"[..], b"", b"1"] {
+                let patient = metadata.len() > 1;
+                let patience = Duration::from_secs(if patient { 100 } else { 30 });
+                let echo = client.request::<Echo>("").metadata(metadata).timeout(patience).run();
+                let told = format!("Echo {id:?} {metadata:?} {patient} {own:?}");
+                assert_eq!(echo.unwrap(), told, "round {round}");
+            }
+            let told = format!("Who {id:?} [] false {own:?}");
+            assert_eq!(client.run::<Who>(()).unwrap(), told, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_quick_call_that_is_cancelled_before_it_begins_never_does() {
+    let runs = Arc::<AtomicU32>::default();
+    let counted = Arc::clone(&runs);
+    let server = spawn(Server::builder().on::<Peek>(move |number, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(number)
+    }));
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
+    raw.shake_hands();
+    for seq in 1..=100 {
+        raw.send(&raw::call::<Peek>(0, seq, &[1]));
+        assert_eq!(raw.answer().payload, [1]);
+    }
+    for seq in 101..=120 {
+        let cancel = raw::frame_of_call(FrameKind::CANCEL, Flags::INITIATOR, (0, seq), &[]);
+        // Both are read before anything runs.
+        raw.send(&[raw::call::<Peek>(0, seq, &[1]), cancel].concat());
+        let refusal = raw.answer().refusal();
+        assert_eq!((refusal.code, refusal.ran), (RefusalCode::CANCELLED, Ran::No));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 100);
+}
+
+/// Also what only its last call was told of, and a quick one.
+#[test]
+fn what_is_kept_for_a_connection_goes_with_it_although_nobody_else_calls() {
+    let value = Arc::new(());
+    let given = Arc::clone(&value);
+    let server = spawn(Server::builder().on::<Echo>(move |text, cx| {
+        cx.session().get_or_insert_with(|| Arc::clone(&given));
+        Ok(text)
+    }));
+    let client = connect(&server);
+    (0..100).for_each(|_| assert_eq!(client.run::<Echo>("keep it").unwrap(), "keep it"));
+    let many = Arc::strong_count(&value);
+    client.close();
+    eventually("it is dropped", ms(10_000), || Arc::strong_count(&value) < many);
+}
+
+/// Quick calls hear of their cancels through what serves one after the other.
+#[test]
+fn a_call_that_was_left_behind_hears_of_its_cancel_and_no_other_call_does() {
+    const LATE: u32 = 1000;
+    let blocks = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&blocks);
+    let ((begun, began), (tell, heard)) = (mpsc::channel(), mpsc::channel());
+    let telling = tell.clone();
+    let server = Server::builder()
+        .on::<Echo>(move |text, cx| {
+            let tell = telling.clone();
+            cx.on_cancel(move || {
+                let _ = tell.send(0);
+            });
+            Ok(text)
+        })
+        .on::<Peek>(move |number, cx| {
+            let (tell, (wake, woken)) = (tell.clone(), mpsc::channel());
+            cx.on_cancel(move || {
+                let _ = (tell.send(number), wake.send(()));
+            });
+            if told.load(Ordering::SeqCst) {
+                begun.send(())?;
+                woken.recv()?;
+            }
+            Ok(number)
+        });
+    let server = spawn(server);
+    let client = connect(&server);
+    for number in 0..100 {
+        assert_eq!(client.run::<Peek>(number).unwrap(), number);
+        assert_eq!(client.run::<Echo>("warm").unwrap(), "warm");
+    }
+    blocks.store(true, Ordering::SeqCst);
+    let call = client.start::<Peek>(LATE);
+    began.recv().unwrap();
+    for _ in 0..100 {
+        assert_eq!(client.run::<Echo>("beside it").unwrap(), "beside it");
+    }
+    call.cancel();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(LATE));
+    assert_eq!(client.run::<Echo>("after it").unwrap(), "after it");
+    assert_eq!(heard.try_recv(), Err(mpsc::TryRecvError::Empty));
 }
 
 /// A handler that is too slow to run where others wait, and quicker there than on a worker.

@@ -9,7 +9,7 @@ use crate::{
     peer::{words, Channel, Peer},
     proto::{Closed, ServedKey},
     router::{Entry, Router},
-    serving::{register_builtins, Arrived, Ended, Lane, Lanes, Settings, Task, Way, Workers},
+    serving::{register_builtins, Arrived, Lane, Lanes, Settings, Task, Way, Workers},
     wire::{Ran, Refusal, RefusalCode},
 };
 use std::{
@@ -90,10 +90,11 @@ impl Handlers {
         let Some(link) = link.upgrade() else { return Ok(()) };
         let channel = self.channel.get().cloned().unwrap_or_default();
         let work = Box::new(move || {
-            let ended = task.run(Way::Near(&link, key));
+            let later = task.run(Way::Near(&link, key));
+            let answer = task.take_answer();
             // The client can go with its last handler.
-            drop(task);
-            if let Ended::Now(answer) = ended {
+            drop((later, task));
+            if let Some(answer) = answer {
                 link.answer(key, answer);
             }
             if let Some(channel) = channel.upgrade() {

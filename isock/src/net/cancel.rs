@@ -74,6 +74,12 @@ impl Cancel {
         }
     }
 
+    /// Whether something has become of it: it was told, or asked to tell.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_told() || self.asked.load(Ordering::Relaxed)
+    }
+
     /// Serves another call, as if it were new.
     pub(crate) fn renew(&mut self) {
         *self.told.get_mut() = false;

@@ -43,7 +43,7 @@ pub(super) struct Conn<S: Service> {
     pub(super) input: Buffer,
     pub(super) session: Option<S::Session>,
     /// Calls that have been read, and wait until the other side takes its replies.
-    pub(super) held: SeldomQueue<S::Job>,
+    pub(super) held: SeldomQueue<S::Quick>,
     /// The last poll said that there is something to read.
     pub(super) readable: bool,
     /// The last poll said that the other side sends nothing more, after what is to be read.
@@ -144,7 +144,7 @@ impl<S: Service> Conn<S> {
     pub(super) fn read(
         &mut self,
         service: &mut S,
-        jobs: &mut VecDeque<S::Job>,
+        jobs: &mut VecDeque<S::Quick>,
         spare: &mut Buffer,
         turn: usize,
     ) {
@@ -189,7 +189,12 @@ impl<S: Service> Conn<S> {
 
     /// Hands over what the connection has understood.
     #[inline]
-    pub(super) fn dispatch(&mut self, now: Instant, service: &mut S, jobs: &mut VecDeque<S::Job>) {
+    pub(super) fn dispatch(
+        &mut self,
+        now: Instant,
+        service: &mut S,
+        jobs: &mut VecDeque<S::Quick>,
+    ) {
         if !self.input.is_empty() || self.proto.has_events() {
             self.understand(now, service, jobs);
         }
@@ -200,7 +205,7 @@ impl<S: Service> Conn<S> {
         &mut self,
         now: Instant,
         service: &mut S,
-        jobs: &mut VecDeque<S::Job>,
+        jobs: &mut VecDeque<S::Quick>,
     ) {
         let mut woken = Vec::new();
         while self.may_dispatch(service) {
@@ -213,8 +218,8 @@ impl<S: Service> Conn<S> {
             }
             let Some(event) = event else { break };
             let (key, head, body) = match event {
-                Event::Call { key, head, body } => (Some(key), head, body),
-                Event::Send { head, body } => (None, head, body),
+                Event::Call { key, ref head, body } => (Some(key), head, body),
+                Event::Send { ref head, body } => (None, head, body),
                 Event::Cancel(key) => {
                     service.cancelled(session, key);
                     if let Some(flows) = self.flows.get() {
@@ -480,7 +485,7 @@ impl<S: Service> Conn<S> {
         &mut self,
         now: Instant,
         service: &mut S,
-        jobs: &mut VecDeque<S::Job>,
+        jobs: &mut VecDeque<S::Quick>,
     ) -> bool {
         loop {
             if !self.write(now) {

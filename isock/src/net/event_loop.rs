@@ -10,7 +10,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use service::{Done, Incoming, Job, Pace, Service};
+pub(crate) use service::{Done, Incoming, Job, Pace, Quick, Reply, Service};
 
 use super::{
     accept::Accepting,
@@ -63,8 +63,17 @@ const WAKE: Token = Token(usize::MAX);
 /// Listeners count down from here, connections up from 0.
 const LISTENERS: usize = usize::MAX - 1;
 
+/// Where quick calls run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// On the loop's thread.
+    Here,
+    /// On any other: nobody would see that one of them holds the loop up.
+    Elsewhere,
+}
+
 /// Names a connection of one loop; never used twice, by no loop of its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConnId {
     index: usize,
     generation: u64,
@@ -104,7 +113,7 @@ pub(crate) struct EventLoop<S: Service> {
     emptied: Vec<ConnId>,
     timers: BinaryHeap<Reverse<(Instant, ConnId)>>,
     /// Quick calls that have been read and not run.
-    jobs: VecDeque<S::Job>,
+    jobs: VecDeque<S::Quick>,
     /// Memory for the input of whichever connection is being read.
     spare: Buffer,
     events: mio::Events,
@@ -220,6 +229,7 @@ impl<S: Service> EventLoop<S> {
         self.take_commands();
         self.look_at_bursts();
         self.read_ready();
+        self.service.settle();
     }
 
     /// Sends what streams have gathered that send a lot: a wake-up for each tick's worth of items,
@@ -239,29 +249,72 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
-    /// of a connection that leaves its replies unread wait there.
+    /// Begins the next quick call. Those whose action has become slow meanwhile go elsewhere, and
+    /// those of a connection that leaves its replies unread wait there.
     #[inline]
-    pub(super) fn next_job(&mut self) -> Option<S::Job> {
-        loop {
-            let job = self.jobs.front()?;
-            let (id, quick) = (job.connection(), job.is_quick());
-            let held = self.get(id).is_some_and(|conn| !conn.may_answer());
-            if quick && !held {
-                return self.jobs.pop_front();
+    pub(super) fn next_job(&mut self, run: Run, last: Option<S::Job>) -> Option<S::Job> {
+        while let Some(call) = self.jobs.front() {
+            // Not through `get`: the service is borrowed beside the connection.
+            let id = call.connection();
+            let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+            if let Some(conn) = conn.filter(|conn| run == Run::Here && conn.may_answer()) {
+                let quick = self.service.is_quick(call);
+                if let Some(session) = conn.session.as_mut().filter(|_| quick) {
+                    let call = self.jobs.pop_front()?;
+                    return Some(self.service.begin(session, call, last));
+                }
             }
-            let job = self.jobs.pop_front()?;
-            match self.get(id) {
-                Some(conn) if held => conn.held.push_back(job),
-                _ => self.run_elsewhere(job),
+            self.put_off_job();
+        }
+        self.service.rest(last);
+        None
+    }
+
+    /// Has the next quick call wait, or run elsewhere.
+    fn put_off_job(&mut self) {
+        let Some(mut call) = self.jobs.pop_front() else { return };
+        let id = call.connection();
+        let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+        let unread = conn.as_ref().is_some_and(|conn| !conn.may_answer());
+        match conn.and_then(|conn| Some((conn.session.as_mut()?, &mut conn.held))) {
+            Some((_, held)) if unread => {
+                self.service.hold(&mut call);
+                held.push_back(call);
             }
+            Some((session, _)) => {
+                if let Some(done) = self.service.run_elsewhere(session, call) {
+                    self.finish(done);
+                }
+            }
+            // With its connection it was cancelled.
+            None => self.service.forget(call),
         }
     }
 
-    /// Has a quick call run on another thread after all.
-    pub(super) fn run_elsewhere(&mut self, job: S::Job) {
-        if let Some(done) = self.service.run_elsewhere(job) {
-            self.finish(done);
+    /// Takes the answer of a quick call that has run.
+    #[inline]
+    pub(super) fn end_job(&mut self, job: &mut S::Job) {
+        let (id, key) = job.key();
+        let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+        let Some(conn) = conn else { return self.service.ended(None, Reply::Given) };
+        match job.take_answer() {
+            Some(answer) => {
+                self.service.ended(conn.session.as_mut(), Reply::Given);
+                conn.answer(key, answer);
+                if !std::mem::replace(&mut conn.touched, true) {
+                    self.touched.push(id);
+                }
+            }
+            None => self.service.ended(conn.session.as_mut(), Reply::Later),
+        }
+    }
+
+    /// What has begun goes on without the loop.
+    pub(super) fn leave_job(&mut self) {
+        let Some(id) = self.service.begun() else { return };
+        let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
+        if let Some(session) = conn.and_then(|conn| conn.session.as_mut()) {
+            self.service.left_behind(session);
         }
     }
 
@@ -274,6 +327,8 @@ impl<S: Service> EventLoop<S> {
 
     /// Writes what has become due, and ends what has taken too long.
     pub(super) fn scatter(&mut self) {
+        // What has run is off the account before its callers have their answers.
+        self.service.settle();
         self.flush_touched();
         self.fire_timers();
         self.end_grace();

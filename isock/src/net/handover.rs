@@ -8,7 +8,7 @@
 
 use super::{
     blocking::{GiveAway, Standing},
-    event_loop::{Done, EventLoop, Job, Pace, Service},
+    event_loop::{Done, EventLoop, Job, Pace, Run, Service},
     remote::{Command, Remote, Running},
     timing::{Ticks, Timing},
 };
@@ -180,46 +180,51 @@ impl<S: Service> Shared<S> {
         mut event_loop: Box<EventLoop<S>>,
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
-        let mut next = event_loop.next_job();
-        let Some(mut pace) = next.as_ref().map(Job::pace) else { return Some(event_loop) };
-        let mut timing = Timing::begin(self.ticks, BATCH);
+        let Some(mut job) = event_loop.next_job(self.whereabouts(), None) else {
+            return Some(event_loop);
+        };
+        let (mut pace, mut timing) = (job.pace(), Timing::begin(self.ticks, BATCH));
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
-        while let Some(job) = &mut next {
-            if self.watched.load(Ordering::Acquire) {
-                if !job.is_of(&pace) {
-                    timing.look(&pace);
-                    pace = job.pace();
-                }
-                let beat = self.park(&mut place, event_loop, pace, me);
-                drop(place);
-                let (done, ran) = job.run(timing.at_most());
-                // Not under the lock: what it holds may be the user's.
-                #[allow(unused_assignments, reason = "it is dropped here, where it lies")]
-                {
-                    next = None;
-                }
-                place = lock(&self.parked);
-                match self.unpark(&mut place, beat) {
-                    Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
-                    None => {
-                        drop(place);
-                        self.answer_late(done);
-                        return None;
-                    }
-                }
-                event_loop.finish(done);
-                timing.note(&pace, ran);
-            } else if let Some(job) = next.take() {
-                event_loop.run_elsewhere(job);
+        loop {
+            if !job.is_of(&pace) {
+                timing.look(&pace);
+                pace = job.pace();
             }
+            let beat = self.park(&mut place, event_loop, pace, me);
+            drop(place);
+            self.wake_watcher();
+            let ran = job.run(timing.at_most());
+            place = lock(&self.parked);
+            match self.unpark(&mut place, beat) {
+                Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
+                None => {
+                    drop(place);
+                    self.answer_late(job.done_late());
+                    return None;
+                }
+            }
+            event_loop.end_job(&mut job);
+            timing.note(&pace, ran);
             if timing.is_over() {
                 return Some(event_loop);
             }
-            next = event_loop.next_job();
+            match event_loop.next_job(self.whereabouts(), Some(job)) {
+                Some(next) => job = next,
+                None => break,
+            }
         }
+        drop(place);
         timing.end(&pace);
         Some(event_loop)
+    }
+
+    /// Where quick calls run now.
+    fn whereabouts(&self) -> Run {
+        match self.watched.load(Ordering::Acquire) {
+            true => Run::Here,
+            false => Run::Elsewhere,
+        }
     }
 
     fn park(
@@ -232,14 +237,19 @@ impl<S: Service> Shared<S> {
         // Whoever has the loop changes it, and nobody else.
         let beat = self.beat.load(Ordering::Relaxed) + 1;
         *place = Some(Parked { event_loop, pace, by, beat });
-        // First the beat, then the look at who sleeps; the watcher does it the other way round.
-        // In one total order, at least one of the two sees the other.
-        self.beat.store(beat, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+        self.beat.store(beat, Ordering::Release);
+        beat
+    }
+
+    /// The loop has been parked: whoever fell asleep before hears of that, and whoever is about to
+    /// sees it. Not under the lock, which that takes as well.
+    #[inline]
+    fn wake_watcher(&self) {
+        if self.asleep.load(Ordering::Relaxed) {
+            self.asleep.store(false, Ordering::Relaxed);
             lock(&self.watch).woken = true;
             self.changed.notify_all();
         }
-        beat
     }
 
     /// The loop that was parked at this beat, if it is still there.
@@ -274,7 +284,7 @@ impl<S: Service> Shared<S> {
         let mut last = self.beat.load(Ordering::Acquire);
         let mut quiet = 0;
         loop {
-            let urgent = match self.rest(last, quiet >= QUIET) {
+            let urgent = match self.rest(quiet >= QUIET) {
                 Rested::Done => return None,
                 Rested::Looking { urgent } => urgent,
             };
@@ -292,16 +302,17 @@ impl<S: Service> Shared<S> {
                         true => parked.pace.blocks(),
                         false => parked.pace.held_up(),
                     }
-                    return Some(parked.event_loop);
+                    let mut event_loop = parked.event_loop;
+                    event_loop.leave_job();
+                    return Some(event_loop);
                 }
             }
             last = beat;
         }
     }
 
-    /// Waits for the next look, or for work if it has been quiet. `last` is the beat of the last
-    /// look.
-    fn rest(&self, last: u64, quiet: bool) -> Rested {
+    /// Waits for the next look, or for work if it has been quiet.
+    fn rest(&self, quiet: bool) -> Rested {
         let mut watch = lock(&self.watch);
         watch.woken = false;
         if !quiet {
@@ -310,14 +321,20 @@ impl<S: Service> Shared<S> {
             }
             return watch.rested();
         }
-        self.asleep.store(true, Ordering::SeqCst);
-        // A handler that has begun since the last look wakes nobody: it saw no sleeper.
-        let begun = self.beat.load(Ordering::SeqCst) != last;
+        let begun = self.fall_asleep();
         while !begun && !watch.done && !watch.woken {
             watch = self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.store(false, Ordering::Relaxed);
         watch.rested()
+    }
+
+    /// Says so where the loop is parked: a handler that begins later sees it. Whether one has begun
+    /// before, which wakes nobody, since it saw no sleeper.
+    fn fall_asleep(&self) -> bool {
+        let parked = lock(&self.parked);
+        self.asleep.store(true, Ordering::Relaxed);
+        parked.is_some()
     }
 
     fn end(&self) {

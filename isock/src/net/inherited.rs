@@ -18,6 +18,7 @@ impl Drop for Before {
 }
 
 /// Runs code on behalf of a caller who waits until `deadline`, or of nobody.
+#[inline]
 pub(crate) fn serving<T>(deadline: Option<Instant>, run: impl FnOnce() -> T) -> T {
     let _before = Before(SERVED.replace(deadline));
     run()

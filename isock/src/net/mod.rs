@@ -42,13 +42,13 @@ mod timing;
 mod unix;
 mod watch;
 
-pub(crate) use account::{Account, Charge};
+pub(crate) use account::{Account, Charge, Tally};
 pub(crate) use bell::Bell;
 pub(crate) use blocking::{about_to_block, hook, may_block};
 pub(crate) use cancel::{run_hooks, Cancel};
 pub(crate) use chain::{begin_to_wait, forget_chain, handling, waiters, work_at, Place, Waiting};
 pub(crate) use dial::{dial, share, Dialled};
-pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Service};
+pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Quick, Reply, Service};
 pub(crate) use far::Far;
 pub(crate) use flow::{Conduit, Driver, Flow, Received, Unsent};
 pub(crate) use handover::serve;

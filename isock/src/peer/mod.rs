@@ -93,6 +93,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is the client of this connection.
+    pub(crate) fn is_of(&self, connection: &Arc<Served>) -> bool {
+        matches!(&self.0, Way::Served(served) if Arc::ptr_eq(served, connection))
+    }
+
     /// Whether this side accepts no further calls of it.
     pub(crate) fn is_stopping(&self) -> bool {
         match &self.0 {

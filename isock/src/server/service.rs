@@ -3,21 +3,21 @@
 use super::callers::Callers;
 use crate::{
     net::{
-        self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote,
-        Service,
+        self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote, Reply,
+        Service, Tally,
     },
     pace::Pace,
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, BySlot, Closed, ServedKey},
-    router::{Lately, Router},
-    serving::{contained, Arrived, Ended, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
+    router::{Known, Lately, Router},
+    serving::{contained, Arrived, Brief, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
     collections::VecDeque,
-    ptr,
+    mem, ptr,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{fence, AtomicBool, Ordering},
         Arc,
     },
     time::{Duration, Instant},
@@ -35,7 +35,7 @@ pub(crate) struct Dispatch {
     pub(super) marks: Marks,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
-    pub(super) account: Account,
+    pub(super) here: Here,
     pub(super) settings: Arc<Settings>,
     pub(super) home: Arc<Home>,
     /// Nothing begins to run any more, in no loop of the server.
@@ -47,6 +47,28 @@ pub(crate) struct Dispatch {
 
 /// Hears of connections that come and go.
 pub(super) type Hook = Arc<dyn Fn(&Connection, &str) + Send + Sync>;
+
+/// What serves the quick calls, one after the other: those that wait for the loop's thread, and the one
+/// that runs there.
+pub(super) struct Here {
+    /// What their inputs cost.
+    tally: Tally,
+    /// Where the one hears that nobody waits for it any more.
+    mark: Arc<Cancel>,
+    /// The one that has begun and not ended, and what the tally has for it.
+    begun: Option<(ConnId, ServedKey, usize)>,
+    /// What the last one has left.
+    spare: Option<Box<Job>>,
+    /// Where others have waited: the next ones are written there.
+    #[allow(
+        clippy::vec_box,
+        reason = "what is moved when it has just been written waits for that"
+    )]
+    blank: Vec<Box<Quick>>,
+}
+
+/// How many of those are kept.
+const BLANKS: usize = 256;
 
 /// What is kept for a connection.
 pub(crate) struct Session {
@@ -65,7 +87,10 @@ struct Running(BySlot<Place>);
 struct Place {
     /// The number of the call on its slot.
     seq: u32,
-    /// Where it hears that nobody waits for it any more; `None` if it has ended.
+    /// Nobody waits for it any more, and it has not begun.
+    given_up: bool,
+    /// Where it hears of that; `None` while it waits for the loop's thread or runs there, and when it
+    /// has ended.
     cancelled: Option<Arc<Cancel>>,
 }
 
@@ -96,14 +121,39 @@ impl Marks {
 }
 
 impl Running {
-    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
-        let place = self.0.take_up(key.slot);
-        *place = Place { seq: key.seq, cancelled: Some(Arc::clone(mark)) };
+    /// A call waits for the loop's thread.
+    #[inline]
+    fn wait(&mut self, key: ServedKey) {
+        *self.0.take_up(key.slot) = Place { seq: key.seq, given_up: false, cancelled: None };
     }
 
-    fn cancel(&self, key: ServedKey) {
-        let place = self.0.get(key.slot).filter(|place| place.seq == key.seq);
-        place.into_iter().for_each(Place::cancel);
+    /// A call hears through this that nobody waits for it any more.
+    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
+        self.wait(key);
+        self.mark(key, mark);
+    }
+
+    /// Whether somebody waits for a call that waits for the loop's thread.
+    #[inline]
+    fn is_given_up(&self, key: ServedKey) -> bool {
+        self.0.get(key.slot).is_none_or(|place| place.seq != key.seq || place.given_up)
+    }
+
+    /// It hears through this that nobody does any more.
+    fn mark(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
+        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
+            place.cancelled = Some(Arc::clone(mark));
+            if place.given_up {
+                place.cancel();
+            }
+        }
+    }
+
+    fn cancel(&mut self, key: ServedKey) {
+        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
+            place.given_up = true;
+            place.cancel();
+        }
     }
 
     fn cancel_all(&self) {
@@ -123,20 +173,42 @@ impl Place {
     }
 }
 
-/// A call with everything that it needs to run on any thread.
-pub(crate) struct Job {
-    task: Task,
+/// A call that waits for the loop's thread.
+pub(crate) struct Quick {
     connection: ConnId,
     key: ServedKey,
-    /// What the input costs until the job is gone.
-    charge: Charge,
+    known: Known,
     /// Nobody else is kept waiting while it runs.
     alone: bool,
+    call: Brief,
+    /// What the input costs, if that is not on the tally.
+    charge: Option<Charge>,
+}
+
+impl Default for Quick {
+    #[inline]
+    fn default() -> Quick {
+        let (connection, known, alone, call, charge) = Default::default();
+        Quick { connection, key: ServedKey { slot: 0, seq: 0 }, known, alone, call, charge }
+    }
+}
+
+/// A call that runs on the loop's thread.
+pub(crate) struct Job {
+    task: Task,
+    known: Known,
+    connection: ConnId,
+    key: ServedKey,
+    /// What the input costs, as far as that is not on the tally of the loop.
+    charge: Option<Charge>,
+    tallied: usize,
+    account: Account,
 }
 
 impl Service for Dispatch {
     type Session = Session;
-    type Job = Job;
+    type Quick = Box<Quick>;
+    type Job = Box<Job>;
 
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
         let served = Served::new(origin, Arc::clone(far), Arc::clone(&self.home));
@@ -161,64 +233,126 @@ impl Service for Dispatch {
         &mut self,
         session: &mut Session,
         call: Incoming<'_>,
-        jobs: &mut VecDeque<Job>,
+        jobs: &mut VecDeque<Box<Quick>>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) {
-        let found = self.lately.find(&self.router, call.head.name);
-        let found = Task::judge(found, &call.head, call.body.len());
-        let entry = match found {
-            Ok(_) if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
-            Ok(_) if self.account.is_overdrawn() => {
-                Err(overloaded("the server holds too much for its connections"))
-            }
-            Ok(_) if call.conduit.is_some() && call.streams > self.settings.streams => {
-                Err(overloaded("too many streams on one connection"))
-            }
-            found => found,
-        };
-        let entry = match (entry, call.key) {
-            (Ok(entry), _) => entry,
-            (Err(refusal), Some(key)) => {
-                return answer(key, Answer::Refusal(refusal));
-            }
-            (Err(refusal), None) => {
-                return self.log_dropped(session, &call.head, &refusal);
+        let known = match self.judge(&call) {
+            Ok(known) => known,
+            Err(refusal) => {
+                return match call.key {
+                    Some(key) => answer(key, Answer::Refusal(refusal)),
+                    None => self.log_dropped(session, call.head, &refusal),
+                };
             }
         };
-        let cancelled = match call.key {
-            Some(key) => {
-                let mark = self.marks.take();
-                session.running.begin(key, &mark);
-                mark
-            }
-            None => Arc::default(),
-        };
-        let peer = Peer::of_served(Arc::clone(&session.served));
-        let (connection, action) = (call.connection, call.head.name);
-        let arrived = Arrived {
-            head: call.head,
-            at: call.arrived,
-            body: call.body.into_block(),
-            conduit: call.conduit,
-        };
-        let task = Task::new(entry, arrived, peer, cancelled, &self.settings);
-        let Some(key) = call.key else {
-            return self.queue(session, connection, action, task);
-        };
-        let charge = self.account.charge(task.size());
+        let Some(key) = call.key else { return self.queue(session, known, call) };
         self.callers.called(key.slot, call.arrived);
-        let alone = task.is_short()
-            && self.callers.are_one(call.arrived)
+        let quick = self.lately.entry(known).pace.is_quick();
+        let alone = !quick
             && call.streams == 0
-            && jobs.is_empty();
-        let job = Job { task, connection, key, charge, alone };
-        if net::Job::is_quick(&job) {
-            return jobs.push_back(job);
+            && jobs.is_empty()
+            && self.callers.are_one(call.arrived)
+            && self.is_quick(known, true);
+        if call.conduit.is_some() || !(quick || alone) {
+            if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
+                answer(key, Answer::Refusal(refusal));
+            }
+            return;
         }
-        if let Some(Done { key, answer: Some(refused), .. }) = self.run_elsewhere(job) {
-            self.answered(session, key);
-            answer(key, refused);
+        session.running.wait(key);
+        let mut quick = self.here.blank.pop().unwrap_or_default();
+        quick.connection = call.connection;
+        (quick.key, quick.known, quick.alone) = (key, known, alone);
+        quick.call.note(call.head, call.arrived, call.body.into_block());
+        self.here.tally.more(quick.call.size());
+        jobs.push_back(quick);
+    }
+
+    fn is_quick(&self, call: &Box<Quick>) -> bool {
+        Dispatch::is_quick(self, call.known, call.alone)
+    }
+
+    #[inline]
+    fn begin(
+        &mut self,
+        session: &mut Session,
+        mut quick: Box<Quick>,
+        last: Option<Box<Job>>,
+    ) -> Box<Job> {
+        let (call, charge) = (mem::take(&mut quick.call), quick.charge.take());
+        let Quick { connection, key, known, .. } = *quick;
+        if self.here.blank.len() < BLANKS {
+            self.here.blank.push(quick);
         }
+        self.here.renew_mark(session.running.is_given_up(key));
+        let tallied = if charge.is_none() { call.size() } else { 0 };
+        self.here.begun = Some((connection, key, tallied));
+        let peer = || Peer::of_served(Arc::clone(&session.served));
+        let Some(mut job) = last.or_else(|| self.here.spare.take()) else {
+            let (entry, mark) = (self.lately.entry(known).clone(), Arc::clone(&self.here.mark));
+            let task = Task::of_brief(entry, call, peer(), mark, &self.settings);
+            let account = self.here.tally.account().clone();
+            return Box::new(Job { task, known, connection, key, charge, tallied, account });
+        };
+        if mem::replace(&mut job.known, known) != known {
+            job.task.turn_to(self.lately.entry(known));
+        }
+        if mem::replace(&mut job.connection, connection) != connection {
+            job.task.serve(peer());
+        }
+        job.task.heed(&self.here.mark);
+        job.task.take_up(call);
+        (job.key, job.charge, job.tallied) = (key, charge, tallied);
+        job
+    }
+
+    #[inline]
+    fn ended(&mut self, session: Option<&mut Session>, reply: Reply) {
+        let Some((_, key, tallied)) = self.here.begun.take() else { return };
+        self.here.tally.less(tallied);
+        if let Some(session) = session.filter(|_| reply == Reply::Later) {
+            session.running.mark(key, &self.here.mark);
+        }
+    }
+
+    fn rest(&mut self, last: Option<Box<Job>>) {
+        if last.is_some() {
+            self.here.spare = last;
+        }
+    }
+
+    fn begun(&self) -> Option<ConnId> {
+        self.here.begun.map(|(connection, ..)| connection)
+    }
+
+    fn left_behind(&mut self, session: &mut Session) {
+        let Some((_, key, tallied)) = self.here.begun.take() else { return };
+        self.here.tally.hand_over(tallied);
+        session.running.mark(key, &self.here.mark);
+    }
+
+    fn hold(&mut self, call: &mut Box<Quick>) {
+        let tally = &mut self.here.tally;
+        if call.charge.is_none() {
+            call.charge = Some(tally.account().charge(call.call.size()));
+            tally.less(call.call.size());
+        }
+    }
+
+    fn forget(&mut self, call: Box<Quick>) {
+        if call.charge.is_none() {
+            self.here.tally.less(call.call.size());
+        }
+    }
+
+    fn refuse(&mut self, call: Box<Quick>) -> Done {
+        let (connection, key) = (call.connection, call.key);
+        self.forget(call);
+        Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
+    }
+
+    fn settle(&mut self) {
+        self.here.tally.settle();
     }
 
     fn is_full(&self, session: &Session) -> bool {
@@ -233,19 +367,16 @@ impl Service for Dispatch {
         session.lanes.as_ref().is_none_or(|lanes| lanes.are_idle())
     }
 
-    fn run_elsewhere(&mut self, job: Job) -> Option<Done> {
-        let (connection, key) = (job.connection, job.key);
-        let refused = |refusal| Done { connection, key, answer: Some(Answer::Refusal(refusal)) };
-        if self.workers.all_wait(connection.number(), &job.task.waiters()) {
-            return Some(refused(Refusal::new(RefusalCode::CYCLE, Ran::No, "")));
-        }
-        let patience = job.task.patience(Instant::now());
-        let work = Box::new(Queued(job));
-        let full = self.workers.run_within(patience, connection.number(), work).err();
-        full.map(|Full { wait, .. }| {
-            let refusal = overloaded("too many calls wait for a worker");
-            refused(Refusal { retry_after: wait.clamp(COME_BACK, LATEST), ..refusal })
-        })
+    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Quick>) -> Option<Done> {
+        self.hold(&mut call);
+        let Quick { connection, key, known, call, charge, .. } = *call;
+        let mark = self.marks.take();
+        session.running.mark(key, &mark);
+        let peer = Peer::of_served(Arc::clone(&session.served));
+        let entry = self.lately.entry(known).clone();
+        let task = Task::of_brief(entry, call, peer, mark, &self.settings);
+        let refusal = self.work_off(Queued { task, connection, key, charge })?;
+        Some(Done { connection, key, answer: Some(Answer::Refusal(refusal)) })
     }
 
     fn cancelled(&mut self, session: &mut Session, key: ServedKey) {
@@ -274,6 +405,8 @@ impl Service for Dispatch {
 
     fn closed(&mut self, session: Session, why: &Closed) {
         session.running.cancel_all();
+        // What is kept for the connection goes with it.
+        self.here.spare.take_if(|job| job.task.peer().is_of(&session.served));
         if session.entered {
             session.served.leave();
             self.tell(self.on_disconnect.as_ref(), &session, &words(why));
@@ -309,7 +442,103 @@ fn words(closed: &Closed) -> String {
     }
 }
 
+impl Here {
+    pub(super) fn new(account: &Account) -> Here {
+        Here {
+            tally: Tally::new(account),
+            mark: Arc::default(),
+            begun: None,
+            spare: None,
+            blank: Vec::new(),
+        }
+    }
+
+    /// Where the next one hears that nobody waits for it any more: it has, if it is given up.
+    #[inline]
+    fn renew_mark(&mut self, given_up: bool) {
+        // What the last one has left, and this. A hook, a responder or a session has it else.
+        let lone = Arc::strong_count(&self.mark) <= 2;
+        // Whoever had it has done so before this looks at it.
+        fence(Ordering::Acquire);
+        if !lone || self.mark.is_used() {
+            self.mark = Arc::default();
+        }
+        if given_up {
+            net::run_hooks(self.mark.tell());
+        }
+    }
+}
+
 impl Dispatch {
+    /// The action that a call is for.
+    ///
+    /// # Errors
+    /// Why it does not run.
+    #[inline]
+    fn judge(&mut self, call: &Incoming<'_>) -> Result<Known, Refusal> {
+        let known = self.lately.find(&self.router, call.head.name);
+        let known = known.ok_or_else(Task::unknown)?;
+        Task::judge(Some(self.lately.entry(known)), call.head, call.body.len())?;
+        match () {
+            () if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
+            () if self.here.tally.is_overdrawn() => {
+                Err(overloaded("the server holds too much for its connections"))
+            }
+            () if call.conduit.is_some() && call.streams > self.settings.streams => {
+                Err(overloaded("too many streams on one connection"))
+            }
+            () => Ok(known),
+        }
+    }
+
+    /// Whether a call of an action may run where others wait for it, or is alone there.
+    #[inline]
+    fn is_quick(&self, known: Known, alone: bool) -> bool {
+        let pace = &self.lately.entry(known).pace;
+        pace.is_quick() || alone && pace.is_short()
+    }
+
+    /// A call that is ready to run on a worker.
+    fn task(&self, session: &Session, known: Known, mark: Arc<Cancel>, call: Incoming<'_>) -> Task {
+        let peer = Peer::of_served(Arc::clone(&session.served));
+        let arrived = Arrived {
+            head: *call.head,
+            at: call.arrived,
+            body: call.body.into_block(),
+            conduit: call.conduit,
+        };
+        Task::new(self.lately.entry(known).clone(), arrived, peer, mark, &self.settings)
+    }
+
+    /// Has a call run on a worker; a refusal comes back if it cannot run.
+    fn call_elsewhere(
+        &mut self,
+        session: &mut Session,
+        known: Known,
+        key: ServedKey,
+        call: Incoming<'_>,
+    ) -> Option<Refusal> {
+        let mark = self.marks.take();
+        session.running.begin(key, &mark);
+        let connection = call.connection;
+        let task = self.task(session, known, mark, call);
+        let charge = Some(self.here.tally.account().charge(task.size()));
+        let refusal = self.work_off(Queued { task, connection, key, charge })?;
+        self.answered(session, key);
+        Some(refusal)
+    }
+
+    fn work_off(&mut self, call: Queued) -> Option<Refusal> {
+        let turn = call.connection.number();
+        if self.workers.all_wait(turn, &call.task.waiters()) {
+            return Some(Refusal::new(RefusalCode::CYCLE, Ran::No, ""));
+        }
+        let patience = call.task.patience(Instant::now());
+        let Full { wait, .. } = self.workers.run_within(patience, turn, Box::new(call)).err()?;
+        let refusal = overloaded("too many calls wait for a worker");
+        Some(Refusal { retry_after: wait.clamp(COME_BACK, LATEST), ..refusal })
+    }
+
     /// Runs a hook, on the loop's own thread: it must not block, and a panic of it harms nobody.
     fn tell(&self, hook: Option<&Hook>, session: &Session, why: &str) {
         let Some(hook) = hook else { return };
@@ -336,9 +565,11 @@ impl Dispatch {
     }
 
     /// Runs a one-way send after those to the same action on the same connection.
-    fn queue(&self, session: &mut Session, connection: ConnId, action: u32, task: Task) {
+    fn queue(&self, session: &mut Session, known: Known, call: Incoming<'_>) {
+        let (connection, action) = (call.connection, call.head.name);
+        let task = self.task(session, known, Arc::default(), call);
         let lanes = session.lanes.get_or_insert_default();
-        let charge = self.account.charge(task.size());
+        let charge = self.here.tally.account().charge(task.size());
         if let Some(lane) = lanes.push(action, task, Some(charge)) {
             run_lane(&self.workers, &self.remote, connection, lane);
         }
@@ -353,16 +584,22 @@ fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<La
 }
 
 /// A call that waits for a worker.
-struct Queued(Job);
+struct Queued {
+    task: Task,
+    connection: ConnId,
+    key: ServedKey,
+    /// What the input costs until it is gone.
+    charge: Option<Charge>,
+}
 
 impl Work for Queued {
     fn run(mut self: Box<Self>) {
-        let far = self.0.task.peer().far();
-        let began = Instant::now();
-        let (Done { key, answer, .. }, ran) = net::Job::run(&mut self.0, began);
-        if ran {
-            self.0.task.pace().note(began.elapsed());
+        let (far, key) = (self.task.peer().far(), self.key);
+        let later = self.task.run(Way::Far(key));
+        if let (Some(deferred), Some(charge)) = (&later, self.charge.take()) {
+            deferred.keep(charge);
         }
+        let answer = self.task.take_answer();
         // What it holds goes before its caller has the answer.
         drop(self);
         if let (Some(far), Some(answer)) = (far, answer) {
@@ -371,14 +608,14 @@ impl Work for Queued {
     }
 
     fn is_late(&self, now: Instant) -> bool {
-        self.0.task.patience(now) == Some(Duration::ZERO)
+        self.task.patience(now) == Some(Duration::ZERO)
     }
 
     fn give_up(self: Box<Self>) {
-        let far = self.0.task.peer().far();
-        let Done { key, answer, .. } = net::Job::give_up(self.0);
-        if let (Some(far), Some(answer)) = (far, answer) {
-            far.answer_at_once(key, answer);
+        let (far, key) = (self.task.peer().far(), self.key);
+        drop(self);
+        if let Some(far) = far {
+            far.answer_at_once(key, Answer::Refusal(stopping()));
         }
     }
 }
@@ -419,36 +656,43 @@ impl net::Pace for Pace {
     }
 }
 
-impl net::Job for Job {
-    fn run(&mut self, at_most: Instant) -> (Done, bool) {
-        let (outcome, ran) = self.task.run_at(at_most, Way::Far(self.key));
-        let answer = match outcome {
-            Ended::Now(answer) => Some(answer),
-            Ended::Later(deferred) => {
-                deferred.keep(self.charge.take());
-                None
-            }
-        };
-        (Done { connection: self.connection, key: self.key, answer }, ran)
-    }
-
-    fn give_up(self) -> Done {
-        let Job { connection, key, .. } = self;
-        Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
-    }
-
-    fn is_quick(&self) -> bool {
-        self.task.is_quick() || self.alone && self.task.is_short()
-    }
-
+impl net::Quick for Box<Quick> {
+    #[inline]
     fn connection(&self) -> ConnId {
         self.connection
+    }
+}
+
+impl net::Job for Box<Job> {
+    fn run(&mut self, at_most: Instant) -> bool {
+        let (later, ran) = self.task.run_at(at_most, Way::Far(self.key));
+        let charge = self.charge.take();
+        if let Some(deferred) = later {
+            deferred.keep(charge.unwrap_or_else(|| self.account.charge(self.task.size())));
+        }
+        ran
+    }
+
+    #[inline]
+    fn key(&self) -> (ConnId, ServedKey) {
+        (self.connection, self.key)
+    }
+
+    #[inline]
+    fn take_answer(&mut self) -> Option<Answer> {
+        self.task.take_answer()
+    }
+
+    fn done_late(mut self) -> Done {
+        drop(self.account.take_over(self.tallied));
+        Done { connection: self.connection, key: self.key, answer: self.task.take_answer() }
     }
 
     fn pace(&self) -> Arc<dyn net::Pace> {
         Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
     }
 
+    #[inline]
     fn is_of(&self, pace: &Arc<dyn net::Pace>) -> bool {
         ptr::addr_eq(Arc::as_ptr(pace), Arc::as_ptr(self.task.pace()))
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows what waits behind what. Does not know threads or connections.
 
-use super::{Ended, Task, Way};
+use super::{Task, Way};
 use crate::{net::Charge, proto::Answer, sync::Turns, wire::Ran};
 use std::{
     collections::HashMap,
@@ -109,12 +109,13 @@ impl Lane {
     fn run_one(&self, relieved: &impl Fn()) -> bool {
         let Some(Send { mut task, _charge }) = self.sends.next() else { return false };
         // Nobody waits for the answer: what went wrong is the operator's alone.
-        match task.run(Way::Nowhere) {
-            Ended::Now(Answer::Error(_)) => task.log("failed, and nobody waits for its error"),
-            Ended::Now(Answer::Refusal(refusal)) if refusal.ran == Ran::No => {
+        task.run(Way::Nowhere);
+        match task.take_answer() {
+            Some(Answer::Error(_)) => task.log("failed, and nobody waits for its error"),
+            Some(Answer::Refusal(refusal)) if refusal.ran == Ran::No => {
                 task.log(&format!("was sent what it cannot run with: {}", refusal.text));
             }
-            Ended::Now(_) | Ended::Later(_) => {}
+            _ => {}
         }
         let was_full = self.load.is_above(ENTRIES, BYTES);
         self.load.less(&task);

@@ -17,7 +17,7 @@ pub(crate) use builtins::register_builtins;
 pub(crate) use deferred::Way;
 pub(crate) use lanes::{Lane, Lanes};
 pub(crate) use panics::contained;
-pub(crate) use task::{Arrived, Ended, Settings, Task};
+pub(crate) use task::{Arrived, Brief, Settings, Task};
 pub(crate) use workers::{Full, Work, Workers};
 
 use std::sync::Arc;

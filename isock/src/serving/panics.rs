@@ -10,6 +10,7 @@ use std::{
 ///
 /// # Errors
 /// The text of its panic.
+#[inline]
 pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
         let text = text(&*panic).to_owned();

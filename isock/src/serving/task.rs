@@ -18,6 +18,8 @@ use crate::{
     },
 };
 use std::{
+    borrow::Borrow,
+    mem,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -54,6 +56,40 @@ pub(crate) struct Arrived {
     pub(crate) conduit: Option<Conduit>,
 }
 
+/// What is kept of a call without items until it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Brief {
+    /// When its caller stops waiting for it to begin.
+    deadline: Option<Instant>,
+    /// Bytes in front of the input.
+    metadata: u32,
+    /// Metadata, then the encoded input.
+    body: Block,
+}
+
+impl Brief {
+    /// Of a call whose first byte had been read at this time.
+    #[inline]
+    pub(crate) fn new(head: &CallHead, at: Instant, body: Block) -> Brief {
+        let mut brief = Brief::default();
+        brief.note(head, at, body);
+        brief
+    }
+
+    /// Is that from now on.
+    #[inline]
+    pub(crate) fn note(&mut self, head: &CallHead, at: Instant, body: Block) {
+        self.deadline = head.remaining.and_then(|left| at.checked_add(left));
+        self.metadata = head.metadata;
+        self.body = body;
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn size(&self) -> usize {
+        self.body.held()
+    }
+}
+
 /// A call whose action is known.
 pub(crate) struct Task {
     pace: Arc<Pace>,
@@ -70,14 +106,8 @@ pub(crate) struct Task {
     deadline: Option<Instant>,
     info: CallInfo,
     settings: Arc<Settings>,
-}
-
-/// What a handler has come to.
-pub(crate) enum Ended {
-    /// The answer.
-    Now(Answer),
-    /// It comes later, or has come already.
-    Later(Arc<Deferred>),
+    /// From the handler's end on, unless it comes from elsewhere.
+    answer: Option<Answer>,
 }
 
 impl Task {
@@ -86,14 +116,13 @@ impl Task {
     /// # Errors
     /// What the caller is told if none was, or it cannot be run with it.
     #[inline]
-    pub(crate) fn judge(
-        found: Option<Entry>,
+    pub(crate) fn judge<E: Borrow<Entry>>(
+        found: Option<E>,
         head: &CallHead,
         len: usize,
-    ) -> Result<Entry, Refusal> {
-        let Some(entry) = found else {
-            return Err(Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, ""));
-        };
+    ) -> Result<E, Refusal> {
+        let found = found.ok_or_else(Task::unknown)?;
+        let entry = found.borrow();
         // Unlike at equal hashes, what comes next would read one type's bytes as another's.
         let ours = entry.registration.shapes().map_or(0, Shapes::hash);
         if ours != 0 && head.shape != 0 && ours != head.shape {
@@ -109,7 +138,12 @@ impl Task {
             let text = format!("{input} bytes, and the action takes {limit}");
             return Err(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text));
         }
-        Ok(entry)
+        Ok(found)
+    }
+
+    /// What the caller is told if no action was found.
+    pub(crate) fn unknown() -> Refusal {
+        Refusal::new(RefusalCode::UNKNOWN_ACTION, Ran::No, "")
     }
 
     /// The call, ready to run.
@@ -121,50 +155,89 @@ impl Task {
         cancelled: Arc<Cancel>,
         settings: &Arc<Settings>,
     ) -> Task {
+        let Arrived { head, at, body, conduit } = call;
+        let mut task =
+            Task::of_brief(entry, Brief::new(&head, at, body), peer, cancelled, settings);
+        if let Some(conduit) = conduit {
+            task.info.stream = Some(Box::new(ItemStream::new(conduit, settings.stream_idle)));
+            // That of a stream is for its beginning.
+            task.info.deadline = None;
+        }
+        task
+    }
+
+    /// The same for a call without items.
+    pub(crate) fn of_brief(
+        entry: Entry,
+        call: Brief,
+        peer: Peer,
+        cancelled: Arc<Cancel>,
+        settings: &Arc<Settings>,
+    ) -> Task {
         let Entry { registration, pace } = entry;
-        let CallHead { remaining, metadata, .. } = call.head;
-        let deadline = remaining.and_then(|left| call.at.checked_add(left));
-        let read = match metadata {
-            // Most calls have none.
-            0 => Some(Metadata::default()),
-            len => call.body.get(..len as usize).and_then(Metadata::parse),
-        };
-        let malformed = read.is_none();
-        let Metadata { own, chain } = read.unwrap_or_default();
-        let idle = settings.stream_idle;
-        let stream = call.conduit.map(|conduit| Box::new(ItemStream::new(conduit, idle)));
-        Task {
-            deadline,
+        let mut task = Task {
+            deadline: None,
             info: CallInfo {
                 registration,
                 peer,
-                // The deadline of a stream is for its beginning.
-                deadline: deadline.filter(|_| stream.is_none()),
+                deadline: None,
                 cancelled,
                 hide_failures: settings.hide_failures,
                 decoding: settings.decoding,
-                stream,
+                stream: None,
                 max_item: settings.max_output - ITEM_LEN,
-                metadata: own,
+                metadata: Vec::new(),
             },
             pace,
-            metadata: metadata as usize,
-            malformed,
-            chain,
-            size: call.body.held(),
-            input: call.body,
+            metadata: 0,
+            malformed: false,
+            chain: Vec::new(),
+            size: 0,
+            input: Block::default(),
             settings: Arc::clone(settings),
+            answer: None,
+        };
+        task.take_up(call);
+        task
+    }
+
+    /// Is another call without items from now on, and else the same as before.
+    #[inline]
+    pub(crate) fn take_up(&mut self, call: Brief) {
+        // Most calls have none.
+        if call.metadata > 0 || self.metadata > 0 {
+            self.read_metadata(&call);
         }
+        (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
+        (self.size, self.input) = (call.size(), call.body);
     }
 
-    /// Whether it is expected to end at once, and may run where others wait for it.
-    pub(crate) fn is_quick(&self) -> bool {
-        self.info.stream.is_none() && self.pace.is_quick()
+    fn read_metadata(&mut self, call: &Brief) {
+        let len = call.metadata as usize;
+        let read = call.body.get(..len).and_then(Metadata::parse);
+        self.malformed = read.is_none();
+        let Metadata { own, chain } = read.unwrap_or_default();
+        (self.info.metadata, self.chain) = (own, chain);
+        self.metadata = len;
     }
 
-    /// Whether it is not, and yet expected to end soon enough where nobody else waits.
-    pub(crate) fn is_short(&self) -> bool {
-        self.info.stream.is_none() && !self.pace.is_quick() && self.pace.is_short()
+    /// The next call is of this action.
+    pub(crate) fn turn_to(&mut self, entry: &Entry) {
+        let Entry { registration, pace } = entry.clone();
+        (self.info.registration, self.pace) = (registration, pace);
+    }
+
+    /// The next call is of this caller.
+    pub(crate) fn serve(&mut self, peer: Peer) {
+        self.info.peer = peer;
+    }
+
+    /// The next call hears through this that nobody waits for it any more.
+    #[inline]
+    pub(crate) fn heed(&mut self, cancelled: &Arc<Cancel>) {
+        if !Arc::ptr_eq(&self.info.cancelled, cancelled) {
+            self.info.cancelled = Arc::clone(cancelled);
+        }
     }
 
     /// How long its caller waits for it to begin.
@@ -192,23 +265,37 @@ impl Task {
         net::waiters(&self.chain)
     }
 
-    /// Runs the handler. Does not panic.
-    pub(crate) fn run(&mut self, way: Way<'_>) -> Ended {
+    /// Runs the handler. Does not panic. If its answer comes later, or has come already, gives where
+    /// from.
+    pub(crate) fn run(&mut self, way: Way<'_>) -> Option<Arc<Deferred>> {
         let began = Instant::now();
-        let (ended, ran) = self.run_at(began, way);
+        let (later, ran) = self.run_at(began, way);
         if ran {
             self.pace.note(began.elapsed());
         }
-        ended
+        later
     }
 
     /// The same where others see how long it takes, and know that it is no later than this. Says
     /// whether the handler has run: what never runs says nothing about how long a run takes.
-    pub(crate) fn run_at(&mut self, at_most: Instant, way: Way<'_>) -> (Ended, bool) {
+    pub(crate) fn run_at(
+        &mut self,
+        at_most: Instant,
+        way: Way<'_>,
+    ) -> (Option<Arc<Deferred>>, bool) {
         match self.refusal(at_most) {
-            Some(refusal) => (Ended::Now(Answer::Refusal(refusal)), false),
-            None => (self.answer(way), true),
+            Some(refusal) => {
+                self.answer = Some(Answer::Refusal(refusal));
+                (None, false)
+            }
+            None => (self.handle(way), true),
         }
+    }
+
+    /// The answer of a call that has run.
+    #[inline]
+    pub(crate) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
     }
 
     /// Why the handler does not begin any more.
@@ -234,9 +321,9 @@ impl Task {
         self.deadline.as_ref().is_some_and(passed)
     }
 
-    fn answer(&mut self, way: Way<'_>) -> Ended {
+    fn handle(&mut self, way: Way<'_>) -> Option<Arc<Deferred>> {
         let mut out = Encoder::of_message(most(&self.info, &self.settings));
-        let mut input = std::mem::take(&mut self.input);
+        let mut input = mem::take(&mut self.input);
         if self.metadata > 0 {
             input.skip(self.metadata);
         }
@@ -245,23 +332,27 @@ impl Task {
             stream.conduit().welcome();
         }
         // What a handler leaves behind when it panics is behind its own locks, which say so.
-        let (call, settings, chain) = (&self.info, &self.settings, std::mem::take(&mut self.chain));
+        let (call, settings, chain) = (&self.info, &self.settings, mem::take(&mut self.chain));
         let deferring = Deferring { call, settings, way, deferred: OnceLock::new() };
         let handle = || call.registration.handle(input, call, &deferring, &mut out);
         let handled = contained(|| net::serving(call.deadline, || net::handling(chain, handle)));
-        let answer = match (handled, deferring.deferred.into_inner()) {
-            (Ok(Handled::Later), Some(deferred)) => return Ended::Later(deferred),
+        if let Some(deferred) = deferring.deferred.into_inner() {
             // An error that it returns, or a panic, is the answer if there is none yet.
-            (_, Some(deferred)) if !deferred.take() => return Ended::Later(deferred),
-            (Ok(handled), _) => sort(call, settings, handled, out),
-            (Err(text), _) => self.panicked(&text),
-        };
+            if matches!(handled, Ok(Handled::Later)) || !deferred.take() {
+                return Some(deferred);
+            }
+        }
+        // Put straight where it stays: what is moved on when it has just been written waits for that.
+        self.answer = Some(match handled {
+            Ok(handled) => sort(call, settings, handled, out),
+            Err(text) => self.panicked(&text),
+        });
         self.info.cancelled.over();
         if let Some(stream) = stream {
             // The answer comes after the last item.
             stream.conduit().drain();
         }
-        Ended::Now(answer)
+        None
     }
 
     /// The text of a panic is the operator's: it can hold anything.
@@ -282,6 +373,7 @@ pub(super) fn most(call: &CallInfo, settings: &Settings) -> usize {
 }
 
 /// What the caller is told.
+#[inline]
 pub(super) fn sort(call: &CallInfo, settings: &Settings, handled: Handled, out: Encoder) -> Answer {
     match handled {
         Handled::Reply => Answer::Value(SharedBody::encoded(out)),

@@ -2,7 +2,7 @@
 
 use super::{
     deferred::Way,
-    task::{Arrived, Ended, Settings, Task},
+    task::{Arrived, Settings, Task},
 };
 use crate::{
     action::{Decoding, Registration},
@@ -64,10 +64,10 @@ impl Counting {
 
 /// What a call has come to that a worker takes then: whether it ran, and why it did not.
 fn taken(mut task: Task, now: Instant) -> (bool, Option<(RefusalCode, Ran)>) {
-    let (ended, ran) = task.run_at(now, Way::Nowhere);
-    let refused = match ended {
-        Ended::Now(Answer::Refusal(refusal)) => Some((refusal.code, refusal.ran)),
-        Ended::Now(_) | Ended::Later(_) => None,
+    let (_, ran) = task.run_at(now, Way::Nowhere);
+    let refused = match task.take_answer() {
+        Some(Answer::Refusal(refusal)) => Some((refusal.code, refusal.ran)),
+        _ => None,
     };
     (ran, refused)
 }

@@ -1,6 +1,6 @@
 //! How an event loop ends: it accepts nothing more, finishes what it has, and tells who is left.
 
-use super::{EventLoop, Job, Service};
+use super::{EventLoop, Service};
 use crate::{
     net::{accept::Accepted, listen::BACKLOG, remote::Running},
     wire::CloseCode,
@@ -81,8 +81,9 @@ impl<S: Service> EventLoop<S> {
                 jobs.extend(conn.held.take().into_iter().flatten());
             }
         }
-        for job in jobs {
-            self.finish(job.give_up());
+        for call in jobs {
+            let refused = self.service.refuse(call);
+            self.finish(refused);
         }
         self.service.give_up();
         for (_, conn) in &mut self.connections {

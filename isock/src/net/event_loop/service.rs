@@ -20,7 +20,8 @@ pub(crate) struct Incoming<'b> {
     pub(crate) connection: ConnId,
     /// `None` if no answer is wanted.
     pub(crate) key: Option<ServedKey>,
-    pub(crate) head: CallHead,
+    /// Where it was read: whoever wants to keep it copies what of it.
+    pub(crate) head: &'b CallHead,
     pub(crate) body: Body<'b>,
     /// When its first byte had been read.
     pub(crate) arrived: Instant,
@@ -34,7 +35,9 @@ pub(crate) struct Incoming<'b> {
 pub(crate) trait Service: Send + 'static {
     /// What it keeps for each connection.
     type Session: Send;
-    /// A call that is ready to run.
+    /// A call that is expected to be quick, and has not begun.
+    type Quick: Quick;
+    /// A call that runs on the loop's thread.
     type Job: Job;
 
     /// A connection has been accepted, or has come from another loop.
@@ -47,12 +50,12 @@ pub(crate) trait Service: Send + 'static {
     /// A connection has sent something, which is about to be understood.
     fn heard(&mut self, _connection: ConnId, _now: Instant) {}
     /// A call has arrived. Its answer comes through the [`Remote`](crate::net::Remote), or now
-    /// through `answer`, or from a job that is added to `jobs`: one that is expected to be quick.
+    /// through `answer`, or from one that is added to `jobs`: one that is expected to be quick.
     fn call(
         &mut self,
         session: &mut Self::Session,
         call: Incoming<'_>,
-        jobs: &mut VecDeque<Self::Job>,
+        jobs: &mut VecDeque<Self::Quick>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     );
     /// Whether no more should be read for now, unless an answer is waited for.
@@ -61,9 +64,35 @@ pub(crate) trait Service: Send + 'static {
     fn held(&self, session: &Self::Session) -> usize;
     /// Whether nothing waits or runs that takes no slot.
     fn is_idle(&self, session: &Self::Session) -> bool;
-    /// A quick job cannot run on the loop's thread now; an answer comes back if it cannot run at
+    /// Whether a call still is expected to be quick.
+    fn is_quick(&self, call: &Self::Quick) -> bool;
+    /// A quick call is to run on the loop's thread now. What `last` has left may be used again.
+    fn begin(
+        &mut self,
+        session: &mut Self::Session,
+        call: Self::Quick,
+        last: Option<Self::Job>,
+    ) -> Self::Job;
+    /// It has run there.
+    fn ended(&mut self, session: Option<&mut Self::Session>, reply: Reply);
+    /// Nothing waits to run there; the last one may be used again.
+    fn rest(&mut self, last: Option<Self::Job>);
+    /// Where the one is from that has begun and not ended.
+    fn begun(&self) -> Option<ConnId>;
+    /// It goes on elsewhere, and the loop without it: it has been held up. Its answer comes through
+    /// the [`Remote`](crate::net::Remote).
+    fn left_behind(&mut self, session: &mut Self::Session);
+    /// A quick call cannot run on the loop's thread now; an answer comes back if it cannot run at
     /// all.
-    fn run_elsewhere(&mut self, job: Self::Job) -> Option<Done>;
+    fn run_elsewhere(&mut self, session: &mut Self::Session, call: Self::Quick) -> Option<Done>;
+    /// A quick call waits for longer than the others.
+    fn hold(&mut self, call: &mut Self::Quick);
+    /// A quick call will not run, and nobody wants its answer.
+    fn forget(&mut self, call: Self::Quick);
+    /// A quick call is refused: it has not begun, and will not.
+    fn refuse(&mut self, call: Self::Quick) -> Done;
+    /// A good moment to do what need not be done for each call.
+    fn settle(&mut self);
     /// The caller no longer waits.
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
     /// Nobody waits for any call of the connection any more.
@@ -83,17 +112,32 @@ pub(crate) trait Service: Send + 'static {
     fn log(&mut self, what: &str);
 }
 
+/// Where the answer of a call comes from that has run on the loop's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// From there.
+    Given,
+    /// From elsewhere, if it has not come already.
+    Later,
+}
+
+/// A quick call that has not begun.
+pub(crate) trait Quick: Send {
+    /// Where its answer goes.
+    fn connection(&self) -> ConnId;
+}
+
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
     /// Runs the handler, and says whether it did: not if it is too late. It is `at_most` that time,
     /// and may be a [`TICK`](crate::net::timing::TICK) earlier. Does not panic.
-    fn run(&mut self, at_most: Instant) -> (Done, bool);
-    /// Refuses it: it has not begun, and will not.
-    fn give_up(self) -> Done;
-    /// Whether it still is expected to be.
-    fn is_quick(&self) -> bool;
+    fn run(&mut self, at_most: Instant) -> bool;
     /// Where its answer goes.
-    fn connection(&self) -> ConnId;
+    fn key(&self) -> (ConnId, ServedKey);
+    /// That, once it has run; `None` if it comes from elsewhere.
+    fn take_answer(&mut self) -> Option<Answer>;
+    /// Both, of one that was left behind. What it holds goes first.
+    fn done_late(self) -> Done;
     /// Whom to tell how long it takes.
     fn pace(&self) -> Arc<dyn Pace>;
     /// Whether that is the same.

@@ -32,6 +32,7 @@ enum NoJob {}
 
 impl Service for Frail {
     type Session = Arc<Far>;
+    type Quick = NoJob;
     type Job = NoJob;
 
     fn opened(&mut self, _: Origin, far: &Arc<Far>) -> Arc<Far> {
@@ -71,9 +72,41 @@ impl Service for Frail {
         true
     }
 
-    fn run_elsewhere(&mut self, job: NoJob) -> Option<Done> {
-        match job {}
+    fn is_quick(&self, call: &NoJob) -> bool {
+        match *call {}
     }
+
+    fn begin(&mut self, _: &mut Arc<Far>, call: NoJob, _: Option<NoJob>) -> NoJob {
+        match call {}
+    }
+
+    fn ended(&mut self, _: Option<&mut Arc<Far>>, _: Reply) {}
+
+    fn rest(&mut self, _: Option<NoJob>) {}
+
+    fn begun(&self) -> Option<ConnId> {
+        None
+    }
+
+    fn left_behind(&mut self, _: &mut Arc<Far>) {}
+
+    fn run_elsewhere(&mut self, _: &mut Arc<Far>, call: NoJob) -> Option<Done> {
+        match call {}
+    }
+
+    fn hold(&mut self, call: &mut NoJob) {
+        match *call {}
+    }
+
+    fn forget(&mut self, call: NoJob) {
+        match call {}
+    }
+
+    fn refuse(&mut self, call: NoJob) -> Done {
+        match call {}
+    }
+
+    fn settle(&mut self) {}
 
     fn cancelled(&mut self, _: &mut Arc<Far>, _: ServedKey) {}
 
@@ -100,21 +133,27 @@ impl Service for Frail {
     }
 }
 
-impl Job for NoJob {
-    fn run(&mut self, _: Instant) -> (Done, bool) {
-        match *self {}
-    }
-
-    fn give_up(self) -> Done {
-        match self {}
-    }
-
-    fn is_quick(&self) -> bool {
-        match *self {}
-    }
-
+impl Quick for NoJob {
     fn connection(&self) -> ConnId {
         match *self {}
+    }
+}
+
+impl Job for NoJob {
+    fn run(&mut self, _: Instant) -> bool {
+        match *self {}
+    }
+
+    fn key(&self) -> (ConnId, ServedKey) {
+        match *self {}
+    }
+
+    fn take_answer(&mut self) -> Option<Answer> {
+        match *self {}
+    }
+
+    fn done_late(self) -> Done {
+        match self {}
     }
 
     fn pace(&self) -> Arc<dyn Pace> {

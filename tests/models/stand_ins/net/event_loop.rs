@@ -31,11 +31,20 @@ pub(crate) trait Service: Send + 'static {
 
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
-    fn run(&mut self, at_most: Instant) -> (Done, bool);
+    fn run(&mut self, at_most: Instant) -> bool;
+    fn done(&mut self) -> Done;
+    fn done_late(self) -> Done;
     fn pace(&self) -> Arc<dyn Pace>;
     fn is_of(&self, pace: &Arc<dyn Pace>) -> bool;
     /// Its answer from a worker.
     fn elsewhere(self) -> Done;
+}
+
+/// Where quick calls run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Here,
+    Elsewhere,
 }
 
 /// Hears whether an action is quick.
@@ -68,6 +77,8 @@ pub(crate) struct EventLoop<S: Service> {
     waker: Waker,
     arriving: VecDeque<Vec<S::Job>>,
     jobs: VecDeque<S::Job>,
+    /// One has begun and not ended.
+    begun: bool,
     left: usize,
     record: Arc<Mutex<Record>>,
 }
@@ -82,6 +93,7 @@ impl<S: Service> EventLoop<S> {
             left: arriving.iter().map(Vec::len).sum(),
             arriving: arriving.into(),
             jobs: VecDeque::new(),
+            begun: false,
             record: Arc::default(),
         }
     }
@@ -120,15 +132,29 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    pub(crate) fn next_job(&mut self) -> Option<S::Job> {
-        self.jobs.pop_front()
+    pub(crate) fn next_job(&mut self, run: Run, _: Option<S::Job>) -> Option<S::Job> {
+        while let Some(job) = self.jobs.pop_front() {
+            match run {
+                Run::Here => {
+                    assert!(!std::mem::replace(&mut self.begun, true), "the one before has not ended");
+                    return Some(job);
+                }
+                Run::Elsewhere => self.finish(job.elsewhere()),
+            }
+        }
+        None
     }
 
-    pub(crate) fn run_elsewhere(&mut self, job: S::Job) {
-        self.finish(job.elsewhere());
+    pub(crate) fn end_job(&mut self, job: &mut S::Job) {
+        assert!(std::mem::take(&mut self.begun), "it was left behind");
+        self.finish(job.done());
     }
 
-    pub(crate) fn finish(&mut self, done: Done) {
+    pub(crate) fn leave_job(&mut self) {
+        assert!(std::mem::take(&mut self.begun), "nothing runs");
+    }
+
+    fn finish(&mut self, done: Done) {
         self.left -= 1;
         self.record.lock().unwrap().answered.push(done.connection.0);
     }
