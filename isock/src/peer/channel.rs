@@ -4,6 +4,7 @@
 use super::{
     background::Background,
     connector::{Connector, NoLink},
+    recent::Number,
     retry::Bucket,
     several::{Seat, Several},
     Session,
@@ -58,6 +59,7 @@ impl Default for Options {
 /// The shared part of a client.
 #[derive(Debug)]
 pub(crate) struct Channel {
+    number: Number,
     target: Target,
     /// The first address, for people.
     address: Address,
@@ -159,6 +161,7 @@ impl Channel {
             _ => None,
         };
         Channel {
+            number: Number::next(),
             address: target.address(),
             target,
             options,
@@ -192,12 +195,21 @@ impl Channel {
                 (!far.is_gone()).then(|| Route::only(Line::Far(Arc::clone(far))))
             }
             (_, Some(several)) => several.current(pick, unless),
-            _ => self.near().map(Line::Near).map(Route::only),
+            _ => self.known().map(Line::Near).map(Route::only),
         }
     }
 
-    /// The one connection of the moment of a client.
+    /// As [`near`](Channel::near), for who calls often.
     #[inline]
+    fn known(&self) -> Option<Arc<Link>> {
+        self.number.recent().or_else(|| {
+            let link = self.near();
+            self.number.note(link.as_ref());
+            link
+        })
+    }
+
+    /// The one connection of the moment of a client.
     pub(super) fn near(&self) -> Option<Arc<Link>> {
         if self.is_forked() {
             return None;

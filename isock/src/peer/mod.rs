@@ -14,6 +14,7 @@ mod described;
 mod mismatch;
 mod named;
 mod raw;
+mod recent;
 mod request;
 mod retry;
 mod several;
