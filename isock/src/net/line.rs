@@ -3,6 +3,7 @@
 //! Knows the two ways to make a call. Does not know attempts, or what a call means.
 
 use super::{
+    blocking::{about_to_block, WouldDeadlock},
     far::{Far, Ticket},
     flow::{Conduit, Driver, Flow},
     link::{Link, Refused, Started},
@@ -98,24 +99,32 @@ impl Line {
 
 impl Flight {
     /// Blocks until the call has ended; `None` if the deadline comes first.
-    pub(crate) fn wait(&self, deadline: Instant) -> Option<Ended> {
+    ///
+    /// # Errors
+    /// If it has not ended, where nothing may block.
+    pub(crate) fn wait(&self, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
         match self {
-            Flight::Near(link, started) => link.wait(&started.pending, deadline),
-            Flight::Far(_, ticket) => ticket.wait(deadline),
+            Flight::Near(link, started) => link.wait(started.call, deadline),
+            Flight::Far(_, ticket) => {
+                if !ticket.is_ended() {
+                    about_to_block()?;
+                }
+                Ok(ticket.wait(deadline))
+            }
         }
     }
 
     /// The end, if it is there.
     pub(crate) fn take(&self) -> Option<Ended> {
         match self {
-            Flight::Near(_, started) => started.pending.take(),
+            Flight::Near(link, started) => link.take(started.call),
             Flight::Far(_, ticket) => ticket.take(),
         }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         match self {
-            Flight::Near(_, started) => started.pending.is_ended(),
+            Flight::Near(link, started) => link.has_ended(started.call),
             Flight::Far(_, ticket) => ticket.is_ended(),
         }
     }
@@ -123,13 +132,7 @@ impl Flight {
     /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
     pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
         match self {
-            Flight::Near(link, started) => {
-                let waits = started.pending.wake_with(waker);
-                if waits {
-                    link.uncork();
-                }
-                waits
-            }
+            Flight::Near(link, started) => link.wake_with(started.call, waker),
             Flight::Far(_, ticket) => ticket.wake_with(waker),
         }
     }
@@ -154,7 +157,7 @@ impl Flight {
     /// Gives the call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self) -> Ran {
         match self {
-            Flight::Near(link, started) => link.cancel(started.key),
+            Flight::Near(link, started) => link.cancel(started.call),
             Flight::Far(far, ticket) => far.cancel(ticket),
         }
     }

@@ -10,9 +10,9 @@ use crate::{
     sync::Place,
     wire::{Ran, Refusal},
 };
+use slab::Slab;
 use std::{
-    collections::VecDeque,
-    fmt,
+    fmt, mem,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::Arc,
     task::Waker,
@@ -149,57 +149,114 @@ impl Pending {
     }
 }
 
-/// Endings whose memory is kept for further calls.
-const SPENT: usize = 512;
+/// Places that are kept for further calls when none is under way.
+const SPARE: usize = 512;
 
-/// The calls that one connection waits for, each at the place that its key names.
+/// A call that its connection was given, and whose end somebody takes there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited {
+    place: usize,
+    key: CallKey,
+}
+
+impl Awaited {
+    /// What the protocol calls it.
+    pub(super) fn key(self) -> CallKey {
+        self.key
+    }
+}
+
+/// The calls that one connection waits for, and ends that their callers have not taken. All of it
+/// lies under the connection's own lock: to put an end there takes no other one.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    calls: Vec<Option<(CallKey, Arc<Pending>)>>,
-    /// Where ends have been put, the oldest first: used again once their callers have them.
-    spent: VecDeque<Arc<Pending>>,
+    places: Slab<(CallKey, Stage)>,
+    /// The places of those that have not ended, each where its key says.
+    open: Vec<Option<(CallKey, usize)>>,
+}
+
+/// How far a call is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Under way, and who is to be told.
+    Open(Option<Waiter>),
+    Ended(Ended),
 }
 
 impl Waiting {
     /// Adds a call that has just been started.
-    pub(super) fn insert(&mut self, key: CallKey) -> Arc<Pending> {
-        let pending = self.fresh();
+    pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
+        let place = self.places.insert((key, Stage::Open(None)));
         let at = key.index();
-        if at >= self.calls.len() {
-            self.calls.resize_with(at + 1, || None);
+        if at >= self.open.len() {
+            self.open.resize(at + 1, None);
         }
-        self.calls[at] = Some((key, Arc::clone(&pending)));
-        pending
-    }
-
-    fn fresh(&mut self) -> Arc<Pending> {
-        let Some(mut spent) = self.spent.pop_front() else { return Arc::default() };
-        match Arc::get_mut(&mut spent) {
-            Some(pending) => pending.0.renew(),
-            // Its caller has not looked yet. It keeps it, and the next ones are younger still.
-            None => return Arc::default(),
-        }
-        spent
-    }
-
-    /// Forgets a call that nobody waits for any more; false if it has ended.
-    pub(super) fn remove(&mut self, key: CallKey) -> bool {
-        self.take(key).is_some()
+        self.open[at] = Some((key, place));
+        Awaited { place, key }
     }
 
     /// Ends a call, and returns who is to be woken once all locks are free.
     #[must_use]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
-        let pending = self.take(key)?;
-        let waiter = pending.end(ended);
-        if self.spent.len() < SPENT {
-            self.spent.push_back(pending);
+        let (_, place) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
+        match mem::replace(&mut self.places[place].1, Stage::Ended(ended)) {
+            Stage::Open(waiter) => waiter,
+            Stage::Ended(_) => None,
         }
-        waiter
     }
 
-    fn take(&mut self, key: CallKey) -> Option<Arc<Pending>> {
-        let place = self.calls.get_mut(key.index())?;
-        place.take_if(|(known, _)| *known == key).map(|(_, pending)| pending)
+    fn get(&self, call: Awaited) -> Option<&Stage> {
+        let (key, stage) = self.places.get(call.place)?;
+        (*key == call.key).then_some(stage)
+    }
+
+    /// Whether its end is there, or nothing is to come.
+    pub(super) fn has_ended(&self, call: Awaited) -> bool {
+        !matches!(self.get(call), Some(Stage::Open(_)))
+    }
+
+    /// Takes the end, if it is there.
+    pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
+        match self.get(call) {
+            Some(Stage::Ended(_)) => match self.leave(call) {
+                Stage::Ended(ended) => Some(ended),
+                Stage::Open(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Forgets a call that nobody waits for any more. Says how far it was, which may hold a waker, and
+    /// so is not dropped under a lock.
+    pub(super) fn remove(&mut self, call: Awaited) -> Option<Stage> {
+        self.get(call)?;
+        if let Some(open) = self.open.get_mut(call.key.index()) {
+            open.take_if(|(known, _)| *known == call.key);
+        }
+        Some(self.leave(call))
+    }
+
+    fn leave(&mut self, call: Awaited) -> Stage {
+        let (_, stage) = self.places.remove(call.place);
+        if self.places.is_empty() && self.places.capacity() > SPARE {
+            *self = Waiting::default();
+        }
+        stage
+    }
+
+    /// Says who waits, unless the end is there: then it is given back. Who waited before is not dropped
+    /// under a lock either.
+    ///
+    /// # Errors
+    /// With the waiter, if there is no need for it.
+    pub(super) fn wait_as(
+        &mut self,
+        call: Awaited,
+        waiter: Waiter,
+    ) -> Result<Option<Waiter>, Waiter> {
+        match self.places.get_mut(call.place) {
+            Some((key, Stage::Open(before))) if *key == call.key => Ok(before.replace(waiter)),
+            _ => Err(waiter),
+        }
     }
 }

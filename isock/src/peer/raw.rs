@@ -256,13 +256,10 @@ impl RawCall {
 
     /// Blocks until the call has ended.
     pub(super) fn wait(&mut self) -> RawResult {
-        if !self.has_ended() && net::about_to_block().is_err() {
-            let ran = self.cancel();
-            return Err(self.problem(ProblemKind::WouldDeadlock, ran, ""));
-        }
         loop {
             match &self.state {
                 State::Waiting(_) => {
+                    net::about_to_block().map_err(|_| self.would_deadlock())?;
                     self.pause();
                     self.check_time(Instant::now())?;
                     let (seat, deadline) = (self.seat.as_ref(), self.order.deadline);
@@ -272,17 +269,24 @@ impl RawCall {
                     }
                 }
                 State::Sent(flight) => match flight.wait(self.order.deadline) {
-                    Some(ended) => {
+                    Ok(Some(ended)) => {
                         if let Some(reply) = self.ended(ended)? {
                             return Ok(reply);
                         }
                     }
-                    None => return Err(self.late()),
+                    Ok(None) => return Err(self.late()),
+                    Err(_) => return Err(self.would_deadlock()),
                 },
                 State::Dialling => self.state = State::Waiting(None),
                 State::Ended => return Err(self.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
             }
         }
+    }
+
+    /// It would have to block where nothing may.
+    fn would_deadlock(&mut self) -> Problem {
+        let ran = self.cancel();
+        self.problem(ProblemKind::WouldDeadlock, ran, "")
     }
 
     /// Goes on as far as it can without blocking.
