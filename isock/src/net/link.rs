@@ -22,7 +22,7 @@ use crate::{
     process::Process,
     proto::{
         Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Room,
-        ServedKey,
+        ServedKey, SharedBody,
     },
     wire::{CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
@@ -231,6 +231,15 @@ enum Found<'l> {
     Others,
 }
 
+/// What a read has come to.
+struct Pumped {
+    /// Bytes have moved.
+    moved: bool,
+    at: Instant,
+    /// The end of what its reader waits for.
+    ended: Option<Ended>,
+}
+
 /// How a watcher finds a connection.
 #[derive(Debug)]
 pub(super) enum Turn {
@@ -365,7 +374,7 @@ impl Link {
             if deadline <= Instant::now() {
                 return Err(None);
             }
-            self.pump_or_wait(state);
+            self.pump_or_wait(state, None);
         }
     }
 
@@ -411,11 +420,17 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(self: &Arc<Self>, now: Instant, call: NewCall) -> Result<Started, Refused> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        now: Instant,
+        head: CallHead,
+        body: &SharedBody,
+    ) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
+        let call = NewCall { head, body: body.clone() };
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
         let call = state.pending.insert(key);
         state.corked += 1;
@@ -610,7 +625,17 @@ impl Link {
         call: Awaited,
         deadline: Instant,
     ) -> Result<Option<Ended>, WouldDeadlock> {
-        self.wait_for(&Wanted::Call(call), deadline)
+        if !self.owner.is_this() {
+            return Ok(None);
+        }
+        let mut state = self.lock();
+        if let Some(ended) = state.pending.take(call) {
+            return Ok(Some(ended));
+        }
+        let role = state.lead().then(|| Role(self));
+        drop(state);
+        let found = role.map_or(Found::Others, Found::Role);
+        self.wait_for(&Wanted::Call(call), found, deadline)
     }
 
     /// The same for what is no call, and whose user has asked already whether it may block.
@@ -619,14 +644,21 @@ impl Link {
         signal: &Arc<Pending>,
         deadline: Instant,
     ) -> Option<Ended> {
-        self.wait_for(&Wanted::Signal(Arc::clone(signal)), deadline).ok().flatten()
+        if !self.owner.is_this() {
+            return None;
+        }
+        let wanted = Wanted::Signal(Arc::clone(signal));
+        let found = self.look(&wanted);
+        self.wait_for(&wanted, found, deadline).ok().flatten()
     }
 
-    fn wait_for(&self, wanted: &Wanted, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
-        if !self.owner.is_this() {
-            return Ok(None);
-        }
-        let mut found = self.look(wanted);
+    /// Goes on after the first look.
+    fn wait_for<'l>(
+        &'l self,
+        wanted: &Wanted,
+        mut found: Found<'l>,
+        deadline: Instant,
+    ) -> Result<Option<Ended>, WouldDeadlock> {
         if !matches!(found, Found::End(_)) {
             about_to_block()?;
             behind::leave_all_but(self);
@@ -722,7 +754,7 @@ impl Link {
     pub(crate) fn glance(&self) -> bool {
         let role = if self.owner.is_this() { self.take_role() } else { None };
         if role.is_some() {
-            self.pump(CallerStream::read_now);
+            self.pump(CallerStream::read_now, None);
         }
         role.is_some()
     }
@@ -744,11 +776,8 @@ impl Link {
     /// Reads for all until the end of this is there. Only with the role, and only for what had not
     /// ended when that was taken: nothing else need come.
     fn read_until(&self, wanted: &Wanted, deadline: Instant) -> Option<Ended> {
-        let mut state = self.lock();
         loop {
-            let now = self.pump_or_wait(state);
-            state = self.lock();
-            let ended = state.take(wanted);
+            let (now, ended) = self.pump_or_wait(self.lock(), Some(wanted));
             if ended.is_some() || deadline <= now {
                 return ended;
             }
@@ -791,7 +820,7 @@ impl Link {
         state.watcher = None;
         drop(state);
         let _role = Role(self);
-        self.pump(CallerStream::read_now);
+        self.pump(CallerStream::read_now, None);
     }
 
     /// What a watcher waits at; a pipe has none.
@@ -849,9 +878,13 @@ impl Link {
         }
     }
 
-    /// Moves bytes, or waits for a moment if there are none; says when it was done. Only with the
-    /// role.
-    fn pump_or_wait<'l>(&'l self, mut state: MutexGuard<'l, State>) -> Instant {
+    /// Moves bytes, or waits for a moment if there are none; says when it was done, and the end of
+    /// what is wanted. Only with the role.
+    fn pump_or_wait<'l>(
+        &'l self,
+        mut state: MutexGuard<'l, State>,
+        wanted: Option<&Wanted>,
+    ) -> (Instant, Option<Ended>) {
         if std::mem::take(&mut state.crowd) {
             drop(state);
             // Those who have just had their answers call again: their calls leave together.
@@ -865,37 +898,43 @@ impl Link {
         if state.is_fed() {
             // What the other side sends is not even run as fast as it comes.
             drop(state);
-            thread::sleep(FULL);
-            return Instant::now();
+            return self.rest(wanted);
         }
         if !state.full {
             // Who polls is asleep to the others: it holds no lock, and they write for themselves.
             state.reader = Reader::Asleep;
             let poll_until = self.polling.until(state.last_traffic);
             drop(state);
-            return match poll_until {
-                None => self.pump(CallerStream::read).1,
-                Some(until) => self.pump(|stream, room| stream.read_busily(room, until)).1,
+            let pumped = match poll_until {
+                None => self.pump(CallerStream::read, wanted),
+                Some(until) => self.pump(|stream, room| stream.read_busily(room, until), wanted),
             };
+            return (pumped.at, pumped.ended);
         }
         drop(state);
-        let (moved, now) = self.pump(CallerStream::read_now);
-        if moved {
-            return now;
+        let pumped = self.pump(CallerStream::read_now, wanted);
+        if pumped.moved || pumped.ended.is_some() {
+            return (pumped.at, pumped.ended);
         }
         // The other side reads slowly, or not at all. Waiting in a write would keep the lock
         // from callers whose deadline comes first, waiting in a read would keep the socket
         // from being filled.
-        thread::sleep(FULL);
-        Instant::now()
+        self.rest(wanted)
     }
 
-    /// Reads once with `read`, understands it, and writes what has become due; says whether
-    /// anything moved, and when. Only with the role.
+    /// Leaves the socket alone for a moment.
+    fn rest(&self, wanted: Option<&Wanted>) -> (Instant, Option<Ended>) {
+        thread::sleep(FULL);
+        let ended = wanted.and_then(|wanted| self.lock().take(wanted));
+        (Instant::now(), ended)
+    }
+
+    /// Reads once with `read`, understands it, and writes what has become due. Only with the role.
     fn pump(
         &self,
         read: impl FnOnce(&CallerStream, &mut Room<'_>) -> io::Result<usize>,
-    ) -> (bool, Instant) {
+        wanted: Option<&Wanted>,
+    ) -> Pumped {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let result = input.fill(|room| read(&self.stream, room));
         let now = Instant::now();
@@ -922,12 +961,13 @@ impl Link {
         let has_written = state.proto.output_len() < waiting;
         woken.append(&mut state.woken);
         state.crowd |= woken.iter().any(Waiter::is_thread);
+        let ended = wanted.and_then(|wanted| state.take(wanted));
         drop(state);
         drop(input);
         if !woken.is_empty() {
             self.wake(woken);
         }
-        (has_read || has_written, now)
+        Pumped { moved: has_read || has_written, at: now, ended }
     }
 
     /// Lets those know who look for a connection.
@@ -1279,8 +1319,9 @@ impl State {
 
     /// Whether more has come than its host can take, and nobody waits for what may come next.
     fn is_fed(&self) -> bool {
-        let full = self.hosting.as_ref().is_some_and(|hosting| hosting.host.is_full());
-        full && self.proto.in_flight() == 0
+        // In this order: a host looks under a lock, and mostly somebody waits.
+        self.proto.in_flight() == 0
+            && self.hosting.as_ref().is_some_and(|hosting| hosting.host.is_full())
     }
 
     fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {

@@ -155,7 +155,7 @@ const SPARE: usize = 512;
 /// A call that its connection was given, and whose end somebody takes there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaited {
-    place: usize,
+    place: u32,
     key: CallKey,
 }
 
@@ -172,7 +172,7 @@ impl Awaited {
 pub(super) struct Waiting {
     places: Slab<(CallKey, Stage)>,
     /// The places of those that have not ended, each where its key says.
-    open: Vec<Option<(CallKey, usize)>>,
+    open: Vec<Option<(CallKey, u32)>>,
 }
 
 /// How far a call is.
@@ -186,7 +186,7 @@ pub(super) enum Stage {
 impl Waiting {
     /// Adds a call that has just been started.
     pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
-        let place = self.places.insert((key, Stage::Open(None)));
+        let place = self.places.insert((key, Stage::Open(None))) as u32;
         let at = key.index();
         if at >= self.open.len() {
             self.open.resize(at + 1, None);
@@ -199,14 +199,14 @@ impl Waiting {
     #[must_use]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
         let (_, place) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
-        match mem::replace(&mut self.places[place].1, Stage::Ended(ended)) {
+        match mem::replace(&mut self.places[place as usize].1, Stage::Ended(ended)) {
             Stage::Open(waiter) => waiter,
             Stage::Ended(_) => None,
         }
     }
 
     fn get(&self, call: Awaited) -> Option<&Stage> {
-        let (key, stage) = self.places.get(call.place)?;
+        let (key, stage) = self.places.get(call.place as usize)?;
         (*key == call.key).then_some(stage)
     }
 
@@ -217,12 +217,12 @@ impl Waiting {
 
     /// Takes the end, if it is there.
     pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
-        match self.get(call) {
-            Some(Stage::Ended(_)) => match self.leave(call) {
-                Stage::Ended(ended) => Some(ended),
-                Stage::Open(_) => None,
-            },
-            _ => None,
+        if !matches!(self.get(call)?, Stage::Ended(_)) {
+            return None;
+        }
+        match self.leave(call) {
+            Stage::Ended(ended) => Some(ended),
+            Stage::Open(_) => None,
         }
     }
 
@@ -236,8 +236,9 @@ impl Waiting {
         Some(self.leave(call))
     }
 
+    #[inline]
     fn leave(&mut self, call: Awaited) -> Stage {
-        let (_, stage) = self.places.remove(call.place);
+        let (_, stage) = self.places.remove(call.place as usize);
         if self.places.is_empty() && self.places.capacity() > SPARE {
             *self = Waiting::default();
         }
@@ -254,9 +255,66 @@ impl Waiting {
         call: Awaited,
         waiter: Waiter,
     ) -> Result<Option<Waiter>, Waiter> {
-        match self.places.get_mut(call.place) {
+        match self.places.get_mut(call.place as usize) {
             Some((key, Stage::Open(before))) if *key == call.key => Ok(before.replace(waiter)),
             _ => Err(waiter),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        limits::Limits,
+        proto::{Config, Connection, NewCall, SharedBody},
+        wire::{CallHead, InstanceId},
+    };
+
+    /// The keys of so many calls that are under way at once.
+    fn keys(count: usize) -> Vec<CallKey> {
+        let config = Config::new(Limits::default(), InstanceId([1; 16]));
+        let mut connection = Connection::client(config, Instant::now());
+        let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
+        (0..count).map(|_| connection.call(call.clone()).expect("a call")).collect()
+    }
+
+    #[test]
+    fn an_end_is_taken_once_and_the_places_of_many_calls_are_not_kept() {
+        let mut waiting = Waiting::default();
+        let keys = keys(4 * SPARE);
+        let calls: Vec<_> = keys.iter().map(|key| waiting.insert(*key)).collect();
+        for (key, call) in keys.into_iter().zip(calls) {
+            assert!(waiting.take(call).is_none() && !waiting.has_ended(call));
+            assert!(waiting.end(key, Ended::Value(Vec::new())).is_none());
+            assert!(waiting.has_ended(call) && waiting.take(call).is_some());
+            assert!(waiting.take(call).is_none());
+        }
+        assert!(waiting.places.capacity() <= SPARE);
+    }
+
+    #[test]
+    fn who_waits_is_named_by_the_end_and_by_nothing_later() {
+        let mut waiting = Waiting::default();
+        let key = keys(1)[0];
+        let call = waiting.insert(key);
+        let me = || Waiter::Thread(thread::current());
+        assert!(matches!(waiting.wait_as(call, me()), Ok(None)));
+        assert!(matches!(waiting.wait_as(call, me()), Ok(Some(Waiter::Thread(_)))));
+        assert!(waiting.end(key, Ended::Value(Vec::new())).is_some());
+        assert!(waiting.end(key, Ended::Value(Vec::new())).is_none());
+        assert!(waiting.wait_as(call, me()).is_err());
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_leaves_its_place_and_hears_of_no_end() {
+        let mut waiting = Waiting::default();
+        let keys = keys(2);
+        let call = waiting.insert(keys[0]);
+        assert!(matches!(waiting.remove(call), Some(Stage::Open(None))));
+        let next = waiting.insert(keys[1]);
+        assert_eq!(next.place, call.place);
+        assert!(waiting.end(keys[0], Ended::Value(Vec::new())).is_none());
+        assert!(!waiting.has_ended(next) && waiting.remove(call).is_none());
     }
 }

@@ -449,3 +449,54 @@ fn pipe_to(server: &Remote) -> Result<Dialled, NoLink> {
         .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "the server has stopped"))?;
     Ok(dialled)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Client, Server};
+
+    fn recent(client: &Client) -> Option<Arc<Link>> {
+        client.channel().number.recent()
+    }
+
+    fn near(client: &Client) -> Arc<Link> {
+        client.channel().near().expect("a connection")
+    }
+
+    #[test]
+    fn a_thread_keeps_a_connection_in_mind_and_not_open() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        client.ping().expect("a server");
+        let link = Arc::downgrade(&recent(&client).expect("in mind"));
+        drop(client);
+        assert_eq!(link.strong_count(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_is_in_nobodys_mind() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        client.ping().expect("a server");
+        let before = near(&client);
+        before.close();
+        assert!(recent(&client).is_none());
+        // The first one makes it, the second one finds it.
+        for _ in 0..2 {
+            client.ping().expect("another connection");
+        }
+        let now = recent(&client).expect("in mind");
+        assert!(Arc::ptr_eq(&now, &near(&client)) && !Arc::ptr_eq(&now, &before));
+    }
+
+    #[test]
+    fn no_client_is_taken_for_another() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let clients: Vec<Client> = (0..9).map(|_| server.client()).collect();
+        for client in clients.iter().chain(&clients) {
+            assert!(recent(client).is_none_or(|link| Arc::ptr_eq(&link, &near(client))));
+            client.ping().expect("a server");
+            assert!(recent(client).is_some_and(|link| Arc::ptr_eq(&link, &near(client))));
+        }
+    }
+}

@@ -219,8 +219,11 @@ impl RawCall {
     #[inline]
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
-        self.busy = seat.as_ref().map(Busy::at);
-        self.seat = seat;
+        // Of one server there is no seat, and never was.
+        if seat.is_some() {
+            self.busy = seat.as_ref().map(Busy::at);
+            self.seat = seat;
+        }
         line
     }
 
@@ -389,8 +392,7 @@ impl RawCall {
     /// The same with the time that is left.
     fn send_within(&mut self, now: Instant, left: Duration, route: Route) -> Result<(), Problem> {
         let line = self.take(route);
-        let call = NewCall { head: self.head(left), body: self.order.body.clone() };
-        match line.start(now, call) {
+        match line.start(now, self.head(left), &self.order.body) {
             Ok(flight) => {
                 self.state = State::Sent(flight);
                 Ok(())
@@ -456,16 +458,29 @@ impl RawCall {
     }
 
     /// An attempt has ended: with a reply, or with another attempt to come (`None`).
+    #[inline]
     fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
         self.busy = None;
+        let reply = match ended {
+            Ended::Value(bytes) => RawReply::Value(bytes),
+            Ended::Error(bytes) => RawReply::Error(bytes),
+            Ended::Refused(_) | Ended::Lost(..) => return self.failed(ended).map(|()| None),
+        };
+        self.state = State::Ended;
+        self.channel.bucket.succeeded();
+        Ok(Some(reply))
+    }
+
+    /// An attempt has ended without a reply: is there another one?
+    #[cold]
+    fn failed(&mut self, ended: Ended) -> Result<(), Problem> {
         let flight = match std::mem::replace(&mut self.state, State::Ended) {
             State::Sent(flight) => Some(flight),
             _ => None,
         };
         match ended {
-            Ended::Value(bytes) => return Ok(Some(self.answered(RawReply::Value(bytes)))),
-            Ended::Error(bytes) => return Ok(Some(self.answered(RawReply::Error(bytes)))),
-            Ended::Refused(refusal) => self.refused(refusal)?,
+            Ended::Value(_) | Ended::Error(_) => Ok(()),
+            Ended::Refused(refusal) => self.refused(refusal),
             Ended::Lost(ran, closed) => {
                 if ran != Ran::No {
                     self.ran = Ran::Unknown;
@@ -477,17 +492,11 @@ impl RawCall {
                 };
                 let failed = Failed::by_loss(self.order.kind, ran);
                 match failed.filter(|_| !self.channel.is_closed()) {
-                    Some(failed) => self.again(failed, problem)?,
-                    None => return Err(problem(self)),
+                    Some(failed) => self.again(failed, problem),
+                    None => Err(problem(self)),
                 }
             }
         }
-        Ok(None)
-    }
-
-    fn answered(&self, reply: RawReply) -> RawReply {
-        self.channel.bucket.succeeded();
-        reply
     }
 
     /// The server said no: some of these are worth another attempt.

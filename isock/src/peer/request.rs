@@ -38,6 +38,7 @@ pub struct Request<A> {
 }
 
 impl<A: Action> Request<A> {
+    #[inline]
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
         let mut encoder = Encoder::new(A::INFO.max_input.unwrap_or(u32::MAX as usize));
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
