@@ -11,7 +11,7 @@ use super::{
     corker::{self, Looking},
     crowd::{Caller, Callers, Crowd},
     flow::{Flow, Flows, Look},
-    pending::{Awaited, Ended, Pending, Stage, Waiter, Waiting},
+    pending::{Awaited, Ended, Marks, Pending, Stage, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
     polling::Polling,
     stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
@@ -71,6 +71,8 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Where callers sleep.
     crowd: Arc<Crowd>,
+    /// Which calls have ended, for who only looks.
+    marks: Arc<Marks>,
     /// It takes no new calls: it has ended, or the server drains it.
     over: AtomicBool,
     looking: Looking,
@@ -337,6 +339,7 @@ impl Link {
             stream,
             address,
             input: Mutex::default(),
+            marks: state.pending.marks(),
             state: Mutex::new(state),
             crowd: Arc::default(),
             over: AtomicBool::new(false),
@@ -718,7 +721,8 @@ impl Link {
 
     /// Whether a wait for it would return at once, as one does in a child of the process.
     pub(crate) fn has_ended(&self, call: Awaited) -> bool {
-        !self.owner.is_this() || self.lock().pending.has_ended(call)
+        let locked = || self.lock().pending.has_ended(call);
+        !self.owner.is_this() || self.marks.has_ended(call).unwrap_or_else(locked)
     }
 
     /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
@@ -1078,11 +1082,11 @@ impl Link {
             return Ran::Unknown;
         }
         let mut state = self.lock();
-        let left = state.pending.remove(call);
-        if !matches!(left, Some(Stage::Open(_))) {
+        let Some((key, left)) = state.pending.remove(call) else { return Ran::Unknown };
+        if let Stage::Ended(_) = left {
             return Ran::Unknown;
         }
-        let ran = state.proto.cancel(call.key());
+        let ran = state.proto.cancel(key);
         self.flush_unless_full(&mut state);
         drop(state);
         // A waker in it is the user's code.

@@ -7,14 +7,17 @@ use super::{
 };
 use crate::{
     proto::{CallKey, Closed, Outcome},
-    sync::Place,
+    sync,
     wire::{Ran, Refusal},
 };
 use slab::Slab;
 use std::{
     fmt, mem,
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::Arc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Arc,
+    },
     task::Waker,
     thread::{self, Thread},
     time::Instant,
@@ -47,11 +50,11 @@ impl Ended {
 
 /// Where the end of a call is put.
 #[derive(Debug)]
-pub(crate) struct Pending(Place<Ended, Waiter>);
+pub(crate) struct Pending(sync::Place<Ended, Waiter>);
 
 impl Default for Pending {
     fn default() -> Pending {
-        Pending(Place::new())
+        Pending(sync::Place::new())
     }
 }
 
@@ -152,17 +155,39 @@ impl Pending {
 /// Places that are kept for further calls when none is under way.
 const SPARE: usize = 512;
 
+/// Places whose ends can be seen without a lock.
+const MARKS: usize = 512;
+
 /// A call that its connection was given, and whose end somebody takes there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaited {
     place: u32,
-    key: CallKey,
+    /// Tells it from others that have had its place.
+    number: u32,
 }
 
-impl Awaited {
-    /// What the protocol calls it.
-    pub(super) fn key(self) -> CallKey {
-        self.key
+/// The numbers of the calls that have ended, each at its place, for who only looks. Written under the
+/// lock of the connection.
+#[derive(Debug)]
+pub(super) struct Marks([AtomicU32; MARKS]);
+
+impl Default for Marks {
+    fn default() -> Marks {
+        Marks(std::array::from_fn(|_| AtomicU32::new(0)))
+    }
+}
+
+impl Marks {
+    fn set(&self, place: u32, number: u32) {
+        if let Some(mark) = self.0.get(place as usize) {
+            mark.store(number, Ordering::Release);
+        }
+    }
+
+    /// Whether the end of a call is there; `None` if its place is not among these.
+    pub(super) fn has_ended(&self, call: Awaited) -> Option<bool> {
+        let mark = self.0.get(call.place as usize)?;
+        Some(mark.load(Ordering::Acquire) == call.number)
     }
 }
 
@@ -170,9 +195,19 @@ impl Awaited {
 /// lies under the connection's own lock: to put an end there takes no other one.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    places: Slab<(CallKey, Stage)>,
+    places: Slab<Place>,
     /// The places of those that have not ended, each where its key says.
     open: Vec<Option<(CallKey, u32)>>,
+    /// Calls so far; no call is number 0.
+    last: u32,
+    marks: Arc<Marks>,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u32,
+    key: CallKey,
+    stage: Stage,
 }
 
 /// How far a call is.
@@ -184,65 +219,76 @@ pub(super) enum Stage {
 }
 
 impl Waiting {
+    /// What shows without the lock which calls have ended.
+    pub(super) fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
+    }
+
     /// Adds a call that has just been started.
     pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
-        let place = self.places.insert((key, Stage::Open(None))) as u32;
+        self.last = self.last.wrapping_add(1).max(1);
+        let number = self.last;
+        let place = self.places.insert(Place { number, key, stage: Stage::Open(None) }) as u32;
+        // All numbers have been used before after some billions of calls.
+        self.marks.set(place, 0);
         let at = key.index();
         if at >= self.open.len() {
             self.open.resize(at + 1, None);
         }
         self.open[at] = Some((key, place));
-        Awaited { place, key }
+        Awaited { place, number }
     }
 
     /// Ends a call, and returns who is to be woken once all locks are free.
     #[must_use]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
-        let (_, place) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
-        match mem::replace(&mut self.places[place as usize].1, Stage::Ended(ended)) {
+        let (_, at) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
+        let place = self.places.get_mut(at as usize)?;
+        let before = mem::replace(&mut place.stage, Stage::Ended(ended));
+        self.marks.set(at, place.number);
+        match before {
             Stage::Open(waiter) => waiter,
             Stage::Ended(_) => None,
         }
     }
 
-    fn get(&self, call: Awaited) -> Option<&Stage> {
-        let (key, stage) = self.places.get(call.place as usize)?;
-        (*key == call.key).then_some(stage)
+    fn get(&self, call: Awaited) -> Option<&Place> {
+        self.places.get(call.place as usize).filter(|place| place.number == call.number)
     }
 
     /// Whether its end is there, or nothing is to come.
     pub(super) fn has_ended(&self, call: Awaited) -> bool {
-        !matches!(self.get(call), Some(Stage::Open(_)))
+        !matches!(self.get(call), Some(Place { stage: Stage::Open(_), .. }))
     }
 
     /// Takes the end, if it is there.
     pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
-        if !matches!(self.get(call)?, Stage::Ended(_)) {
+        if !matches!(self.get(call)?.stage, Stage::Ended(_)) {
             return None;
         }
-        match self.leave(call) {
+        match self.leave(call).stage {
             Stage::Ended(ended) => Some(ended),
             Stage::Open(_) => None,
         }
     }
 
     /// Forgets a call that nobody waits for any more. Says how far it was, which may hold a waker, and
-    /// so is not dropped under a lock.
-    pub(super) fn remove(&mut self, call: Awaited) -> Option<Stage> {
-        self.get(call)?;
-        if let Some(open) = self.open.get_mut(call.key.index()) {
-            open.take_if(|(known, _)| *known == call.key);
+    /// so is not dropped under a lock; and its key.
+    pub(super) fn remove(&mut self, call: Awaited) -> Option<(CallKey, Stage)> {
+        let key = self.get(call)?.key;
+        if let Some(open) = self.open.get_mut(key.index()) {
+            open.take_if(|(known, _)| *known == key);
         }
-        Some(self.leave(call))
+        Some((key, self.leave(call).stage))
     }
 
     #[inline]
-    fn leave(&mut self, call: Awaited) -> Stage {
-        let (_, stage) = self.places.remove(call.place as usize);
+    fn leave(&mut self, call: Awaited) -> Place {
+        let place = self.places.remove(call.place as usize);
         if self.places.is_empty() && self.places.capacity() > SPARE {
-            *self = Waiting::default();
+            (self.places, self.open) = Default::default();
         }
-        stage
+        place
     }
 
     /// Says who waits, unless the end is there: then it is given back. Who waited before is not dropped
@@ -256,7 +302,9 @@ impl Waiting {
         waiter: Waiter,
     ) -> Result<Option<Waiter>, Waiter> {
         match self.places.get_mut(call.place as usize) {
-            Some((key, Stage::Open(before))) if *key == call.key => Ok(before.replace(waiter)),
+            Some(Place { number, stage: Stage::Open(before), .. }) if *number == call.number => {
+                Ok(before.replace(waiter))
+            }
             _ => Err(waiter),
         }
     }
@@ -282,11 +330,14 @@ mod tests {
     #[test]
     fn an_end_is_taken_once_and_the_places_of_many_calls_are_not_kept() {
         let mut waiting = Waiting::default();
+        let marks = waiting.marks();
         let keys = keys(4 * SPARE);
         let calls: Vec<_> = keys.iter().map(|key| waiting.insert(*key)).collect();
         for (key, call) in keys.into_iter().zip(calls) {
             assert!(waiting.take(call).is_none() && !waiting.has_ended(call));
+            assert_ne!(marks.has_ended(call), Some(true));
             assert!(waiting.end(key, Ended::Value(Vec::new())).is_none());
+            assert_ne!(marks.has_ended(call), Some(false));
             assert!(waiting.has_ended(call) && waiting.take(call).is_some());
             assert!(waiting.take(call).is_none());
         }
@@ -311,10 +362,11 @@ mod tests {
         let mut waiting = Waiting::default();
         let keys = keys(2);
         let call = waiting.insert(keys[0]);
-        assert!(matches!(waiting.remove(call), Some(Stage::Open(None))));
+        assert!(matches!(waiting.remove(call), Some((_, Stage::Open(None)))));
         let next = waiting.insert(keys[1]);
         assert_eq!(next.place, call.place);
         assert!(waiting.end(keys[0], Ended::Value(Vec::new())).is_none());
         assert!(!waiting.has_ended(next) && waiting.remove(call).is_none());
+        assert_eq!(waiting.marks().has_ended(next), Some(false));
     }
 }
