@@ -54,7 +54,7 @@ fn start(link: &Arc<Link>, input: u8) -> Result<Started, Refused> {
 
 /// Calls, and waits for the answer.
 fn call(link: &Arc<Link>, input: u8) {
-    let started = start(&link, input).unwrap();
+    let started = start(link, input).unwrap();
     let ended = link.wait(started.call, late()).unwrap();
     assert!(matches!(ended, Some(Ended::Value(value)) if value == [input]));
 }
