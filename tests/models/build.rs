@@ -51,6 +51,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("net/cancel.rs", "*self.told.get_mut() = false", "self.told.store(false, Ordering::Relaxed)"),
     // A model has no patience for a second without work.
     ("net/handover.rs", "QUIET: u32 = 250", "QUIET: u32 = 2"),
+    // Nor memory for so many.
+    ("net/pending.rs", "MARKS: usize = 512", "MARKS: usize = 2"),
     // Nor for that many items.
     ("net/flow.rs", "BURST: u32 = 8", "BURST: u32 = 2"),
     // Nor for that many bytes.

@@ -527,7 +527,7 @@ impl Conduit {
         // In a hook nothing comes in time.
         about_to_block().ok()?;
         match &self.driver {
-            Driver::Near(link) => link.wait(&signal, deadline),
+            Driver::Near(link) => link.wait_for_signal(&signal, deadline),
             Driver::Far(_) => signal.block(deadline),
         }
     }

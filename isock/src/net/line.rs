@@ -3,16 +3,17 @@
 //! Knows the two ways to make a call. Does not know attempts, or what a call means.
 
 use super::{
+    blocking::{about_to_block, WouldDeadlock},
     far::{Far, Ticket},
     flow::{Conduit, Driver, Flow},
-    link::{Link, Refused, Started},
-    pending::Ended,
+    link::{Link, Refused},
+    pending::{Awaited, Ended},
     ping::Pinged,
 };
 use crate::{
     address::Address,
-    proto::NewCall,
-    wire::{ConnectionToken, Ran},
+    proto::{NewCall, SharedBody},
+    wire::{CallHead, ConnectionToken, Ran},
 };
 use std::{
     sync::{Arc, Weak},
@@ -32,7 +33,7 @@ pub(crate) enum Line {
 /// A call under way on a connection.
 #[derive(Debug)]
 pub(crate) enum Flight {
-    Near(Arc<Link>, Started),
+    Near(Arc<Link>, Awaited),
     Far(Arc<Far>, Arc<Ticket>),
 }
 
@@ -40,17 +41,22 @@ impl Line {
     /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
     /// a millisecond, or when somebody waits.
     #[inline]
-    pub(crate) fn start(self, now: Instant, call: NewCall) -> Result<Flight, Refused> {
+    pub(crate) fn start(
+        self,
+        now: Instant,
+        head: CallHead,
+        body: &SharedBody,
+    ) -> Result<Flight, Refused> {
         match self {
             Line::Near(link) => {
-                let started = link.start(now, call)?;
+                let started = link.start(now, head, body)?;
                 if started.corked {
                     link.watch_cork();
                 }
-                Ok(Flight::Near(link, started))
+                Ok(Flight::Near(link, started.call))
             }
             Line::Far(far) => {
-                let ticket = far.start(call)?;
+                let ticket = far.start(NewCall { head, body: body.clone() })?;
                 Ok(Flight::Far(far, ticket))
             }
         }
@@ -98,24 +104,32 @@ impl Line {
 
 impl Flight {
     /// Blocks until the call has ended; `None` if the deadline comes first.
-    pub(crate) fn wait(&self, deadline: Instant) -> Option<Ended> {
+    ///
+    /// # Errors
+    /// If it has not ended, where nothing may block.
+    pub(crate) fn wait(&self, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
         match self {
-            Flight::Near(link, started) => link.wait(&started.pending, deadline),
-            Flight::Far(_, ticket) => ticket.wait(deadline),
+            Flight::Near(link, call) => link.wait(*call, deadline),
+            Flight::Far(_, ticket) => {
+                if !ticket.is_ended() {
+                    about_to_block()?;
+                }
+                Ok(ticket.wait(deadline))
+            }
         }
     }
 
     /// The end, if it is there.
     pub(crate) fn take(&self) -> Option<Ended> {
         match self {
-            Flight::Near(_, started) => started.pending.take(),
+            Flight::Near(link, call) => link.take(*call),
             Flight::Far(_, ticket) => ticket.take(),
         }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         match self {
-            Flight::Near(_, started) => started.pending.is_ended(),
+            Flight::Near(link, call) => link.has_ended(*call),
             Flight::Far(_, ticket) => ticket.is_ended(),
         }
     }
@@ -123,13 +137,7 @@ impl Flight {
     /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
     pub(crate) fn wake_with(&self, waker: &Waker) -> bool {
         match self {
-            Flight::Near(link, started) => {
-                let waits = started.pending.wake_with(waker);
-                if waits {
-                    link.uncork();
-                }
-                waits
-            }
+            Flight::Near(link, call) => link.wake_with(*call, waker),
             Flight::Far(_, ticket) => ticket.wake_with(waker),
         }
     }
@@ -154,7 +162,7 @@ impl Flight {
     /// Gives the call up, and says whether its handler can have run.
     pub(crate) fn cancel(&self) -> Ran {
         match self {
-            Flight::Near(link, started) => link.cancel(started.key),
+            Flight::Near(link, call) => link.cancel(*call),
             Flight::Far(far, ticket) => far.cancel(ticket),
         }
     }

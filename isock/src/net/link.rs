@@ -6,11 +6,12 @@
 use super::{
     behind,
     bell::Bell,
+    blocking::{about_to_block, WouldDeadlock},
     cancel::Cancel,
     corker::{self, Looking},
     crowd::{Caller, Callers, Crowd},
     flow::{Flow, Flows, Look},
-    pending::{Ended, Pending, Waiter, Waiting},
+    pending::{Awaited, Ended, Marks, Pending, Stage, Waiter, Waiting},
     ping::{Echo, Pinged, Pings, Rhythm},
     polling::Polling,
     stream::{is_retry, CallerStream, PATIENCE, WRITE_PATIENCE},
@@ -21,7 +22,7 @@ use crate::{
     process::Process,
     proto::{
         Answer, Buffer, CallKey, Closed, Config, Connection, Event, NewCall, NotStarted, Room,
-        ServedKey,
+        ServedKey, SharedBody,
     },
     wire::{Block, CallHead, Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
 };
@@ -34,6 +35,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc, Mutex, MutexGuard, PoisonError, Weak,
     },
+    task::Waker,
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
@@ -69,6 +71,8 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Where callers sleep.
     crowd: Arc<Crowd>,
+    /// Which calls have ended, for who only looks.
+    marks: Arc<Marks>,
     /// It takes no new calls: it has ended, or the server drains it.
     over: AtomicBool,
     looking: Looking,
@@ -143,8 +147,7 @@ enum Pattern {
 /// A call on its way.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pub(crate) pending: Arc<Pending>,
-    pub(crate) key: CallKey,
+    pub(crate) call: Awaited,
     /// It has not been written: see [`Link::uncork`].
     pub(crate) corked: bool,
 }
@@ -209,7 +212,34 @@ pub(crate) enum Refused {
 struct Parked {
     thread: ThreadId,
     caller: Caller,
-    call: Arc<Pending>,
+    wants: Wanted,
+}
+
+/// What somebody waits for on a connection.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Call(Awaited),
+    /// What comes of a ping, or happens to a stream.
+    Signal(Arc<Pending>),
+}
+
+/// What who waits finds.
+enum Found<'l> {
+    /// The end of what it waits for.
+    End(Ended),
+    /// Nobody reads: that is for the finder to do.
+    Role(Role<'l>),
+    /// Others read, or have until now.
+    Others,
+}
+
+/// What a read has come to.
+struct Pumped {
+    /// Bytes have moved.
+    moved: bool,
+    at: Instant,
+    /// The end of what its reader waits for.
+    ended: Option<Ended>,
 }
 
 /// How a watcher finds a connection.
@@ -309,6 +339,7 @@ impl Link {
             stream,
             address,
             input: Mutex::default(),
+            marks: state.pending.marks(),
             state: Mutex::new(state),
             crowd: Arc::default(),
             over: AtomicBool::new(false),
@@ -343,11 +374,10 @@ impl Link {
             if state.proto.is_open() {
                 return Ok(());
             }
-            drop(state);
             if deadline <= Instant::now() {
                 return Err(None);
             }
-            self.pump_or_wait();
+            self.pump_or_wait(state, None);
         }
     }
 
@@ -393,13 +423,19 @@ impl Link {
     ///
     /// While others are under way it may stay behind, to leave with those that follow: whoever
     /// waits sends it, and [`uncork`](Link::uncork) if nobody does.
-    pub(crate) fn start(self: &Arc<Self>, now: Instant, call: NewCall) -> Result<Started, Refused> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        now: Instant,
+        head: CallHead,
+        body: &SharedBody,
+    ) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
+        let call = NewCall { head, body: body.clone() };
         let key = state.proto.call(call).map_err(Refused::Protocol)?;
-        let pending = state.pending.insert(key);
+        let call = state.pending.insert(key);
         state.corked += 1;
         let leaves = state.leaves_at_once();
         let most = CORK_CALLS.max(state.proto.in_flight() as u32 / CORK_PART);
@@ -412,7 +448,7 @@ impl Link {
             behind::note(self);
         }
         corker::attend();
-        Ok(Started { pending, key, corked: corked > 0 })
+        Ok(Started { call, corked: corked > 0 })
     }
 
     /// Sends a call that carries items, or queues it as the protocol wants.
@@ -584,50 +620,137 @@ impl Link {
     }
 
     /// Waits until the call has ended; `None` if the deadline comes first, or in a child of the process.
-    pub(crate) fn wait(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Ended> {
+    ///
+    /// # Errors
+    /// If it has not ended, where nothing may block.
+    pub(crate) fn wait(
+        &self,
+        call: Awaited,
+        deadline: Instant,
+    ) -> Result<Option<Ended>, WouldDeadlock> {
+        if !self.owner.is_this() {
+            return Ok(None);
+        }
+        let mut state = self.lock();
+        if let Some(ended) = state.pending.take(call) {
+            return Ok(Some(ended));
+        }
+        let role = state.lead().then(|| Role(self));
+        drop(state);
+        let found = role.map_or(Found::Others, Found::Role);
+        self.wait_for(&Wanted::Call(call), found, deadline)
+    }
+
+    /// The same for what is no call, and whose user has asked already whether it may block.
+    pub(super) fn wait_for_signal(
+        &self,
+        signal: &Arc<Pending>,
+        deadline: Instant,
+    ) -> Option<Ended> {
         if !self.owner.is_this() {
             return None;
         }
-        let (mut role, mut late) = (None, None);
-        if !pending.is_ended() {
+        let wanted = Wanted::Signal(Arc::clone(signal));
+        let found = self.look(&wanted);
+        self.wait_for(&wanted, found, deadline).ok().flatten()
+    }
+
+    /// Goes on after the first look.
+    fn wait_for<'l>(
+        &'l self,
+        wanted: &Wanted,
+        mut found: Found<'l>,
+        deadline: Instant,
+    ) -> Result<Option<Ended>, WouldDeadlock> {
+        if !matches!(found, Found::End(_)) {
+            about_to_block()?;
             behind::leave_all_but(self);
         }
+        let mut late = None;
         loop {
-            if let Some(ended) = pending.take() {
-                return Some(ended);
-            }
+            let role = match found {
+                Found::End(ended) => return Ok(Some(ended)),
+                Found::Role(role) => Some(role),
+                Found::Others => None,
+            };
             let now = Instant::now();
-            if deadline <= now {
-                drop(role.take());
-                self.uncork();
-                if !self.may_have_come(now, *late.get_or_insert(now), deadline) {
-                    return pending.take();
+            found = match role {
+                role if deadline <= now => {
+                    drop(role);
+                    self.uncork();
+                    if !self.may_have_come(now, *late.get_or_insert(now), deadline) {
+                        return Ok(self.lock().take(wanted));
+                    }
+                    self.doze(wanted);
+                    self.lock().take(wanted).map_or(Found::Others, Found::End)
                 }
-                if pending.wait_as(Waiter::Thread(thread::current())) {
-                    thread::park_timeout(FULL);
-                }
-                continue;
-            }
-            role = match role.or_else(|| self.take_role()) {
-                Some(role) => {
-                    self.read_until(pending, deadline);
-                    Some(role)
-                }
-                None => {
-                    self.uncork_behind_reader();
-                    self.park(pending, deadline)
-                }
+                Some(role) => match self.read_until(wanted, deadline) {
+                    Some(ended) => Found::End(ended),
+                    None => Found::Role(role),
+                },
+                None => self.park(wanted, deadline),
             };
         }
     }
 
-    /// Sends what stayed behind, unless whoever is about to read does so.
-    fn uncork_behind_reader(&self) {
+    /// Sleeps for a moment, or until the end is there.
+    fn doze(&self, wanted: &Wanted) {
+        let before = self.lock().wait_as(wanted, Waiter::Thread(thread::current()));
+        if before.is_some() {
+            thread::park_timeout(FULL);
+        }
+    }
+
+    /// Looks for the end, and else whether nobody reads.
+    fn look(&self, wanted: &Wanted) -> Found<'_> {
         let mut state = self.lock();
-        if state.corked > 0 && state.reader != Reader::Awake {
+        match state.take(wanted) {
+            Some(ended) => Found::End(ended),
+            None if state.lead() => Found::Role(Role(self)),
+            None => Found::Others,
+        }
+    }
+
+    /// Takes the end of a call, if it is there.
+    pub(crate) fn take(&self, call: Awaited) -> Option<Ended> {
+        match self.owner.is_this() {
+            true => self.lock().pending.take(call),
+            false => None,
+        }
+    }
+
+    /// Whether a wait for it would return at once, as one does in a child of the process.
+    pub(crate) fn has_ended(&self, call: Awaited) -> bool {
+        let locked = || self.lock().pending.has_ended(call);
+        !self.owner.is_this() || self.marks.has_ended(call).unwrap_or_else(locked)
+    }
+
+    /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
+    pub(crate) fn wake_with(&self, call: Awaited, waker: &Waker) -> bool {
+        if !self.owner.is_this() {
+            return false;
+        }
+        let waiter = Waiter::Future(waker.clone());
+        let mut state = self.lock();
+        let before = state.pending.wait_as(call, waiter);
+        let waits = before.is_ok();
+        if waits && state.corked > 0 {
+            state.note_pattern();
             self.flush_unless_full(&mut state);
         }
         self.unlock(state);
+        waits
+    }
+
+    /// The state once what stayed behind is sent, unless whoever is about to read does so.
+    fn lock_uncorked(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if state.corked > 0 && state.reader != Reader::Awake {
+            self.flush_unless_full(&mut state);
+            self.unlock(state);
+            state = self.lock();
+        }
+        state
     }
 
     /// Understands what lies there already: an answer that has come in time is no late one because
@@ -635,7 +758,7 @@ impl Link {
     pub(crate) fn glance(&self) -> bool {
         let role = if self.owner.is_this() { self.take_role() } else { None };
         if role.is_some() {
-            self.pump(CallerStream::read_now);
+            self.pump(CallerStream::read_now, None);
         }
         role.is_some()
     }
@@ -654,10 +777,15 @@ impl Link {
         since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))
     }
 
-    /// Reads for all until this call has ended. Only with the role.
-    fn read_until(&self, pending: &Pending, deadline: Instant) {
-        // It may have ended while the role was still another's: then nothing need come any more.
-        while !pending.is_ended() && self.pump_or_wait() < deadline {}
+    /// Reads for all until the end of this is there. Only with the role, and only for what had not
+    /// ended when that was taken: nothing else need come.
+    fn read_until(&self, wanted: &Wanted, deadline: Instant) -> Option<Ended> {
+        loop {
+            let (now, ended) = self.pump_or_wait(self.lock(), Some(wanted));
+            if ended.is_some() || deadline <= now {
+                return ended;
+            }
+        }
     }
 
     /// Says whether a watcher is to read, and whom to wake otherwise.
@@ -696,7 +824,7 @@ impl Link {
         state.watcher = None;
         drop(state);
         let _role = Role(self);
-        self.pump(CallerStream::read_now);
+        self.pump(CallerStream::read_now, None);
     }
 
     /// What a watcher waits at; a pipe has none.
@@ -712,59 +840,55 @@ impl Link {
     }
 
     fn take_role(&self) -> Option<Role<'_>> {
-        let mut state = self.lock();
-        let free = state.reader == Reader::Nobody;
-        if free {
-            state.reader = Reader::Awake;
-            state.taken += 1;
-        }
-        free.then(|| Role(self))
+        self.lock().lead().then(|| Role(self))
     }
 
-    /// Waits for the end of the call or for the role, whichever comes first.
-    fn park(&self, pending: &Arc<Pending>, deadline: Instant) -> Option<Role<'_>> {
-        let me = Caller::me();
-        if pending.wait_as(Waiter::Caller(Arc::clone(&self.crowd), me)) {
-            self.stand_by(deadline, me, pending)
-        } else {
-            None
-        }
-    }
-
-    /// Waits to be woken, for an end or for the role, unless nobody reads. Whoever has been woken
+    /// Waits to be woken, for the end or for the role, unless nobody reads. Whoever has been woken
     /// for the role has it, to hand it on if for nothing else.
-    fn stand_by(&self, deadline: Instant, caller: Caller, call: &Arc<Pending>) -> Option<Role<'_>> {
-        let mut state = self.lock();
-        if state.reader == Reader::Nobody {
-            return None;
-        }
-        let id = thread::current().id();
-        state.parked.push(Parked { thread: id, caller, call: Arc::clone(call) });
+    fn park(&self, wanted: &Wanted, deadline: Instant) -> Found<'_> {
+        let (me, id) = (Caller::me(), thread::current().id());
+        let mut state = self.lock_uncorked();
         let heard = self.crowd.heard();
+        // From here on the end and the role come to who is on the list: the sleep ends with either.
+        let waiter = Waiter::Caller(Arc::clone(&self.crowd), me);
+        let free = state.reader == Reader::Nobody;
+        let before = if free { None } else { state.wait_as(wanted, waiter) };
+        if before.is_none() {
+            drop(state);
+            return self.look(wanted);
+        }
+        state.parked.push(Parked { thread: id, caller: me, wants: wanted.clone() });
         drop(state);
-        // The role comes to those on the list alone, and so later; the end may have come before.
-        if !call.is_ended() {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            self.crowd.sleep(heard, caller, patience);
-        }
+        let patience = deadline.saturating_duration_since(Instant::now());
+        self.crowd.sleep(heard, me, patience);
         let mut state = self.lock();
-        if state.nominee != Some(id) {
-            state.parked.retain(|parked| parked.thread != id);
-            return None;
+        let ended = state.take(wanted);
+        let leads = match state.nominee == Some(id) {
+            true => {
+                state.nominee = None;
+                state.lead()
+            }
+            false => {
+                state.parked.retain(|parked| parked.thread != id);
+                false
+            }
+        };
+        drop(state);
+        let role = leads.then(|| Role(self));
+        match (ended, role) {
+            (Some(ended), _) => Found::End(ended),
+            (None, Some(role)) => Found::Role(role),
+            (None, None) => self.look(wanted),
         }
-        state.nominee = None;
-        if state.reader != Reader::Nobody {
-            return None;
-        }
-        state.reader = Reader::Awake;
-        state.taken += 1;
-        Some(Role(self))
     }
 
-    /// Moves bytes, or waits for a moment if there are none; says when it was done. Only with the
-    /// role.
-    fn pump_or_wait(&self) -> Instant {
-        let mut state = self.lock();
+    /// Moves bytes, or waits for a moment if there are none; says when it was done, and the end of
+    /// what is wanted. Only with the role.
+    fn pump_or_wait<'l>(
+        &'l self,
+        mut state: MutexGuard<'l, State>,
+        wanted: Option<&Wanted>,
+    ) -> (Instant, Option<Ended>) {
         if std::mem::take(&mut state.crowd) {
             drop(state);
             // Those who have just had their answers call again: their calls leave together.
@@ -778,37 +902,43 @@ impl Link {
         if state.is_fed() {
             // What the other side sends is not even run as fast as it comes.
             drop(state);
-            thread::sleep(FULL);
-            return Instant::now();
+            return self.rest(wanted);
         }
         if !state.full {
             // Who polls is asleep to the others: it holds no lock, and they write for themselves.
             state.reader = Reader::Asleep;
             let poll_until = self.polling.until(state.last_traffic);
             drop(state);
-            return match poll_until {
-                None => self.pump(CallerStream::read).1,
-                Some(until) => self.pump(|stream, room| stream.read_busily(room, until)).1,
+            let pumped = match poll_until {
+                None => self.pump(CallerStream::read, wanted),
+                Some(until) => self.pump(|stream, room| stream.read_busily(room, until), wanted),
             };
+            return (pumped.at, pumped.ended);
         }
         drop(state);
-        let (moved, now) = self.pump(CallerStream::read_now);
-        if moved {
-            return now;
+        let pumped = self.pump(CallerStream::read_now, wanted);
+        if pumped.moved || pumped.ended.is_some() {
+            return (pumped.at, pumped.ended);
         }
         // The other side reads slowly, or not at all. Waiting in a write would keep the lock
         // from callers whose deadline comes first, waiting in a read would keep the socket
         // from being filled.
-        thread::sleep(FULL);
-        Instant::now()
+        self.rest(wanted)
     }
 
-    /// Reads once with `read`, understands it, and writes what has become due; says whether
-    /// anything moved, and when. Only with the role.
+    /// Leaves the socket alone for a moment.
+    fn rest(&self, wanted: Option<&Wanted>) -> (Instant, Option<Ended>) {
+        thread::sleep(FULL);
+        let ended = wanted.and_then(|wanted| self.lock().take(wanted));
+        (Instant::now(), ended)
+    }
+
+    /// Reads once with `read`, understands it, and writes what has become due. Only with the role.
     fn pump(
         &self,
         read: impl FnOnce(&CallerStream, &mut Room<'_>) -> io::Result<usize>,
-    ) -> (bool, Instant) {
+        wanted: Option<&Wanted>,
+    ) -> Pumped {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let result = input.fill(|room| read(&self.stream, room));
         let now = Instant::now();
@@ -835,12 +965,13 @@ impl Link {
         let has_written = state.proto.output_len() < waiting;
         woken.append(&mut state.woken);
         state.crowd |= woken.iter().any(Waiter::is_thread);
+        let ended = wanted.and_then(|wanted| state.take(wanted));
         drop(state);
         drop(input);
         if !woken.is_empty() {
             self.wake(woken);
         }
-        (has_read || has_written, now)
+        Pumped { moved: has_read || has_written, at: now, ended }
     }
 
     /// Lets those know who look for a connection.
@@ -940,22 +1071,26 @@ impl Link {
         pings.start(proto, echo.clone());
         self.flush_unless_full(&mut state);
         self.unlock(state);
-        let ended = self.wait(&echo.pending, deadline);
+        let ended = self.wait_for_signal(&echo.pending, deadline);
         self.lock().pings.forget(&echo);
         Ok(echo.ended(ended))
     }
 
     /// Gives a call up, and says whether its handler can have run.
-    pub(crate) fn cancel(&self, key: CallKey) -> Ran {
+    pub(crate) fn cancel(&self, call: Awaited) -> Ran {
         if !self.owner.is_this() {
             return Ran::Unknown;
         }
         let mut state = self.lock();
-        if !state.pending.remove(key) {
+        let Some((key, left)) = state.pending.remove(call) else { return Ran::Unknown };
+        if let Stage::Ended(_) = left {
             return Ran::Unknown;
         }
         let ran = state.proto.cancel(key);
         self.flush_unless_full(&mut state);
+        drop(state);
+        // A waker in it is the user's code.
+        drop(left);
         ran
     }
 
@@ -1009,6 +1144,40 @@ impl Drop for Link {
 }
 
 impl State {
+    /// Takes the role of who reads, if nobody has it.
+    fn lead(&mut self) -> bool {
+        let free = self.reader == Reader::Nobody;
+        if free {
+            self.reader = Reader::Awake;
+            self.taken += 1;
+        }
+        free
+    }
+
+    /// Takes the end of this, if it is there.
+    fn take(&mut self, wanted: &Wanted) -> Option<Ended> {
+        match wanted {
+            Wanted::Call(call) => self.pending.take(*call),
+            Wanted::Signal(pending) => pending.take(),
+        }
+    }
+
+    fn has_ended(&self, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Call(call) => self.pending.has_ended(*call),
+            Wanted::Signal(pending) => pending.is_ended(),
+        }
+    }
+
+    /// Says which thread waits for this; `None` if there is no need to. With it comes who waited before,
+    /// which may be a waker, and so is not dropped under the lock.
+    fn wait_as(&mut self, wanted: &Wanted, waiter: Waiter) -> Option<Option<Waiter>> {
+        match wanted {
+            Wanted::Call(call) => self.pending.wait_as(*call, waiter).ok(),
+            Wanted::Signal(pending) => pending.wait_as(waiter).then_some(None),
+        }
+    }
+
     /// Bytes have moved.
     fn note_traffic(&mut self, now: Instant) {
         (self.last_traffic, self.idle_from) = (now, now + IDLE);
@@ -1031,8 +1200,8 @@ impl State {
     /// Takes whoever is to read next off the list. Those whose calls have ended are woken for that.
     fn next_reader(&mut self) -> Option<(ThreadId, Caller)> {
         loop {
-            let Parked { thread, caller, call } = self.parked.pop()?;
-            if !call.is_ended() {
+            let Parked { thread, caller, wants } = self.parked.pop()?;
+            if !self.has_ended(&wants) {
                 return Some((thread, caller));
             }
         }
@@ -1154,8 +1323,9 @@ impl State {
 
     /// Whether more has come than its host can take, and nobody waits for what may come next.
     fn is_fed(&self) -> bool {
-        let full = self.hosting.as_ref().is_some_and(|hosting| hosting.host.is_full());
-        full && self.proto.in_flight() == 0
+        // In this order: a host looks under a lock, and mostly somebody waits.
+        self.proto.in_flight() == 0
+            && self.hosting.as_ref().is_some_and(|hosting| hosting.host.is_full())
     }
 
     fn closed(&mut self, closed: Closed, woken: &mut Vec<Waiter>) {

@@ -7,14 +7,17 @@ use super::{
 };
 use crate::{
     proto::{CallKey, Closed, Outcome},
-    sync::Place,
+    sync,
     wire::{Block, Ran, Refusal},
 };
+use slab::Slab;
 use std::{
-    collections::VecDeque,
-    fmt,
+    fmt, mem,
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::Arc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Arc,
+    },
     task::Waker,
     thread::{self, Thread},
     time::Instant,
@@ -47,11 +50,11 @@ impl Ended {
 
 /// Where the end of a call is put.
 #[derive(Debug)]
-pub(crate) struct Pending(Place<Ended, Waiter>);
+pub(crate) struct Pending(sync::Place<Ended, Waiter>);
 
 impl Default for Pending {
     fn default() -> Pending {
-        Pending(Place::new())
+        Pending(sync::Place::new())
     }
 }
 
@@ -149,57 +152,221 @@ impl Pending {
     }
 }
 
-/// Endings whose memory is kept for further calls.
-const SPENT: usize = 512;
+/// Places that are kept for further calls when none is under way.
+const SPARE: usize = 512;
 
-/// The calls that one connection waits for, each at the place that its key names.
+/// Places whose ends can be seen without a lock.
+const MARKS: usize = 512;
+
+/// A call that its connection was given, and whose end somebody takes there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited {
+    place: u32,
+    /// Tells it from others that have had its place.
+    number: u32,
+}
+
+/// The numbers of the calls that have ended, each at its place, for who only looks. Written under the
+/// lock of the connection.
+#[derive(Debug)]
+pub(super) struct Marks([AtomicU32; MARKS]);
+
+impl Default for Marks {
+    fn default() -> Marks {
+        Marks(std::array::from_fn(|_| AtomicU32::new(0)))
+    }
+}
+
+impl Marks {
+    fn set(&self, place: u32, number: u32) {
+        if let Some(mark) = self.0.get(place as usize) {
+            mark.store(number, Ordering::Release);
+        }
+    }
+
+    /// Whether the end of a call is there; `None` if its place is not among these.
+    pub(super) fn has_ended(&self, call: Awaited) -> Option<bool> {
+        let mark = self.0.get(call.place as usize)?;
+        Some(mark.load(Ordering::Acquire) == call.number)
+    }
+}
+
+/// The calls that one connection waits for, and ends that their callers have not taken. All of it
+/// lies under the connection's own lock: to put an end there takes no other one.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    calls: Vec<Option<(CallKey, Arc<Pending>)>>,
-    /// Where ends have been put, the oldest first: used again once their callers have them.
-    spent: VecDeque<Arc<Pending>>,
+    places: Slab<Place>,
+    /// The places of those that have not ended, each where its key says.
+    open: Vec<Option<(CallKey, u32)>>,
+    /// Calls so far; no call is number 0.
+    last: u32,
+    marks: Arc<Marks>,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u32,
+    key: CallKey,
+    stage: Stage,
+}
+
+/// How far a call is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Under way, and who is to be told.
+    Open(Option<Waiter>),
+    Ended(Ended),
 }
 
 impl Waiting {
+    /// What shows without the lock which calls have ended.
+    pub(super) fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
+    }
+
     /// Adds a call that has just been started.
-    pub(super) fn insert(&mut self, key: CallKey) -> Arc<Pending> {
-        let pending = self.fresh();
+    pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
+        self.last = self.last.wrapping_add(1).max(1);
+        let number = self.last;
+        let place = self.places.insert(Place { number, key, stage: Stage::Open(None) }) as u32;
+        // All numbers have been used before after some billions of calls.
+        self.marks.set(place, 0);
         let at = key.index();
-        if at >= self.calls.len() {
-            self.calls.resize_with(at + 1, || None);
+        if at >= self.open.len() {
+            self.open.resize(at + 1, None);
         }
-        self.calls[at] = Some((key, Arc::clone(&pending)));
-        pending
-    }
-
-    fn fresh(&mut self) -> Arc<Pending> {
-        let Some(mut spent) = self.spent.pop_front() else { return Arc::default() };
-        match Arc::get_mut(&mut spent) {
-            Some(pending) => pending.0.renew(),
-            // Its caller has not looked yet. It keeps it, and the next ones are younger still.
-            None => return Arc::default(),
-        }
-        spent
-    }
-
-    /// Forgets a call that nobody waits for any more; false if it has ended.
-    pub(super) fn remove(&mut self, key: CallKey) -> bool {
-        self.take(key).is_some()
+        self.open[at] = Some((key, place));
+        Awaited { place, number }
     }
 
     /// Ends a call, and returns who is to be woken once all locks are free.
     #[must_use]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
-        let pending = self.take(key)?;
-        let waiter = pending.end(ended);
-        if self.spent.len() < SPENT {
-            self.spent.push_back(pending);
+        let (_, at) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
+        let place = self.places.get_mut(at as usize)?;
+        let before = mem::replace(&mut place.stage, Stage::Ended(ended));
+        self.marks.set(at, place.number);
+        match before {
+            Stage::Open(waiter) => waiter,
+            Stage::Ended(_) => None,
         }
-        waiter
     }
 
-    fn take(&mut self, key: CallKey) -> Option<Arc<Pending>> {
-        let place = self.calls.get_mut(key.index())?;
-        place.take_if(|(known, _)| *known == key).map(|(_, pending)| pending)
+    fn get(&self, call: Awaited) -> Option<&Place> {
+        self.places.get(call.place as usize).filter(|place| place.number == call.number)
+    }
+
+    /// Whether its end is there, or nothing is to come.
+    pub(super) fn has_ended(&self, call: Awaited) -> bool {
+        !matches!(self.get(call), Some(Place { stage: Stage::Open(_), .. }))
+    }
+
+    /// Takes the end, if it is there.
+    pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
+        if !matches!(self.get(call)?.stage, Stage::Ended(_)) {
+            return None;
+        }
+        match self.leave(call).stage {
+            Stage::Ended(ended) => Some(ended),
+            Stage::Open(_) => None,
+        }
+    }
+
+    /// Forgets a call that nobody waits for any more. Says how far it was, which may hold a waker, and
+    /// so is not dropped under a lock; and its key.
+    pub(super) fn remove(&mut self, call: Awaited) -> Option<(CallKey, Stage)> {
+        let key = self.get(call)?.key;
+        if let Some(open) = self.open.get_mut(key.index()) {
+            open.take_if(|(known, _)| *known == key);
+        }
+        Some((key, self.leave(call).stage))
+    }
+
+    #[inline]
+    fn leave(&mut self, call: Awaited) -> Place {
+        let place = self.places.remove(call.place as usize);
+        if self.places.is_empty() && self.places.capacity() > SPARE {
+            (self.places, self.open) = Default::default();
+        }
+        place
+    }
+
+    /// Says who waits, unless the end is there: then it is given back. Who waited before is not dropped
+    /// under a lock either.
+    ///
+    /// # Errors
+    /// With the waiter, if there is no need for it.
+    pub(super) fn wait_as(
+        &mut self,
+        call: Awaited,
+        waiter: Waiter,
+    ) -> Result<Option<Waiter>, Waiter> {
+        match self.places.get_mut(call.place as usize) {
+            Some(Place { number, stage: Stage::Open(before), .. }) if *number == call.number => {
+                Ok(before.replace(waiter))
+            }
+            _ => Err(waiter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        limits::Limits,
+        proto::{Config, Connection, NewCall, SharedBody},
+        wire::{CallHead, InstanceId},
+    };
+
+    /// The keys of so many calls that are under way at once.
+    fn keys(count: usize) -> Vec<CallKey> {
+        let config = Config::new(Limits::default(), InstanceId([1; 16]));
+        let mut connection = Connection::client(config, Instant::now());
+        let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
+        (0..count).map(|_| connection.call(call.clone()).expect("a call")).collect()
+    }
+
+    #[test]
+    fn an_end_is_taken_once_and_the_places_of_many_calls_are_not_kept() {
+        let mut waiting = Waiting::default();
+        let marks = waiting.marks();
+        let keys = keys(4 * SPARE);
+        let calls: Vec<_> = keys.iter().map(|key| waiting.insert(*key)).collect();
+        for (key, call) in keys.into_iter().zip(calls) {
+            assert!(waiting.take(call).is_none() && !waiting.has_ended(call));
+            assert_ne!(marks.has_ended(call), Some(true));
+            assert!(waiting.end(key, Ended::Value(Block::default())).is_none());
+            assert_ne!(marks.has_ended(call), Some(false));
+            assert!(waiting.has_ended(call) && waiting.take(call).is_some());
+            assert!(waiting.take(call).is_none());
+        }
+        assert!(waiting.places.capacity() <= SPARE);
+    }
+
+    #[test]
+    fn who_waits_is_named_by_the_end_and_by_nothing_later() {
+        let mut waiting = Waiting::default();
+        let key = keys(1)[0];
+        let call = waiting.insert(key);
+        let me = || Waiter::Thread(thread::current());
+        assert!(matches!(waiting.wait_as(call, me()), Ok(None)));
+        assert!(matches!(waiting.wait_as(call, me()), Ok(Some(Waiter::Thread(_)))));
+        assert!(waiting.end(key, Ended::Value(Block::default())).is_some());
+        assert!(waiting.end(key, Ended::Value(Block::default())).is_none());
+        assert!(waiting.wait_as(call, me()).is_err());
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_leaves_its_place_and_hears_of_no_end() {
+        let mut waiting = Waiting::default();
+        let keys = keys(2);
+        let call = waiting.insert(keys[0]);
+        assert!(matches!(waiting.remove(call), Some((_, Stage::Open(None)))));
+        let next = waiting.insert(keys[1]);
+        assert_eq!(next.place, call.place);
+        assert!(waiting.end(keys[0], Ended::Value(Block::default())).is_none());
+        assert!(!waiting.has_ended(next) && waiting.remove(call).is_none());
+        assert_eq!(waiting.marks().has_ended(next), Some(false));
     }
 }

@@ -37,7 +37,7 @@ impl<A: Action> Call<A> {
     ///
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
-    pub fn wait(self) -> CallResult<A> {
+    pub fn wait(mut self) -> CallResult<A> {
         decode_started::<A>(self.started.wait())
     }
 
@@ -98,7 +98,7 @@ impl Started {
     }
 
     /// Blocks until the call has ended. With the reply comes what decoding it may cost.
-    pub(super) fn wait(mut self) -> Result<(RawReply, Decoding), Problem> {
+    pub(super) fn wait(&mut self) -> Result<(RawReply, Decoding), Problem> {
         match &mut self.0 {
             Ok(call) => {
                 let decoding = call.decoding();

@@ -4,6 +4,7 @@
 use super::{
     background::Background,
     connector::{Connector, NoLink},
+    recent::Number,
     retry::Bucket,
     several::{Seat, Several},
     Session,
@@ -58,6 +59,7 @@ impl Default for Options {
 /// The shared part of a client.
 #[derive(Debug)]
 pub(crate) struct Channel {
+    number: Number,
     target: Target,
     /// The first address, for people.
     address: Address,
@@ -159,6 +161,7 @@ impl Channel {
             _ => None,
         };
         Channel {
+            number: Number::next(),
             address: target.address(),
             target,
             options,
@@ -192,12 +195,21 @@ impl Channel {
                 (!far.is_gone()).then(|| Route::only(Line::Far(Arc::clone(far))))
             }
             (_, Some(several)) => several.current(pick, unless),
-            _ => self.near().map(Line::Near).map(Route::only),
+            _ => self.known().map(Line::Near).map(Route::only),
         }
     }
 
-    /// The one connection of the moment of a client.
+    /// As [`near`](Channel::near), for who calls often.
     #[inline]
+    fn known(&self) -> Option<Arc<Link>> {
+        self.number.recent().or_else(|| {
+            let link = self.near();
+            self.number.note(link.as_ref());
+            link
+        })
+    }
+
+    /// The one connection of the moment of a client.
     pub(super) fn near(&self) -> Option<Arc<Link>> {
         if self.is_forked() {
             return None;
@@ -436,4 +448,55 @@ fn pipe_to(server: &Remote) -> Result<Dialled, NoLink> {
         .send(Command::Accept(server_end))
         .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "the server has stopped"))?;
     Ok(dialled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Client, Server};
+
+    fn recent(client: &Client) -> Option<Arc<Link>> {
+        client.channel().number.recent()
+    }
+
+    fn near(client: &Client) -> Arc<Link> {
+        client.channel().near().expect("a connection")
+    }
+
+    #[test]
+    fn a_thread_keeps_a_connection_in_mind_and_not_open() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        client.ping().expect("a server");
+        let link = Arc::downgrade(&recent(&client).expect("in mind"));
+        drop(client);
+        assert_eq!(link.strong_count(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_is_in_nobodys_mind() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        client.ping().expect("a server");
+        let before = near(&client);
+        before.close();
+        assert!(recent(&client).is_none());
+        // The first one makes it, the second one finds it.
+        for _ in 0..2 {
+            client.ping().expect("another connection");
+        }
+        let now = recent(&client).expect("in mind");
+        assert!(Arc::ptr_eq(&now, &near(&client)) && !Arc::ptr_eq(&now, &before));
+    }
+
+    #[test]
+    fn no_client_is_taken_for_another() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let clients: Vec<Client> = (0..9).map(|_| server.client()).collect();
+        for client in clients.iter().chain(&clients) {
+            assert!(recent(client).is_none_or(|link| Arc::ptr_eq(&link, &near(client))));
+            client.ping().expect("a server");
+            assert!(recent(client).is_some_and(|link| Arc::ptr_eq(&link, &near(client))));
+        }
+    }
 }

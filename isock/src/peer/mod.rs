@@ -14,6 +14,7 @@ mod described;
 mod mismatch;
 mod named;
 mod raw;
+mod recent;
 mod request;
 mod retry;
 mod several;
@@ -215,6 +216,7 @@ impl Peer {
     /// assert_eq!(patient.run()?, 81);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn request<A: Action>(&self, input: impl SendAs<A::Input>) -> Request<A> {
         Request::new(Arc::clone(self.channel()), &input)
     }

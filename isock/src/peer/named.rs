@@ -255,7 +255,7 @@ impl<I: NamedInput> NamedCall<I> {
     ///
     /// # Errors
     /// The action's own error, or the problem that kept it from answering.
-    pub fn wait(self) -> NamedResult<I> {
+    pub fn wait(mut self) -> NamedResult<I> {
         decode::<I>(self.action, self.started.wait())
     }
 

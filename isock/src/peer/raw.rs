@@ -219,8 +219,11 @@ impl RawCall {
     #[inline]
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
-        self.busy = seat.as_ref().map(Busy::at);
-        self.seat = seat;
+        // Of one server there is no seat, and never was.
+        if seat.is_some() {
+            self.busy = seat.as_ref().map(Busy::at);
+            self.seat = seat;
+        }
         line
     }
 
@@ -256,13 +259,10 @@ impl RawCall {
 
     /// Blocks until the call has ended.
     pub(super) fn wait(&mut self) -> RawResult {
-        if !self.has_ended() && net::about_to_block().is_err() {
-            let ran = self.cancel();
-            return Err(self.problem(ProblemKind::WouldDeadlock, ran, ""));
-        }
         loop {
             match &self.state {
                 State::Waiting(_) => {
+                    net::about_to_block().map_err(|_| self.would_deadlock())?;
                     self.pause();
                     self.check_time(Instant::now())?;
                     let (seat, deadline) = (self.seat.as_ref(), self.order.deadline);
@@ -272,17 +272,24 @@ impl RawCall {
                     }
                 }
                 State::Sent(flight) => match flight.wait(self.order.deadline) {
-                    Some(ended) => {
+                    Ok(Some(ended)) => {
                         if let Some(reply) = self.ended(ended)? {
                             return Ok(reply);
                         }
                     }
-                    None => return Err(self.late()),
+                    Ok(None) => return Err(self.late()),
+                    Err(_) => return Err(self.would_deadlock()),
                 },
                 State::Dialling => self.state = State::Waiting(None),
                 State::Ended => return Err(self.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
             }
         }
+    }
+
+    /// It would have to block where nothing may.
+    fn would_deadlock(&mut self) -> Problem {
+        let ran = self.cancel();
+        self.problem(ProblemKind::WouldDeadlock, ran, "")
     }
 
     /// Goes on as far as it can without blocking.
@@ -378,8 +385,7 @@ impl RawCall {
     /// The same with the time that is left.
     fn send_within(&mut self, now: Instant, left: Duration, route: Route) -> Result<(), Problem> {
         let line = self.take(route);
-        let call = NewCall { head: self.head(left), body: self.order.body.clone() };
-        match line.start(now, call) {
+        match line.start(now, self.head(left), &self.order.body) {
             Ok(flight) => {
                 self.state = State::Sent(flight);
                 Ok(())
@@ -445,16 +451,29 @@ impl RawCall {
     }
 
     /// An attempt has ended: with a reply, or with another attempt to come (`None`).
+    #[inline]
     fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
         self.busy = None;
+        let reply = match ended {
+            Ended::Value(bytes) => RawReply::Value(bytes),
+            Ended::Error(bytes) => RawReply::Error(bytes),
+            Ended::Refused(_) | Ended::Lost(..) => return self.failed(ended).map(|()| None),
+        };
+        self.state = State::Ended;
+        self.channel.bucket.succeeded();
+        Ok(Some(reply))
+    }
+
+    /// An attempt has ended without a reply: is there another one?
+    #[cold]
+    fn failed(&mut self, ended: Ended) -> Result<(), Problem> {
         let flight = match std::mem::replace(&mut self.state, State::Ended) {
             State::Sent(flight) => Some(flight),
             _ => None,
         };
         match ended {
-            Ended::Value(bytes) => return Ok(Some(self.answered(RawReply::Value(bytes)))),
-            Ended::Error(bytes) => return Ok(Some(self.answered(RawReply::Error(bytes)))),
-            Ended::Refused(refusal) => self.refused(refusal)?,
+            Ended::Value(_) | Ended::Error(_) => Ok(()),
+            Ended::Refused(refusal) => self.refused(refusal),
             Ended::Lost(ran, closed) => {
                 if ran != Ran::No {
                     self.ran = Ran::Unknown;
@@ -466,17 +485,11 @@ impl RawCall {
                 };
                 let failed = Failed::by_loss(self.order.kind, ran);
                 match failed.filter(|_| !self.channel.is_closed()) {
-                    Some(failed) => self.again(failed, problem)?,
-                    None => return Err(problem(self)),
+                    Some(failed) => self.again(failed, problem),
+                    None => Err(problem(self)),
                 }
             }
         }
-        Ok(None)
-    }
-
-    fn answered(&self, reply: RawReply) -> RawReply {
-        self.channel.bucket.succeeded();
-        reply
     }
 
     /// The server said no: some of these are worth another attempt.

@@ -38,6 +38,7 @@ pub struct Request<A> {
 }
 
 impl<A: Action> Request<A> {
+    #[inline]
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
         let limit = A::INFO.max_input.unwrap_or(u32::MAX as usize);
         let mut body = SharedBody::default();

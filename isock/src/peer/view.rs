@@ -86,7 +86,7 @@ impl<A: Action> Call<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_view<T>(
-        self,
+        mut self,
         read: impl FnOnce(A::OutputView<'_>) -> T,
     ) -> Result<T, CallError<A::Error>>
     where

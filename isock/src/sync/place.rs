@@ -52,18 +52,6 @@ impl<T, W> Place<T, W> {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Serves again, as if it were new.
-    pub(crate) fn renew(&mut self) {
-        self.filled.store(false, Ordering::Relaxed);
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.value.is_some() {
-            state.value = None;
-        }
-        if state.waiter.is_some() {
-            state.waiter = None;
-        }
-    }
-
     /// Says who waits; false if there is no need to.
     pub(crate) fn wait_as(&self, waiter: W) -> bool {
         let mut state = self.lock();
