@@ -138,8 +138,9 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over. `spare` is memory for input, lent
-    /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
+    /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over; says when it
+    /// last read something. `spare` is memory for input, lent for as long as it takes: an idle
+    /// connection holds none, and a slow one what it has sent.
     #[inline]
     pub(super) fn read(
         &mut self,
@@ -147,13 +148,14 @@ impl<S: Service> Conn<S> {
         jobs: &mut VecDeque<S::Job>,
         spare: &mut Buffer,
         turn: usize,
-    ) {
+    ) -> Option<Instant> {
         if self.linger.get().is_some() {
-            return self.read_away();
+            self.read_away();
+            return None;
         }
         self.input.grow_into(spare);
         let mut taken = 0;
-        let mut began = None;
+        let (mut began, mut last) = (None, None);
         while taken < turn && self.readable && self.wants_input(service) {
             let mut size = 0;
             let read = self.input.fill(|room| {
@@ -168,6 +170,7 @@ impl<S: Service> Conn<S> {
                     self.readable = n == size || self.read_closed;
                     taken += n;
                     let now = Instant::now();
+                    last = Some(now);
                     service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
                     if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
@@ -185,6 +188,7 @@ impl<S: Service> Conn<S> {
             }
         }
         self.input.shrink_into(spare);
+        last
     }
 
     /// Hands over what the connection has understood.

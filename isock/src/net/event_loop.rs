@@ -53,6 +53,8 @@ const SHARE: usize = 128 * 1024;
 const KEPT: usize = 256;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
+/// Answers that leave before other calls run, in bytes: to write more is work of its own.
+const EARLY: usize = 4 * 1024;
 
 /// How long items may wait for others of a burst.
 const TICK: Duration = Duration::from_millis(1);
@@ -105,6 +107,8 @@ pub(crate) struct EventLoop<S: Service> {
     timers: BinaryHeap<Reverse<(Instant, ConnId)>>,
     /// Quick calls that have been read and not run.
     jobs: VecDeque<S::Job>,
+    /// Whose call has run last, while its answer waits for those of the calls that follow.
+    answered: Option<ConnId>,
     /// Memory for the input of whichever connection is being read.
     spare: Buffer,
     events: mio::Events,
@@ -117,6 +121,8 @@ pub(crate) struct EventLoop<S: Service> {
     bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
+    /// When it last looked at them or read from one.
+    heard: Instant,
     polling: Polling,
     /// When something had last happened there.
     active: Instant,
@@ -173,6 +179,7 @@ impl<S: Service> EventLoop<S> {
             emptied: Vec::new(),
             timers: BinaryHeap::new(),
             jobs: VecDeque::new(),
+            answered: None,
             spare: Buffer::new(),
             events: mio::Events::with_capacity(EVENTS),
             commands: Vec::new(),
@@ -181,6 +188,7 @@ impl<S: Service> EventLoop<S> {
             bursts: Vec::new(),
             bursts_at: None,
             looked: Instant::now(),
+            heard: Instant::now(),
             polling,
             active: Instant::now(),
         }
@@ -239,10 +247,27 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
-    /// of a connection that leaves its replies unread wait there.
+    /// When it last looked at its sockets or read from one: that late it was when the calls that
+    /// lie ready began to.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// The next quick call. What the one before is answered leaves first, unless both are of one
+    /// connection: then the answers leave together.
     #[inline]
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
+        let next = self.take_job();
+        let connection = next.as_ref().map(Job::connection);
+        if let Some(answered) = self.answered.take_if(|answered| Some(*answered) != connection) {
+            self.write_early(answered);
+        }
+        next
+    }
+
+    /// Takes a quick call off the queue. Those whose action has become slow meanwhile go elsewhere,
+    /// and those of a connection that leaves its replies unread wait there.
+    fn take_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.front()?;
             let (id, quick) = (job.connection(), job.is_quick());
@@ -265,9 +290,21 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// Writes short answers without the rest of what becomes due on a connection: its caller goes on
+    /// while others are served, and the memory that they lay in serves the next connection.
+    fn write_early(&mut self, id: ConnId) {
+        let heard = self.heard;
+        let Some(conn) = self.get(id) else { return };
+        if conn.proto.output_len() <= EARLY {
+            // If the other side is gone, so it is for whoever flushes.
+            let _ = conn.write(heard);
+        }
+    }
+
     /// Takes the answer of a call.
     pub(super) fn finish(&mut self, done: Done) {
         if let Some(answer) = done.answer {
+            self.answered = Some(done.connection);
             self.answer(done.connection, done.key, answer);
         }
     }
@@ -300,6 +337,7 @@ impl<S: Service> EventLoop<S> {
         match self.poll_or_sleep(events, idle) {
             Ok(()) => {
                 self.looked = Instant::now();
+                self.heard = self.looked;
                 if !events.is_empty() {
                     self.active = self.looked;
                 }
@@ -404,7 +442,9 @@ impl<S: Service> EventLoop<S> {
         if !was_open {
             conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
         }
-        conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
+        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN) {
+            self.heard = at;
+        }
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
             self.deal(id, place);

@@ -182,7 +182,7 @@ impl<S: Service> Shared<S> {
     ) -> Option<Box<EventLoop<S>>> {
         let mut next = event_loop.next_job();
         let Some(mut pace) = next.as_ref().map(Job::pace) else { return Some(event_loop) };
-        let mut timing = Timing::begin(self.ticks, BATCH);
+        let mut timing = Timing::begin(self.ticks, BATCH, event_loop.heard());
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
         while let Some(job) = &mut next {

@@ -120,6 +120,10 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    pub(crate) fn heard(&self) -> Instant {
+        Instant::now()
+    }
+
     pub(crate) fn next_job(&mut self) -> Option<S::Job> {
         self.jobs.pop_front()
     }
