@@ -1,15 +1,17 @@
 //! Claims about sides that poll before they sleep.
 
-use isock::{CallError, Client, ProblemKind, Server, ServerHandle};
+use isock::{Bytes, CallError, Client, ProblemKind, Server, ServerHandle};
 use isock_tests::{
-    actions::{Hold, Square},
+    actions::{Blob, Hold, Square},
     gate::Gate,
     process::Process,
     usage::{self, Task},
     waiting::{eventually, in_time, ms, pass},
 };
 use std::{
-    fs, thread,
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -115,6 +117,49 @@ fn an_answer_that_takes_longer_is_slept_for() {
         gate.open();
         let spent = waiting.join().unwrap();
         assert!(spent < ms(50), "{spent:?}");
+    });
+}
+
+#[test]
+fn others_come_and_are_served_while_one_calls_without_a_pause() {
+    let (server, busy) = polling(&Gate::new());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _done = Done(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(busy.run::<Square>(3).unwrap(), 9);
+            }
+        });
+        for _ in 0..5 {
+            let other = connect(&server, Duration::ZERO);
+            for n in 0..5 {
+                let square = other.request::<Square>(n).timeout(10 * LONG).run();
+                assert_eq!(square.unwrap(), n * n);
+            }
+        }
+    });
+}
+
+/// Tells a thread to end, also when a claim does not hold.
+struct Done<'d>(&'d AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_fit_the_socket_goes_on_when_there_is_room() {
+    let server = Server::builder().busy_poll(LONG).on::<Square>(|n, _| Ok(n * n));
+    let server = server.on::<Blob>(|bytes, _| Ok(bytes));
+    let server = server.bind("127.0.0.1:0").and_then(Server::spawn).expect("a server");
+    let client = connect(&server, LONG);
+    let bytes = Bytes::from(vec![7; 7 << 20]);
+    in_time(LONG, || {
+        (0..100).for_each(|n| assert_eq!(client.run::<Square>(n).unwrap(), n * n));
+        assert!(client.run::<Blob>(&bytes).unwrap() == bytes);
     });
 }
 

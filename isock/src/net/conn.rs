@@ -89,6 +89,15 @@ pub(super) enum Preface {
     Untold,
 }
 
+/// How a connection is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// How much at most.
+    pub(super) bytes: usize,
+    /// Until when to look again and again if nothing has come.
+    pub(super) until: Option<Instant>,
+}
+
 #[derive(Debug)]
 struct Linger {
     until: Instant,
@@ -138,16 +147,16 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over; says when it
-    /// last read something. `spare` is memory for input, lent for as long as it takes: an idle
-    /// connection holds none, and a slow one what it has sent.
+    /// Reads for a turn, or about [`TURN_TIME`], and hands the calls over; says when it last read
+    /// something. `spare` is memory for input, lent for as long as it takes: an idle connection holds
+    /// none, and a slow one what it has sent.
     #[inline]
     pub(super) fn read(
         &mut self,
         service: &mut S,
         jobs: &mut VecDeque<S::Job>,
         spare: &mut Buffer,
-        turn: usize,
+        turn: Turn,
     ) -> Option<Instant> {
         if self.linger.get().is_some() {
             self.read_away();
@@ -156,11 +165,16 @@ impl<S: Service> Conn<S> {
         self.input.grow_into(spare);
         let mut taken = 0;
         let (mut began, mut last) = (None, None);
-        while taken < turn && self.readable && self.wants_input(service) {
+        let Turn { bytes, mut until } = turn;
+        self.readable |= until.is_some();
+        while taken < bytes && self.readable && self.wants_input(service) {
             let mut size = 0;
             let read = self.input.fill(|room| {
                 size = room.size();
-                self.stream.read(room)
+                match until.take() {
+                    None => self.stream.read(room),
+                    Some(until) => self.stream.read_busily(room, until),
+                }
             });
             match read {
                 Ok(0) => (self.eof, self.readable) = (true, false),
@@ -457,6 +471,13 @@ impl<S: Service> Conn<S> {
     #[inline]
     pub(super) fn is_ready(&self, service: &S) -> bool {
         self.readable && self.wants_input(service)
+    }
+
+    /// Whether all that can happen to it is that more comes.
+    pub(super) fn waits_for_input_alone(&self, service: &S) -> bool {
+        let ended = self.eof || self.linger.get().is_some();
+        let quiet = self.writable && self.proto.output_len() == 0;
+        self.proto.is_open() && !ended && quiet && self.wants_input(service)
     }
 
     /// Writes what waits; false if the other side is gone.

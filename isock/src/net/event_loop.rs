@@ -4,6 +4,7 @@
 //! never blocks but in its poll, and never spends long on one connection while others wait.
 
 mod accepting;
+mod alone;
 mod commands;
 mod ending;
 mod service;
@@ -15,7 +16,7 @@ pub(crate) use service::{Done, Incoming, Job, Pace, Service};
 use super::{
     accept::Accepting,
     account::Account,
-    conn::{Conn, Preface},
+    conn::{Conn, Preface, Turn},
     flow::{Flow, Look},
     listen::Listener,
     lobby::Lobby,
@@ -28,6 +29,7 @@ use crate::{
     proto::{Buffer, Closed, Config},
     wire::{spare, CloseCode},
 };
+use alone::Alone;
 use ending::Stopping;
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -124,6 +126,7 @@ pub(crate) struct EventLoop<S: Service> {
     /// When it last looked at them or read from one.
     heard: Instant,
     polling: Polling,
+    alone: Alone,
     /// When something had last happened there.
     active: Instant,
 }
@@ -190,6 +193,7 @@ impl<S: Service> EventLoop<S> {
             looked: Instant::now(),
             heard: Instant::now(),
             polling,
+            alone: Alone::default(),
             active: Instant::now(),
         }
     }
@@ -219,8 +223,16 @@ impl<S: Service> EventLoop<S> {
 
     /// Waits for something to do, and reads it. Quick calls lie ready afterwards.
     pub(super) fn gather(&mut self) {
+        if !self.look_alone() {
+            self.look_around();
+        }
+    }
+
+    /// The same for all connections, and for what other threads ask.
+    fn look_around(&mut self) {
         let mut events = std::mem::replace(&mut self.events, mio::Events::with_capacity(0));
         self.wait(&mut events);
+        self.note_turn(&events);
         for event in &events {
             self.note(event.token(), event);
         }
@@ -338,7 +350,8 @@ impl<S: Service> EventLoop<S> {
             Ok(()) => {
                 self.looked = Instant::now();
                 self.heard = self.looked;
-                if !events.is_empty() {
+                // What can only be written to has brought nothing.
+                if events.iter().any(mio::event::Event::is_readable) {
                     self.active = self.looked;
                 }
             }
@@ -353,7 +366,7 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn poll_or_sleep(&mut self, events: &mut mio::Events, idle: bool) -> io::Result<()> {
-        if !idle {
+        if !idle || self.alone.is_apart() {
             return self.poll.poll(events, Some(Duration::ZERO));
         }
         if let Some(until) = self.polling.until(self.active) {
@@ -410,7 +423,7 @@ impl<S: Service> EventLoop<S> {
         for id in ready.drain(..) {
             if let Some(conn) = self.get(id) {
                 conn.queued = false;
-                self.read(id);
+                self.read(id, None);
             }
         }
         self.keep(ready);
@@ -432,8 +445,8 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    /// Gives one connection its turn.
-    fn read(&mut self, id: ConnId) {
+    /// Gives one connection its turn, and waits for it until then.
+    fn read(&mut self, id: ConnId, until: Option<Instant>) {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
@@ -442,7 +455,8 @@ impl<S: Service> EventLoop<S> {
         if !was_open {
             conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
         }
-        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN) {
+        let turn = Turn { bytes: TURN, until };
+        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, turn) {
             self.heard = at;
         }
         let ready = conn.is_ready(&self.service);

@@ -26,6 +26,17 @@ impl Polling {
         }
     }
 
+    /// Looks for this long, with one processor too.
+    #[cfg(test)]
+    pub(super) fn always(window: Duration) -> Polling {
+        Polling(window)
+    }
+
+    /// Whether nobody ever looks.
+    pub(super) fn is_off(self) -> bool {
+        self.0.is_zero()
+    }
+
     /// Until when to look; `None` if that is over, without a look at the clock if it never is.
     pub(super) fn until(self, last_byte: Instant) -> Option<Instant> {
         if self.0.is_zero() {

@@ -2,9 +2,10 @@
 
 #[cfg(unix)]
 use super::bell::Bell;
-use super::pipe::{CallerEnd, LoopEnd};
-#[cfg(unix)]
-use super::polling::poll_busily;
+use super::{
+    pipe::{CallerEnd, LoopEnd},
+    polling::poll_busily,
+};
 use crate::proto::Room;
 #[cfg(unix)]
 use crate::sys::{self, LOOK, NO_SIGNAL};
@@ -98,6 +99,15 @@ impl LoopStream {
             LoopStream::Unix(stream) => stream.try_io(|| receive(stream.as_fd(), room, 0)),
             LoopStream::Pipe(pipe) => pipe.read(room),
         }
+    }
+
+    /// Reads again and again until there is something, or it is that late.
+    pub(super) fn read_busily(&mut self, room: &mut Room<'_>, until: Instant) -> io::Result<usize> {
+        let look = || match self.read(room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            result => Some(result),
+        };
+        poll_busily(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     #[inline]

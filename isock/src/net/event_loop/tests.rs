@@ -1,13 +1,15 @@
-//! Several loops of one server.
+//! Several loops of one server, and one that polls.
 
 use super::*;
 use crate::{
     limits::Limits,
     net::{far::Far, handover::serve, memory_pair, origin::Origin, random_id, stream::LoopStream},
-    proto::{Answer, ServedKey},
+    proto::{Answer, Connection, Event, ServedKey},
     wire::{Ran, Refusal, RefusalCode},
 };
 use std::{
+    io::{IoSlice, Read, Write},
+    net::{TcpListener, TcpStream},
     panic::resume_unwind,
     sync::mpsc::{self, Receiver, Sender, TryRecvError},
 };
@@ -121,6 +123,14 @@ impl Job for NoJob {
 
 /// Three loops, of which this one panics with its second connection, and what they tell.
 fn loops(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>) {
+    several(3, frail, Polling::default())
+}
+
+fn several(
+    many: usize,
+    frail: usize,
+    polling: Polling,
+) -> (Vec<EventLoop<Frail>>, Receiver<String>) {
     let (tell, told) = mpsc::channel();
     let config = Config::new(Limits::default(), random_id().unwrap());
     let mut places = 0..;
@@ -129,8 +139,8 @@ fn loops(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>) {
         let most = if place == frail { 1 } else { usize::MAX };
         Frail { tell: tell.clone(), place, connections: 0, most }
     };
-    let (account, polling) = (Account::new(1 << 20), Polling::default());
-    (EventLoop::several(3, config, &account, polling, Vec::new(), service).unwrap(), told)
+    let account = Account::new(1 << 20);
+    (EventLoop::several(many, config, &account, polling, Vec::new(), service).unwrap(), told)
 }
 
 #[test]
@@ -181,4 +191,123 @@ fn a_loop_that_closes_a_connection_tells_the_first_one_if_that_waits_for_room() 
         commands.iter().filter(|command| matches!(command, Command::Room)).count()
     };
     assert_eq!([false, true, false].map(&mut told), [0, 1, 0]);
+}
+
+/// One loop that polls for so long, and what its service tells.
+fn polling(window: Duration) -> (EventLoop<Frail>, Receiver<String>) {
+    let (mut loops, told) = several(1, usize::MAX, Polling::always(window));
+    (loops.remove(0), told)
+}
+
+/// The other end of one of its connections.
+struct Caller {
+    socket: TcpStream,
+    proto: Connection,
+    input: Buffer,
+    pongs: u64,
+}
+
+impl Caller {
+    fn of(event_loop: &mut EventLoop<Frail>) -> (Caller, ConnId) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        socket.set_nodelay(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let stream = LoopStream::Tcp(mio::net::TcpStream::from_std(accepted));
+        let id = event_loop.come_in(stream, Origin::memory()).unwrap();
+        let config = Config::new(Limits::default(), random_id().unwrap());
+        let proto = Connection::client(config, Instant::now());
+        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0 };
+        caller.say();
+        eventually(event_loop, || caller.hear().proto.is_open());
+        (caller, id)
+    }
+
+    fn say(&mut self) {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = self.proto.slices(&mut slices);
+        let written = self.socket.write_vectored(&slices[..count]).unwrap();
+        self.proto.written(Instant::now(), written);
+        assert_eq!(self.proto.output_len(), 0);
+    }
+
+    fn hear(&mut self) -> &Caller {
+        let Caller { socket, proto, input, pongs } = self;
+        let _ = input.fill(|room| {
+            let mut bytes = [0; 256];
+            let n = socket.read(&mut bytes)?;
+            Ok::<_, io::Error>(room.put(&bytes[..n]))
+        });
+        while let Some(event) = proto.read(Instant::now(), input) {
+            *pongs += u64::from(matches!(event, Event::Pong(_)));
+        }
+        self
+    }
+
+    /// Asks, and has the loop go round until there is an answer.
+    fn ping(&mut self, event_loop: &mut EventLoop<Frail>) {
+        let before = self.pongs;
+        self.proto.ping(before + 1);
+        self.say();
+        eventually(event_loop, || self.hear().pongs > before);
+    }
+}
+
+/// Has a loop go round until that is so.
+fn eventually(event_loop: &mut EventLoop<Frail>, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE);
+        event_loop.gather();
+        event_loop.scatter();
+    }
+}
+
+#[test]
+fn one_that_everything_comes_on_is_looked_at_alone_until_others_have_something() {
+    let (mut event_loop, _told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    let (mut other, _) = Caller::of(&mut event_loop);
+    for _ in 0..3 {
+        (0..20).for_each(|_| one.ping(&mut event_loop));
+        assert_eq!(event_loop.alone.apart(), Some(id));
+        other.ping(&mut event_loop);
+        assert_eq!(event_loop.alone.apart(), None);
+    }
+    for _ in 0..20 {
+        one.ping(&mut event_loop);
+        other.ping(&mut event_loop);
+        assert_eq!(event_loop.alone.apart(), None);
+    }
+}
+
+#[test]
+fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
+    let (mut event_loop, _told) = polling(Duration::from_millis(50));
+    let (mut one, id) = Caller::of(&mut event_loop);
+    for _ in 0..3 {
+        (0..100).find(|_| {
+            one.ping(&mut event_loop);
+            event_loop.alone.apart() == Some(id)
+        });
+        while event_loop.alone.is_apart() {
+            event_loop.gather();
+            event_loop.scatter();
+        }
+        assert_eq!(event_loop.polling.until(event_loop.active), None, "it would sleep");
+        one.ping(&mut event_loop);
+    }
+}
+
+#[test]
+fn the_end_of_one_that_is_looked_at_alone_is_its_end() {
+    let (mut event_loop, told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    drop(one);
+    eventually(&mut event_loop, || told.try_recv().is_ok_and(|told| told.contains("closes")));
+    assert!(event_loop.connections.is_empty());
 }
