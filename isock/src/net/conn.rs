@@ -8,6 +8,7 @@ use super::{
     newcomer::Newcomer,
     pending::{wake_all, Ended},
     ping::{Echo, Pings},
+    polling::Polling,
     remote::Command,
     stream::LoopStream,
 };
@@ -90,12 +91,12 @@ pub(super) enum Preface {
 }
 
 /// How a connection is read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+#[derive(Debug)]
+pub(super) struct Turn<'p> {
     /// How much at most.
     pub(super) bytes: usize,
     /// Until when to look again and again if nothing has come.
-    pub(super) until: Option<Instant>,
+    pub(super) busily: Option<(Instant, &'p mut Polling)>,
 }
 
 #[derive(Debug)]
@@ -156,7 +157,7 @@ impl<S: Service> Conn<S> {
         service: &mut S,
         jobs: &mut VecDeque<S::Job>,
         spare: &mut Buffer,
-        turn: Turn,
+        turn: Turn<'_>,
     ) -> Option<Instant> {
         if self.linger.get().is_some() {
             self.read_away();
@@ -165,15 +166,15 @@ impl<S: Service> Conn<S> {
         self.input.grow_into(spare);
         let mut taken = 0;
         let (mut began, mut last) = (None, None);
-        let Turn { bytes, mut until } = turn;
-        self.readable |= until.is_some();
+        let Turn { bytes, mut busily } = turn;
+        self.readable |= busily.is_some();
         while taken < bytes && self.readable && self.wants_input(service) {
             let mut size = 0;
             let read = self.input.fill(|room| {
                 size = room.size();
-                match until.take() {
+                match busily.take() {
                     None => self.stream.read(room),
-                    Some(until) => self.stream.read_busily(room, until),
+                    Some((until, polling)) => self.stream.read_busily(room, until, polling),
                 }
             });
             match read {

@@ -21,7 +21,7 @@ use super::{
     listen::Listener,
     lobby::Lobby,
     loops::{Loops, FIRST},
-    polling::{poll_busily, Polling},
+    polling::Polling,
     remote::{Command, Remote},
 };
 use crate::{
@@ -55,7 +55,8 @@ const SHARE: usize = 128 * 1024;
 const KEPT: usize = 256;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
-/// Answers that leave before other calls run, in bytes: to write more is work of its own.
+/// Answers that leave before other calls run, in bytes: to write more is work of its own, and would
+/// count as time of the handlers between which it is done.
 const EARLY: usize = 4 * 1024;
 
 /// How long items may wait for others of a burst.
@@ -371,11 +372,12 @@ impl<S: Service> EventLoop<S> {
         }
         if let Some(until) = self.polling.until(self.active) {
             let until = self.next_due().map_or(until, |due| due.min(until));
-            let look = || match self.poll.poll(events, Some(Duration::ZERO)) {
+            let EventLoop { poll, polling, .. } = self;
+            let look = || match poll.poll(events, Some(Duration::ZERO)) {
                 Ok(()) if events.is_empty() => None,
                 result => Some(result),
             };
-            if let Some(result) = poll_busily(until, look) {
+            if let Some(result) = polling.look(until, look) {
                 return result;
             }
         }
@@ -455,7 +457,8 @@ impl<S: Service> EventLoop<S> {
         if !was_open {
             conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
         }
-        let turn = Turn { bytes: TURN, until };
+        let busily = until.map(|until| (until, &mut self.polling));
+        let turn = Turn { bytes: TURN, busily };
         if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, turn) {
             self.heard = at;
         }

@@ -73,7 +73,6 @@ pub(crate) struct Link {
     over: AtomicBool,
     looking: Looking,
     rhythm: Rhythm,
-    polling: Polling,
     /// Whose connection it is. A child of it touches neither the socket nor a lock.
     owner: Process,
 }
@@ -83,6 +82,7 @@ struct State {
     proto: Connection,
     pending: Waiting,
     reader: Reader,
+    polling: Polling,
     /// Who waits without reading, and would take the role.
     parked: Vec<Parked>,
     /// Who has been woken for the role, and has not run since.
@@ -286,6 +286,7 @@ impl Link {
             proto: Connection::client(config, now),
             pending: Waiting::default(),
             reader: Reader::Nobody,
+            polling,
             parked: Vec::new(),
             nominee: None,
             taken: 0,
@@ -314,7 +315,6 @@ impl Link {
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
-            polling,
             owner: Process::this(),
         }
     }
@@ -784,11 +784,11 @@ impl Link {
         if !state.full {
             // Who polls is asleep to the others: it holds no lock, and they write for themselves.
             state.reader = Reader::Asleep;
-            let poll_until = self.polling.until(state.last_traffic);
+            let (polling, last) = (state.polling, state.last_traffic);
             drop(state);
-            return match poll_until {
+            return match polling.until(last) {
                 None => self.pump(CallerStream::read).1,
-                Some(until) => self.pump(|stream, room| stream.read_busily(room, until)).1,
+                Some(until) => self.pump_busily(until, polling),
             };
         }
         drop(state);
@@ -801,6 +801,19 @@ impl Link {
         // from being filled.
         thread::sleep(FULL);
         Instant::now()
+    }
+
+    /// The same without sleeping, until it is that late.
+    fn pump_busily(&self, until: Instant, before: Polling) -> Instant {
+        let mut polling = before;
+        let read = |stream: &CallerStream, room: &mut Room<'_>| {
+            stream.read_busily(room, until, &mut polling)
+        };
+        let now = self.pump(read).1;
+        if polling != before {
+            self.lock().polling = polling;
+        }
+        now
     }
 
     /// Reads once with `read`, understands it, and writes what has become due; says whether

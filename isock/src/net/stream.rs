@@ -4,7 +4,7 @@
 use super::bell::Bell;
 use super::{
     pipe::{CallerEnd, LoopEnd},
-    polling::poll_busily,
+    polling::Polling,
 };
 use crate::proto::Room;
 #[cfg(unix)]
@@ -102,12 +102,17 @@ impl LoopStream {
     }
 
     /// Reads again and again until there is something, or it is that late.
-    pub(super) fn read_busily(&mut self, room: &mut Room<'_>, until: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(
+        &mut self,
+        room: &mut Room<'_>,
+        until: Instant,
+        polling: &mut Polling,
+    ) -> io::Result<usize> {
         let look = || match self.read(room) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             result => Some(result),
         };
-        poll_busily(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+        polling.look(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     #[inline]
@@ -189,7 +194,12 @@ impl CallerStream {
     /// Reads without sleeping, until it is that late; no longer than any other read. A pipe sleeps:
     /// to look at it takes the lock that its other end needs.
     #[cfg(unix)]
-    pub(super) fn read_busily(&self, room: &mut Room<'_>, until: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(
+        &self,
+        room: &mut Room<'_>,
+        until: Instant,
+        polling: &mut Polling,
+    ) -> io::Result<usize> {
         let socket = match self {
             CallerStream::Tcp(stream) => stream.as_fd(),
             CallerStream::Unix(stream) => stream.as_fd(),
@@ -200,12 +210,17 @@ impl CallerStream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             result => Some(result),
         };
-        poll_busily(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+        polling.look(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     /// The same where no read is possible that does not wait, whatever the mode of its socket.
     #[cfg(not(unix))]
-    pub(super) fn read_busily(&self, room: &mut Room<'_>, _: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(
+        &self,
+        room: &mut Room<'_>,
+        _: Instant,
+        _: &mut Polling,
+    ) -> io::Result<usize> {
         self.read(room)
     }
 

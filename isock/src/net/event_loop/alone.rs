@@ -78,10 +78,13 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes note of who had something in this turn.
     pub(super) fn note_turn(&mut self, events: &mio::Events) {
-        if self.polling.is_off() || events.is_empty() {
+        if events.is_empty() {
             return;
         }
         self.put_back();
+        if self.polling.is_off(self.looked) {
+            return;
+        }
         let mut events = events.iter();
         let only = match (events.next(), events.next()) {
             (Some(event), None) if event.is_readable() => self.connections.get(event.token().0),

@@ -8,10 +8,14 @@ use crate::{
     wire::{Ran, Refusal, RefusalCode},
 };
 use std::{
+    hint,
     io::{IoSlice, Read, Write},
     net::{TcpListener, TcpStream},
     panic::resume_unwind,
-    sync::mpsc::{self, Receiver, Sender, TryRecvError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, Sender, TryRecvError},
+    },
 };
 
 /// How long a loop may take to end.
@@ -273,13 +277,16 @@ fn one_that_everything_comes_on_is_looked_at_alone_until_others_have_something()
     for _ in 0..3 {
         (0..20).for_each(|_| one.ping(&mut event_loop));
         assert_eq!(event_loop.alone.apart(), Some(id));
+        let asked = Instant::now();
         other.ping(&mut event_loop);
+        assert!(asked.elapsed() < Duration::from_secs(1), "they are looked at all the time");
         assert_eq!(event_loop.alone.apart(), None);
     }
     for _ in 0..20 {
-        one.ping(&mut event_loop);
-        other.ping(&mut event_loop);
-        assert_eq!(event_loop.alone.apart(), None);
+        for caller in [&mut one, &mut other] {
+            caller.ping(&mut event_loop);
+            assert_eq!(event_loop.alone.apart(), None);
+        }
     }
 }
 
@@ -299,6 +306,27 @@ fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
         assert_eq!(event_loop.polling.until(event_loop.active), None, "it would sleep");
         one.ping(&mut event_loop);
     }
+}
+
+#[test]
+fn who_looks_gives_way_where_others_need_the_processor() {
+    let mut polling = Polling::always(PATIENCE);
+    let done = AtomicBool::new(false);
+    let (gave_way, took) = thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(8, usize::from);
+        for _ in 0..2 * cores {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    hint::spin_loop();
+                }
+            });
+        }
+        let began = Instant::now();
+        let found = polling.look::<()>(began + PATIENCE, || None);
+        done.store(true, Ordering::Relaxed);
+        (found.is_none(), began.elapsed())
+    });
+    assert!(gave_way && took < PATIENCE, "{took:?}");
 }
 
 #[test]
