@@ -2,7 +2,7 @@
 
 use isock::{CallError, Client, ProblemKind, Server, ServerHandle};
 use isock_tests::{
-    actions::{ExecHistory, Hold, Square},
+    actions::{Hold, Square},
     gate::Gate,
     process::Process,
     usage::{self, Task},
@@ -164,21 +164,6 @@ impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-#[test]
-fn an_answer_that_does_not_fit_the_socket_goes_on_when_there_is_room() {
-    let server = Server::builder().busy_poll(LONG).on::<Square>(|n, _| Ok(n * n));
-    // More than such a socket takes, and less than stops the server from reading.
-    let server = server.on::<ExecHistory>(|(), _| Ok(vec!["x".repeat(900 << 10)]));
-    let path = std::env::temp_dir().join(format!("isock-busy-poll-{}", std::process::id()));
-    let server = server.bind(format!("unix:{}", path.display())).and_then(Server::spawn);
-    let server = server.expect("a server");
-    let client = connect(&server, LONG);
-    in_time(LONG, || {
-        (0..100).for_each(|n| assert_eq!(client.run::<Square>(n).unwrap(), n * n));
-        assert_eq!(client.run::<ExecHistory>(()).unwrap().len(), 1);
-    });
 }
 
 #[test]

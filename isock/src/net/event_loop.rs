@@ -224,7 +224,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Waits for something to do, and reads it. Quick calls lie ready afterwards.
     pub(super) fn gather(&mut self) {
-        if !self.look_alone() {
+        if !(self.alone.is_apart() && self.look_alone()) {
             self.look_around();
         }
     }
@@ -233,7 +233,9 @@ impl<S: Service> EventLoop<S> {
     fn look_around(&mut self) {
         let mut events = std::mem::replace(&mut self.events, mio::Events::with_capacity(0));
         self.wait(&mut events);
-        self.note_turn(&events);
+        if self.polling.is_on() && !events.is_empty() {
+            self.note_turn(&events);
+        }
         for event in &events {
             self.note(event.token(), event);
         }
@@ -266,21 +268,15 @@ impl<S: Service> EventLoop<S> {
         self.heard
     }
 
-    /// The next quick call. What the one before is answered leaves first, unless both are of one
-    /// connection: then the answers leave together.
+    /// The next quick call. Those whose action has become slow meanwhile go elsewhere, and those
+    /// of a connection that leaves its replies unread wait there. What the one before is answered
+    /// leaves first, unless both are of one connection: then the answers leave together.
     #[inline]
     pub(super) fn next_job(&mut self) -> Option<S::Job> {
-        let next = self.take_job();
-        let connection = next.as_ref().map(Job::connection);
-        if let Some(answered) = self.answered.take_if(|answered| Some(*answered) != connection) {
+        let next = self.jobs.front().map(Job::connection);
+        if let Some(answered) = self.answered.take_if(|answered| Some(*answered) != next) {
             self.write_early(answered);
         }
-        next
-    }
-
-    /// Takes a quick call off the queue. Those whose action has become slow meanwhile go elsewhere,
-    /// and those of a connection that leaves its replies unread wait there.
-    fn take_job(&mut self) -> Option<S::Job> {
         loop {
             let job = self.jobs.front()?;
             let (id, quick) = (job.connection(), job.is_quick());
@@ -351,10 +347,6 @@ impl<S: Service> EventLoop<S> {
             Ok(()) => {
                 self.looked = Instant::now();
                 self.heard = self.looked;
-                // What can only be written to has brought nothing.
-                if events.iter().any(mio::event::Event::is_readable) {
-                    self.active = self.looked;
-                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             Err(error) => {

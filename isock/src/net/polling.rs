@@ -23,6 +23,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Polling {
     window: Duration,
+    /// What a yield takes where others need the processor.
+    crowded: Duration,
     /// Others needed the processor: nobody looks until then.
     paused: Option<Instant>,
     /// For how long, the last time.
@@ -36,24 +38,29 @@ impl Polling {
         let alone = || thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         match window.is_zero() || alone() {
             true => Polling::default(),
-            false => Polling { window, ..Polling::default() },
+            false => Polling { window, crowded: CROWDED, ..Polling::default() },
         }
     }
 
-    /// Looks for this long, with one processor too.
+    /// Looks for this long, with one processor too, and whoever needs it.
     #[cfg(test)]
     pub(super) fn always(window: Duration) -> Polling {
-        Polling { window, ..Polling::default() }
+        Polling { window, crowded: Duration::MAX, ..Polling::default() }
+    }
+
+    /// Whether anybody looks at all.
+    pub(super) fn is_on(&self) -> bool {
+        !self.window.is_zero()
     }
 
     /// Whether nobody looks by this time.
     pub(super) fn is_off(&self, now: Instant) -> bool {
-        self.window.is_zero() || self.paused.is_some_and(|until| now < until)
+        !self.is_on() || self.paused.is_some_and(|until| now < until)
     }
 
     /// Until when to look; `None` if that is over, without a look at the clock if it never is.
     pub(super) fn until(&self, last_byte: Instant) -> Option<Instant> {
-        if self.window.is_zero() {
+        if !self.is_on() {
             return None;
         }
         let (until, now) = (last_byte + self.window, Instant::now());
@@ -80,7 +87,7 @@ impl Polling {
             // Whoever else is ready goes first: it may be what brings the bytes.
             thread::yield_now();
             let back = Instant::now();
-            if back.saturating_duration_since(now) >= CROWDED {
+            if back.saturating_duration_since(now) >= self.crowded {
                 self.give_way(back);
             }
         }

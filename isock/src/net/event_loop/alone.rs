@@ -7,7 +7,7 @@
 //! time to sleep, the poll hears of the connection again.
 
 use super::{ConnId, EventLoop, Service};
-use mio::Token;
+use mio::{event::Event, Token};
 use std::time::{Duration, Instant};
 
 /// Turns in a row in which one connection alone had something, before it is looked at alone.
@@ -78,8 +78,9 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes note of who had something in this turn.
     pub(super) fn note_turn(&mut self, events: &mio::Events) {
-        if events.is_empty() {
-            return;
+        // What can only be written to has brought nothing.
+        if events.iter().any(Event::is_readable) {
+            self.active = self.looked;
         }
         self.put_back();
         if self.polling.is_off(self.looked) {

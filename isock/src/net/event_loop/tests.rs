@@ -310,7 +310,7 @@ fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
 
 #[test]
 fn who_looks_gives_way_where_others_need_the_processor() {
-    let mut polling = Polling::always(PATIENCE);
+    let mut polling = Polling::new(PATIENCE);
     let done = AtomicBool::new(false);
     let (gave_way, took) = thread::scope(|scope| {
         let cores = thread::available_parallelism().map_or(8, usize::from);
@@ -327,6 +327,17 @@ fn who_looks_gives_way_where_others_need_the_processor() {
         (found.is_none(), began.elapsed())
     });
     assert!(gave_way && took < PATIENCE, "{took:?}");
+}
+
+#[test]
+fn one_that_takes_no_more_is_not_looked_at_alone() {
+    let (mut event_loop, _told) = polling(10 * PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    // As after a write that was cut short.
+    event_loop.get(id).unwrap().writable = false;
+    one.ping(&mut event_loop);
 }
 
 #[test]
