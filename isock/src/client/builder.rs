@@ -120,8 +120,8 @@ impl ClientBuilder {
     ///
     /// It is for callers that block, over sockets of Unix systems. Futures and the calls of a server
     /// are read by a thread that serves all of them and sleeps; a server in memory is slept for too.
-    /// With one processor nothing is polled. See [the server's side](crate::ServerBuilder::busy_poll)
-    /// for an example.
+    /// With one processor nothing is polled, nor for a while where others turn out to need it. See
+    /// [the server's side](crate::ServerBuilder::busy_poll) for an example.
     pub fn busy_poll(mut self, window: Duration) -> Self {
         self.options.busy_poll = window;
         self

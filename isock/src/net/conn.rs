@@ -8,6 +8,7 @@ use super::{
     newcomer::Newcomer,
     pending::{wake_all, Ended},
     ping::{Echo, Pings},
+    polling::Polling,
     remote::Command,
     stream::LoopStream,
 };
@@ -89,6 +90,15 @@ pub(super) enum Preface {
     Untold,
 }
 
+/// How a connection is read.
+#[derive(Debug)]
+pub(super) struct Turn<'p> {
+    /// How much at most.
+    pub(super) bytes: usize,
+    /// Until when to look again and again if nothing has come.
+    pub(super) busily: Option<(Instant, &'p mut Polling)>,
+}
+
 #[derive(Debug)]
 struct Linger {
     until: Instant,
@@ -138,27 +148,34 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Reads for at most `turn` bytes, or about [`TURN_TIME`], and hands the calls over. `spare` is memory for input, lent
-    /// for as long as it takes: an idle connection holds none, and a slow one what it has sent.
+    /// Reads for a turn, or about [`TURN_TIME`], and hands the calls over; says when it last read
+    /// something. `spare` is memory for input, lent for as long as it takes: an idle connection holds
+    /// none, and a slow one what it has sent.
     #[inline]
     pub(super) fn read(
         &mut self,
         service: &mut S,
         jobs: &mut VecDeque<S::Quick>,
         spare: &mut Buffer,
-        turn: usize,
-    ) {
+        turn: Turn<'_>,
+    ) -> Option<Instant> {
         if self.linger.get().is_some() {
-            return self.read_away();
+            self.read_away();
+            return None;
         }
         self.input.grow_into(spare);
         let mut taken = 0;
-        let mut began = None;
-        while taken < turn && self.readable && self.wants_input(service) {
+        let (mut began, mut last) = (None, None);
+        let Turn { bytes, mut busily } = turn;
+        self.readable |= busily.is_some();
+        while taken < bytes && self.readable && self.wants_input(service) {
             let mut size = 0;
             let read = self.input.fill(|room| {
                 size = room.size();
-                self.stream.read(room)
+                match busily.take() {
+                    None => self.stream.read(room),
+                    Some((until, polling)) => self.stream.read_busily(room, until, polling),
+                }
             });
             match read {
                 Ok(0) => (self.eof, self.readable) = (true, false),
@@ -168,6 +185,7 @@ impl<S: Service> Conn<S> {
                     self.readable = n == size || self.read_closed;
                     taken += n;
                     let now = Instant::now();
+                    last = Some(now);
                     service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
                     if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
@@ -185,6 +203,7 @@ impl<S: Service> Conn<S> {
             }
         }
         self.input.shrink_into(spare);
+        last
     }
 
     /// Hands over what the connection has understood.
@@ -456,6 +475,13 @@ impl<S: Service> Conn<S> {
     #[inline]
     pub(super) fn is_ready(&self, service: &S) -> bool {
         self.readable && self.wants_input(service)
+    }
+
+    /// Whether all that can happen to it is that more comes.
+    pub(super) fn waits_for_input_alone(&self, service: &S) -> bool {
+        let ended = self.eof || self.linger.get().is_some();
+        let quiet = self.writable && self.proto.output_len() == 0;
+        self.proto.is_open() && !ended && quiet && self.wants_input(service)
     }
 
     /// Writes what waits; false if the other side is gone.

@@ -4,6 +4,7 @@
 //! never blocks but in its poll, and never spends long on one connection while others wait.
 
 mod accepting;
+mod alone;
 mod commands;
 mod ending;
 mod service;
@@ -15,12 +16,12 @@ pub(crate) use service::{Done, Incoming, Job, Pace, Quick, Reply, Service};
 use super::{
     accept::Accepting,
     account::Account,
-    conn::{Conn, Preface},
+    conn::{Conn, Preface, Turn},
     flow::{Flow, Look},
     listen::Listener,
     lobby::Lobby,
     loops::{Loops, FIRST},
-    polling::{poll_busily, Polling},
+    polling::Polling,
     remote::{Command, Remote},
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     proto::{Buffer, Closed, Config},
     wire::{spare, CloseCode},
 };
+use alone::Alone;
 use ending::Stopping;
 use mio::{Poll, Token, Waker};
 use slab::Slab;
@@ -53,6 +55,9 @@ const SHARE: usize = 128 * 1024;
 const KEPT: usize = 256;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
+/// Answers that leave before other calls run, in bytes: to write more is work of its own, and would
+/// count as time of the handlers between which it is done.
+const EARLY: usize = 4 * 1024;
 
 /// How long items may wait for others of a burst.
 const TICK: Duration = Duration::from_millis(1);
@@ -114,6 +119,8 @@ pub(crate) struct EventLoop<S: Service> {
     timers: BinaryHeap<Reverse<(Instant, ConnId)>>,
     /// Quick calls that have been read and not run.
     jobs: VecDeque<S::Quick>,
+    /// Whose call has run last, while its answer waits for those of the calls that follow.
+    answered: Option<ConnId>,
     /// Memory for the input of whichever connection is being read.
     spare: Buffer,
     events: mio::Events,
@@ -126,7 +133,10 @@ pub(crate) struct EventLoop<S: Service> {
     bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
+    /// When it last looked at them or read from one.
+    heard: Instant,
     polling: Polling,
+    alone: Alone,
     /// When something had last happened there.
     active: Instant,
 }
@@ -182,6 +192,7 @@ impl<S: Service> EventLoop<S> {
             emptied: Vec::new(),
             timers: BinaryHeap::new(),
             jobs: VecDeque::new(),
+            answered: None,
             spare: Buffer::new(),
             events: mio::Events::with_capacity(EVENTS),
             commands: Vec::new(),
@@ -190,7 +201,9 @@ impl<S: Service> EventLoop<S> {
             bursts: Vec::new(),
             bursts_at: None,
             looked: Instant::now(),
+            heard: Instant::now(),
             polling,
+            alone: Alone::default(),
             active: Instant::now(),
         }
     }
@@ -220,8 +233,18 @@ impl<S: Service> EventLoop<S> {
 
     /// Waits for something to do, and reads it. Quick calls lie ready afterwards.
     pub(super) fn gather(&mut self) {
+        if !(self.alone.is_apart() && self.look_alone()) {
+            self.look_around();
+        }
+    }
+
+    /// The same for all connections, and for what other threads ask.
+    fn look_around(&mut self) {
         let mut events = std::mem::replace(&mut self.events, mio::Events::with_capacity(0));
         self.wait(&mut events);
+        if self.polling.is_on() && !events.is_empty() {
+            self.note_turn(&events);
+        }
         for event in &events {
             self.note(event.token(), event);
         }
@@ -249,10 +272,21 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// When it last looked at its sockets or read from one: that late it was when the calls that
+    /// lie ready began to.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Begins the next quick call. Those whose action has become slow meanwhile go elsewhere, and
-    /// those of a connection that leaves its replies unread wait there.
+    /// those of a connection that leaves its replies unread wait there. What the one before is
+    /// answered leaves first, unless both are of one connection: then the answers leave together.
     #[inline]
     pub(super) fn next_job(&mut self, run: Run, last: Option<S::Job>) -> Option<S::Job> {
+        let next = self.jobs.front().map(Quick::connection);
+        if let Some(answered) = self.answered.take_if(|answered| Some(*answered) != next) {
+            self.write_early(answered);
+        }
         while let Some(call) = self.jobs.front() {
             // Not through `get`: the service is borrowed beside the connection.
             let id = call.connection();
@@ -300,6 +334,7 @@ impl<S: Service> EventLoop<S> {
         match job.take_answer() {
             Some(answer) => {
                 self.service.ended(conn.session.as_mut(), Reply::Given);
+                self.answered = Some(id);
                 conn.answer(key, answer);
                 if !std::mem::replace(&mut conn.touched, true) {
                     self.touched.push(id);
@@ -315,6 +350,17 @@ impl<S: Service> EventLoop<S> {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         if let Some(session) = conn.and_then(|conn| conn.session.as_mut()) {
             self.service.left_behind(session);
+        }
+    }
+
+    /// Writes short answers without the rest of what becomes due on a connection: its caller goes on
+    /// while others are served, and the memory that they lay in serves the next connection.
+    fn write_early(&mut self, id: ConnId) {
+        let heard = self.heard;
+        let Some(conn) = self.get(id) else { return };
+        if conn.proto.output_len() <= EARLY {
+            // If the other side is gone, so it is for whoever flushes.
+            let _ = conn.write(heard);
         }
     }
 
@@ -355,9 +401,7 @@ impl<S: Service> EventLoop<S> {
         match self.poll_or_sleep(events, idle) {
             Ok(()) => {
                 self.looked = Instant::now();
-                if !events.is_empty() {
-                    self.active = self.looked;
-                }
+                self.heard = self.looked;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             Err(error) => {
@@ -370,16 +414,17 @@ impl<S: Service> EventLoop<S> {
     }
 
     fn poll_or_sleep(&mut self, events: &mut mio::Events, idle: bool) -> io::Result<()> {
-        if !idle {
+        if !idle || self.alone.is_apart() {
             return self.poll.poll(events, Some(Duration::ZERO));
         }
         if let Some(until) = self.polling.until(self.active) {
             let until = self.next_due().map_or(until, |due| due.min(until));
-            let look = || match self.poll.poll(events, Some(Duration::ZERO)) {
+            let EventLoop { poll, polling, .. } = self;
+            let look = || match poll.poll(events, Some(Duration::ZERO)) {
                 Ok(()) if events.is_empty() => None,
                 result => Some(result),
             };
-            if let Some(result) = poll_busily(until, look) {
+            if let Some(result) = polling.look(until, look) {
                 return result;
             }
         }
@@ -427,7 +472,7 @@ impl<S: Service> EventLoop<S> {
         for id in ready.drain(..) {
             if let Some(conn) = self.get(id) {
                 conn.queued = false;
-                self.read(id);
+                self.read(id, None);
             }
         }
         self.keep(ready);
@@ -449,8 +494,8 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
-    /// Gives one connection its turn.
-    fn read(&mut self, id: ConnId) {
+    /// Gives one connection its turn, and waits for it until then.
+    fn read(&mut self, id: ConnId, until: Option<Instant>) {
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let was_open = conn.proto.is_open();
@@ -459,7 +504,11 @@ impl<S: Service> EventLoop<S> {
         if !was_open {
             conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
         }
-        conn.read(&mut self.service, &mut self.jobs, &mut self.spare, TURN);
+        let busily = until.map(|until| (until, &mut self.polling));
+        let turn = Turn { bytes: TURN, busily };
+        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, turn) {
+            self.heard = at;
+        }
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
             self.deal(id, place);

@@ -183,7 +183,8 @@ impl<S: Service> Shared<S> {
         let Some(mut job) = event_loop.next_job(self.whereabouts(), None) else {
             return Some(event_loop);
         };
-        let (mut pace, mut timing) = (job.pace(), Timing::begin(self.ticks, BATCH));
+        let mut pace = job.pace();
+        let mut timing = Timing::begin(self.ticks, BATCH, event_loop.heard());
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
         loop {

@@ -77,7 +77,6 @@ pub(crate) struct Link {
     over: AtomicBool,
     looking: Looking,
     rhythm: Rhythm,
-    polling: Polling,
     /// Whose connection it is. A child of it touches neither the socket nor a lock.
     owner: Process,
 }
@@ -87,6 +86,7 @@ struct State {
     proto: Connection,
     pending: Waiting,
     reader: Reader,
+    polling: Polling,
     /// Who waits without reading, and would take the role.
     parked: Vec<Parked>,
     /// Who has been woken for the role, and has not run since.
@@ -316,6 +316,7 @@ impl Link {
             proto: Connection::client(config, now),
             pending: Waiting::default(),
             reader: Reader::Nobody,
+            polling,
             parked: Vec::new(),
             nominee: None,
             taken: 0,
@@ -345,7 +346,6 @@ impl Link {
             over: AtomicBool::new(false),
             looking: Looking::default(),
             rhythm: Rhythm::default(),
-            polling,
             owner: Process::this(),
         }
     }
@@ -907,11 +907,11 @@ impl Link {
         if !state.full {
             // Who polls is asleep to the others: it holds no lock, and they write for themselves.
             state.reader = Reader::Asleep;
-            let poll_until = self.polling.until(state.last_traffic);
+            let (polling, last) = (state.polling, state.last_traffic);
             drop(state);
-            let pumped = match poll_until {
+            let pumped = match polling.until(last) {
                 None => self.pump(CallerStream::read, wanted),
-                Some(until) => self.pump(|stream, room| stream.read_busily(room, until), wanted),
+                Some(until) => self.pump_busily(until, polling, wanted),
             };
             return (pumped.at, pumped.ended);
         }
@@ -931,6 +931,19 @@ impl Link {
         thread::sleep(FULL);
         let ended = wanted.and_then(|wanted| self.lock().take(wanted));
         (Instant::now(), ended)
+    }
+
+    /// Pumps without sleeping, until it is that late.
+    fn pump_busily(&self, until: Instant, before: Polling, wanted: Option<&Wanted>) -> Pumped {
+        let mut polling = before;
+        let read = |stream: &CallerStream, room: &mut Room<'_>| {
+            stream.read_busily(room, until, &mut polling)
+        };
+        let pumped = self.pump(read, wanted);
+        if polling != before {
+            self.lock().polling = polling;
+        }
+        pumped
     }
 
     /// Reads once with `read`, understands it, and writes what has become due. Only with the role.

@@ -2,9 +2,10 @@
 
 #[cfg(unix)]
 use super::bell::Bell;
-use super::pipe::{CallerEnd, LoopEnd};
-#[cfg(unix)]
-use super::polling::poll_busily;
+use super::{
+    pipe::{CallerEnd, LoopEnd},
+    polling::Polling,
+};
 use crate::proto::Room;
 #[cfg(unix)]
 use crate::sys::{self, LOOK, NO_SIGNAL};
@@ -100,6 +101,20 @@ impl LoopStream {
         }
     }
 
+    /// Reads again and again until there is something, or it is that late.
+    pub(super) fn read_busily(
+        &mut self,
+        room: &mut Room<'_>,
+        until: Instant,
+        polling: &mut Polling,
+    ) -> io::Result<usize> {
+        let look = || match self.read(room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            result => Some(result),
+        };
+        polling.look(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
     #[inline]
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
@@ -179,7 +194,12 @@ impl CallerStream {
     /// Reads without sleeping, until it is that late; no longer than any other read. A pipe sleeps:
     /// to look at it takes the lock that its other end needs.
     #[cfg(unix)]
-    pub(super) fn read_busily(&self, room: &mut Room<'_>, until: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(
+        &self,
+        room: &mut Room<'_>,
+        until: Instant,
+        polling: &mut Polling,
+    ) -> io::Result<usize> {
         let socket = match self {
             CallerStream::Tcp(stream) => stream.as_fd(),
             CallerStream::Unix(stream) => stream.as_fd(),
@@ -190,12 +210,17 @@ impl CallerStream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             result => Some(result),
         };
-        poll_busily(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+        polling.look(until, look).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     /// The same where no read is possible that does not wait, whatever the mode of its socket.
     #[cfg(not(unix))]
-    pub(super) fn read_busily(&self, room: &mut Room<'_>, _: Instant) -> io::Result<usize> {
+    pub(super) fn read_busily(
+        &self,
+        room: &mut Room<'_>,
+        _: Instant,
+        _: &mut Polling,
+    ) -> io::Result<usize> {
         self.read(room)
     }
 

@@ -264,7 +264,8 @@ impl ServerBuilder {
     /// another within this time, their latency matters, and cores are idle; 50 to 200 µs are
     /// plenty. It harms where other threads need the core, those of handlers that block and those
     /// of clients on the same machine among them. When nothing has come for this long, the server
-    /// sleeps and uses no processor, as always. With one processor nothing is polled.
+    /// sleeps and uses no processor, as always. With one processor nothing is polled, and where others
+    /// turn out to need it the server sleeps for a while.
     ///
     /// Clients have [the same](crate::ClientBuilder::busy_poll); each side gains by itself.
     ///

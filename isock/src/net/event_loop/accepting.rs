@@ -167,7 +167,7 @@ impl<S: Service> EventLoop<S> {
             if let Some(conn) = self.get(id) {
                 conn.readable = true;
             }
-            self.read(id);
+            self.read(id, None);
         }
         if let Some(id) = self.lobby.crowded_out() {
             self.close(id, CloseCode::DISPLACED);

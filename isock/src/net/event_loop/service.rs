@@ -130,7 +130,7 @@ pub(crate) trait Quick: Send {
 /// A call with all that it needs to run on any thread.
 pub(crate) trait Job: Send {
     /// Runs the handler, and says whether it did: not if it is too late. It is `at_most` that time,
-    /// and may be a [`TICK`](crate::net::timing::TICK) earlier. Does not panic.
+    /// and may be two [`TICK`](crate::net::timing::TICK)s earlier. Does not panic.
     fn run(&mut self, at_most: Instant) -> bool;
     /// Where its answer goes.
     fn key(&self) -> (ConnId, ServedKey);

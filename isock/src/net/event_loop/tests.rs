@@ -1,4 +1,4 @@
-//! Several loops of one server.
+//! Several loops of one server, and one that polls.
 
 use super::*;
 use crate::{
@@ -7,12 +7,18 @@ use crate::{
         far::Far, handover::serve, link::Link, memory_pair, origin::Origin, random_id,
         stream::LoopStream, Dialled,
     },
-    proto::{Answer, NewCall, ServedKey, SharedBody},
+    proto::{Answer, Connection, Event, ServedKey, SharedBody},
     wire::{CallHead, Ran, Refusal, RefusalCode},
 };
 use std::{
+    hint,
+    io::{IoSlice, Read, Write},
+    net::{TcpListener, TcpStream},
     panic::resume_unwind,
-    sync::mpsc::{self, Receiver, Sender, TryRecvError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, Sender, TryRecvError},
+    },
 };
 
 /// How long a loop may take to end.
@@ -167,14 +173,18 @@ impl Job for NoJob {
 
 /// Three loops, of which this one panics with its second connection, and what they tell.
 fn loops(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>) {
-    let (loops, told, _) = loops_that_are_called(frail);
+    let (loops, told, _) = loops_that_are_called(3, frail, Polling::default());
     (loops, told)
 }
 
 type Calls = Receiver<(Arc<Far>, ServedKey)>;
 
-/// The same, and the calls that they get.
-fn loops_that_are_called(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<String>, Calls) {
+/// So many loops, of which one is as frail, what they tell, and the calls that they get.
+fn loops_that_are_called(
+    many: usize,
+    frail: usize,
+    polling: Polling,
+) -> (Vec<EventLoop<Frail>>, Receiver<String>, Calls) {
     let (tell, told) = mpsc::channel();
     let (calls, called) = mpsc::channel();
     let config = Config::new(Limits::default(), random_id().unwrap());
@@ -184,8 +194,8 @@ fn loops_that_are_called(frail: usize) -> (Vec<EventLoop<Frail>>, Receiver<Strin
         let most = if place == frail { 1 } else { usize::MAX };
         Frail { tell: tell.clone(), calls: calls.clone(), place, connections: 0, most }
     };
-    let (account, polling) = (Account::new(1 << 20), Polling::default());
-    let loops = EventLoop::several(3, config, &account, polling, Vec::new(), service);
+    let account = Account::new(1 << 20);
+    let loops = EventLoop::several(many, config, &account, polling, Vec::new(), service);
     (loops.unwrap(), told, called)
 }
 
@@ -239,15 +249,168 @@ fn a_loop_that_closes_a_connection_tells_the_first_one_if_that_waits_for_room() 
     assert_eq!([false, true, false].map(&mut told), [0, 1, 0]);
 }
 
+/// One loop that polls for so long, and what its service tells.
+fn polling(window: Duration) -> (EventLoop<Frail>, Receiver<String>) {
+    let (mut loops, told, _) = loops_that_are_called(1, usize::MAX, Polling::always(window));
+    (loops.remove(0), told)
+}
+
+/// The other end of one of its connections.
+struct Caller {
+    socket: TcpStream,
+    proto: Connection,
+    input: Buffer,
+    pongs: u64,
+}
+
+impl Caller {
+    fn of(event_loop: &mut EventLoop<Frail>) -> (Caller, ConnId) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        socket.set_nodelay(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let stream = LoopStream::Tcp(mio::net::TcpStream::from_std(accepted));
+        let id = event_loop.come_in(stream, Origin::memory()).unwrap();
+        let config = Config::new(Limits::default(), random_id().unwrap());
+        let proto = Connection::client(config, Instant::now());
+        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0 };
+        caller.say();
+        eventually(event_loop, || caller.hear().proto.is_open());
+        (caller, id)
+    }
+
+    fn say(&mut self) {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = self.proto.slices(&mut slices);
+        let written = self.socket.write_vectored(&slices[..count]).unwrap();
+        self.proto.written(Instant::now(), written);
+        assert_eq!(self.proto.output_len(), 0);
+    }
+
+    fn hear(&mut self) -> &Caller {
+        let Caller { socket, proto, input, pongs } = self;
+        let _ = input.fill(|room| {
+            let mut bytes = [0; 256];
+            let n = socket.read(&mut bytes)?;
+            Ok::<_, io::Error>(room.put(&bytes[..n]))
+        });
+        while let Some(event) = proto.read(Instant::now(), input) {
+            *pongs += u64::from(matches!(event, Event::Pong(_)));
+        }
+        self
+    }
+
+    /// Asks, and has the loop go round until there is an answer.
+    fn ping(&mut self, event_loop: &mut EventLoop<Frail>) {
+        let before = self.pongs;
+        self.proto.ping(before + 1);
+        self.say();
+        eventually(event_loop, || self.hear().pongs > before);
+    }
+}
+
+/// Has a loop go round until that is so.
+fn eventually(event_loop: &mut EventLoop<Frail>, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE);
+        event_loop.gather();
+        event_loop.scatter();
+    }
+}
+
+#[test]
+fn one_that_everything_comes_on_is_looked_at_alone_until_others_have_something() {
+    let (mut event_loop, _told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    let (mut other, _) = Caller::of(&mut event_loop);
+    for _ in 0..3 {
+        (0..20).for_each(|_| one.ping(&mut event_loop));
+        assert_eq!(event_loop.alone.apart(), Some(id));
+        let asked = Instant::now();
+        other.ping(&mut event_loop);
+        assert!(asked.elapsed() < Duration::from_secs(1), "they are looked at all the time");
+        assert_eq!(event_loop.alone.apart(), None);
+    }
+    for _ in 0..20 {
+        for caller in [&mut one, &mut other] {
+            caller.ping(&mut event_loop);
+            assert_eq!(event_loop.alone.apart(), None);
+        }
+    }
+}
+
+#[test]
+fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
+    let (mut event_loop, _told) = polling(Duration::from_millis(50));
+    let (mut one, id) = Caller::of(&mut event_loop);
+    for _ in 0..3 {
+        (0..100).find(|_| {
+            one.ping(&mut event_loop);
+            event_loop.alone.apart() == Some(id)
+        });
+        while event_loop.alone.is_apart() {
+            event_loop.gather();
+            event_loop.scatter();
+        }
+        assert_eq!(event_loop.polling.until(event_loop.active), None, "it would sleep");
+        one.ping(&mut event_loop);
+    }
+}
+
+#[test]
+fn who_looks_gives_way_where_others_need_the_processor() {
+    let mut polling = Polling::new(PATIENCE);
+    let done = AtomicBool::new(false);
+    let (gave_way, took) = thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(8, usize::from);
+        for _ in 0..2 * cores {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    hint::spin_loop();
+                }
+            });
+        }
+        let began = Instant::now();
+        let found = polling.look::<()>(began + PATIENCE, || None);
+        done.store(true, Ordering::Relaxed);
+        (found.is_none(), began.elapsed())
+    });
+    assert!(gave_way && took < PATIENCE, "{took:?}");
+}
+
+#[test]
+fn one_that_takes_no_more_is_not_looked_at_alone() {
+    let (mut event_loop, _told) = polling(10 * PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    // As after a write that was cut short.
+    event_loop.get(id).unwrap().writable = false;
+    one.ping(&mut event_loop);
+}
+
+#[test]
+fn the_end_of_one_that_is_looked_at_alone_is_its_end() {
+    let (mut event_loop, told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    drop(one);
+    eventually(&mut event_loop, || told.try_recv().is_ok_and(|told| told.contains("closes")));
+    assert!(event_loop.connections.is_empty());
+}
+
 #[test]
 fn an_answer_that_a_loop_has_taken_has_not_left() {
-    let (mut loops, _told, called) = loops_that_are_called(usize::MAX);
+    let (mut loops, _told, called) = loops_that_are_called(3, usize::MAX, Polling::default());
     let (pipe, Dialled { stream, address }) = memory_pair();
     loops[FIRST].remote.send(Command::Accept(pipe)).unwrap();
     let config = Config::new(Limits::default(), random_id().unwrap());
     let link = Link::new(stream, address, config, Polling::default(), None);
-    let call = NewCall { head: CallHead::default(), body: SharedBody::new(Vec::new()) };
-    link.start(Instant::now(), call).unwrap();
+    link.start(Instant::now(), CallHead::default(), &SharedBody::default()).unwrap();
     loops[FIRST].gather();
     loops[FIRST].scatter();
     let (far, key) = called.try_recv().unwrap();

@@ -132,6 +132,10 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    pub(crate) fn heard(&self) -> Instant {
+        Instant::now()
+    }
+
     pub(crate) fn next_job(&mut self, run: Run, _: Option<S::Job>) -> Option<S::Job> {
         while let Some(job) = self.jobs.pop_front() {
             match run {

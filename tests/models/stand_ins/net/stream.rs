@@ -1,6 +1,6 @@
 //! What a connection of callers runs over: a server in memory that echoes.
 
-use super::bell::Bell;
+use super::{bell::Bell, polling::Polling};
 use crate::{
     limits::Limits,
     pair::{carry, End},
@@ -143,7 +143,12 @@ impl CallerStream {
 
     /// A model has no patience for looks that find nothing: it sleeps as any other read does, which
     /// is the same to everybody else.
-    pub(crate) fn read_busily(&self, room: &mut Room<'_>, _: Instant) -> io::Result<usize> {
+    pub(crate) fn read_busily(
+        &self,
+        room: &mut Room<'_>,
+        _: Instant,
+        _: &mut Polling,
+    ) -> io::Result<usize> {
         self.read(room)
     }
 
