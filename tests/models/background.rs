@@ -1,7 +1,7 @@
 //! The thread behind futures: it comes when it is needed, hears of everything, and goes.
 
 use crate::{
-    link::{connected, late, new_call},
+    link::{connected, late, start},
     net::Link,
     pair::Unpark,
     peer::{
@@ -148,10 +148,10 @@ fn a_future_is_read_for_on_the_connection_that_it_goes_to() {
         let mut timer = None;
         let (deadline, waker) = (late(), Unpark::here());
         client.background.wake_at(&mut timer, deadline, &waker, Weak::new());
-        let started = link.start(Instant::now(), new_call(1)).unwrap();
+        let started = start(&link, 1).unwrap();
         link.uncork();
         let server = thread::spawn(move || away.answer(&[1]));
-        while started.pending.wake_with(&waker) {
+        while link.wake_with(started.call, &waker) {
             client.background.wake_at(&mut timer, deadline, &waker, Arc::downgrade(&link));
             thread::park();
         }

@@ -150,7 +150,11 @@ fn answers(remote: &Remote) -> Vec<Option<u8>> {
     let mut commands = Vec::new();
     remote.take(&mut commands);
     let answer = |command| match command {
-        Command::Answer { answer: Answer::Value(value), .. } => Some(value[0]),
+        Command::Answer { answer: Answer::Value(value), .. } => {
+            let mut bytes = Vec::new();
+            value.copy_to(&mut bytes);
+            Some(bytes[0])
+        }
         Command::Answer { answer: Answer::Refusal(refusal), .. } => {
             assert_eq!(refusal.code, RefusalCode::UNANSWERED);
             None

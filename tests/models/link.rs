@@ -47,7 +47,7 @@ pub(crate) fn new_call(input: u8) -> NewCall {
 }
 
 /// Starts a call.
-fn start(link: &Arc<Link>, input: u8) -> Result<Started, Refused> {
+pub(crate) fn start(link: &Arc<Link>, input: u8) -> Result<Started, Refused> {
     let NewCall { head, body } = new_call(input);
     link.start(Instant::now(), head, &body)
 }
@@ -155,7 +155,7 @@ fn a_call_that_is_given_up_leaves_nothing_to_the_next() {
         away.answer(&[2]);
         assert!(link.take(started.call).is_none());
         let ended = link.wait(next.call, late()).unwrap();
-        assert!(matches!(ended, Some(Ended::Value(value)) if value == [2]));
+        assert!(matches!(ended, Some(Ended::Value(value)) if *value == [2]));
     });
 }
 

@@ -35,7 +35,7 @@ impl Connection {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
         self.note_need();
-        let body: &[u8] = &call.body;
+        let body = &call.body;
         let is_short = call.head.words(None) == LEAST_WORDS
             && !call.head.items
             && self.output.takes_short(body.len(), self.peer.fragment());
@@ -250,12 +250,11 @@ impl Connection {
         if !self.output.is_leaving(key.answer()) {
             self.settings_sent = 0;
         }
-        let (kind, shared) = match &answer {
+        let (kind, body) = match &answer {
             Answer::Value(body) => (FrameKind::REPLY, body),
             Answer::Error(body) => (FrameKind::ERROR, body),
             Answer::Refusal(refusal) => return self.refuse(key, refusal),
         };
-        let body: &[u8] = shared;
         if body.len() > self.peer.message() {
             return self.refuse_too_large(key);
         }
@@ -264,7 +263,7 @@ impl Connection {
             return self.refuse_more(key);
         }
         if !self.output.takes_short(body.len(), self.peer.fragment()) {
-            return self.write_answer(key, kind, shared);
+            return self.write_answer(key, kind, body);
         }
         let header = Header::new(kind, Flags::default(), 0, body.len());
         self.output.short(header.of_call(key.slot, key.seq), [], body);

@@ -636,7 +636,7 @@ mod tests {
     fn bytes_that_end_a_message_leave_from_where_they_lie() {
         let mut output = Output::default();
         let (body, place) = ending(3 * LONG);
-        output.message(id(1), body.clone(), LONG, |out, len, flags| {
+        output.message(id(1), &body, LONG, |out, len, flags| {
             Header::new(FrameKind::REPLY, flags, 0, len).of_call(1, 1).write(out);
         });
         let mut copied = 0;

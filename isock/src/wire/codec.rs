@@ -55,14 +55,7 @@ impl Encoder {
     /// An empty encoder that takes at most `limit` bytes.
     #[inline]
     pub fn new(limit: usize) -> Encoder {
-        Encoder {
-            bytes: scratch(),
-            start: 0,
-            limit,
-            full: false,
-            ends_shared: false,
-            end: None,
-        }
+        Encoder { bytes: scratch(), start: 0, limit, full: false, ends_shared: false, end: None }
     }
 
     /// The same for a message that long bytes may end from where they lie: for who asks for its
@@ -110,8 +103,9 @@ impl Encoder {
         let mut failed = None;
         let lent = LENT.try_with(|lent| {
             let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
-            // The last user may have panicked in the middle of something long.
-            (encoder.start, encoder.end) = (0, None);
+            if encoder.start > 0 || encoder.end.is_some() {
+                encoder.forget();
+            }
             encoder.bytes.clear();
             // Of less, each item would come to its end.
             if encoder.bytes.capacity() < SCRATCH {
@@ -120,11 +114,10 @@ impl Encoder {
             (encoder.limit, encoder.ends_shared) = (limit, ends_shared);
             if let Err(error) = user(&mut encoder) {
                 failed = Some(error);
-                encoder.end = None;
             }
-            if encoder.bytes.capacity() > MOST_SCRATCH {
+            if encoder.bytes.capacity() > MOST_SCRATCH || encoder.end.is_some() {
                 spare::give(std::mem::take(&mut encoder.bytes));
-                encoder.start = 0;
+                encoder.forget();
             }
             true
         });
@@ -231,6 +224,13 @@ impl Encoder {
     pub fn clear(&mut self) {
         self.bytes.truncate(self.start);
         self.end = None;
+    }
+
+    /// Lets go of what a user has left who failed or panicked in the middle of something long.
+    #[cold]
+    fn forget(&mut self) {
+        self.bytes.truncate(0);
+        (self.start, self.end) = (0, None);
     }
 
     fn keep_scratch(&mut self) {

@@ -348,7 +348,7 @@ fn what_comes_with_the_end_of_a_message_read_where_it_stays_is_no_part_of_it() {
         let [Seen::Call(_, _, whole), Seen::Call(_, _, behind)] = &seen[..] else {
             panic!("{seen:?}");
         };
-        assert!(*whole == body && *behind == [7; 50_000]);
+        assert!(whole[..] == body && behind[..] == [7; 50_000]);
         lent
     });
     assert!(straight);
