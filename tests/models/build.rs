@@ -52,7 +52,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     // A model has no patience for a second without work.
     ("net/handover.rs", "QUIET: u32 = 250", "QUIET: u32 = 2"),
     // Nor memory for so many.
-    ("net/pending.rs", "MARKS: usize = 512", "MARKS: usize = 2"),
+    ("net/pending.rs", "MARKS: usize = 256", "MARKS: usize = 2"),
     // Nor for that many items.
     ("net/flow.rs", "BURST: u32 = 8", "BURST: u32 = 2"),
     // Nor for that many bytes.

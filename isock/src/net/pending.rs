@@ -156,7 +156,7 @@ impl Pending {
 const SPARE: usize = 512;
 
 /// Places whose ends can be seen without a lock.
-const MARKS: usize = 512;
+const MARKS: usize = 256;
 
 /// A call that its connection was given, and whose end somebody takes there.
 #[derive(Clone, Copy, Debug)]
