@@ -18,6 +18,8 @@ mod deferring;
 mod giving_up;
 #[path = "both_ways/hooks.rs"]
 mod hooks;
+#[path = "both_ways/owners.rs"]
+mod owners;
 #[path = "both_ways/sends.rs"]
 mod sends;
 

@@ -1,6 +1,9 @@
 //! Bytes that travel as bytes.
 
-use super::SendAs;
+use super::{
+    owner::{by_program, Lender},
+    SendAs,
+};
 use crate::{
     sys::Owned,
     wire::{spare, Block, EncodeError, Encoder, Keeper, Shared, WORTH_SHARING},
@@ -15,6 +18,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
+    mem,
     ops::{Deref, DerefMut},
 };
 
@@ -32,15 +36,16 @@ use std::{
 ///   `Vec<u8>`, received, or with an owner of their own ([`from_owner`](Bytes::from_owner));
 /// - received `Bytes`: they stay where they have come.
 ///
-/// What is copied: `&[u8]` and `Vec<u8>` that are passed as they are, `Bytes` inside another type, calls
-/// with metadata, and the items of a stream. To change long bytes that somebody else keeps copies
-/// them first.
+/// What is copied: `&[u8]` and `Vec<u8>` that are passed as they are, `Bytes` inside another type, one-way
+/// sends, the items of a stream, and calls with metadata, which those have that a handler makes while it
+/// serves one. To change long bytes that somebody else keeps, or that have an owner, copies them first.
 ///
 /// ```
 /// let bytes = isock::Bytes::from(vec![1, 2, 3]);
 /// assert_eq!(bytes[..2], [1, 2]);
 /// assert_eq!(bytes.into_vec(), [1, 2, 3]);
 /// ```
+#[derive(Default)]
 pub struct Bytes(Form);
 
 enum Form {
@@ -50,7 +55,8 @@ enum Form {
 
 impl Bytes {
     /// The bytes of an owner, from where they lie; `owner` is asked for them once, and dropped when
-    /// nobody needs them any more. Short ones are copied at once.
+    /// nobody needs them any more: where the program lets go of them last, or else on a thread of the
+    /// library for owners alone, where it may call, wait and panic. Short ones are copied at once.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -60,20 +66,29 @@ impl Bytes {
     /// assert_eq!(bytes.as_ptr(), file.as_ptr());
     /// ```
     pub fn from_owner<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Bytes {
-        let owned = Owned::new(owner);
-        match owned.bytes().len() {
-            0..WORTH_SHARING => Bytes::from(owned.bytes()),
-            _ => Bytes(Form::Long(Shared::kept_by(owned))),
+        let owned = Owned::new(Lender::new(owner));
+        if owned.bytes().len() >= WORTH_SHARING {
+            return Bytes(Form::Long(Shared::kept_by(owned)));
         }
+        let copy = Bytes::from(owned.bytes());
+        by_program(|| drop(owned));
+        copy
     }
 
     /// The bytes alone. Those that have come in a message are moved to its beginning; long ones that
     /// somebody else keeps, or that have an owner of their own, are copied.
-    pub fn into_vec(self) -> Vec<u8> {
-        match self.0 {
+    pub fn into_vec(mut self) -> Vec<u8> {
+        if self.has_owner() {
+            return self.to_vec();
+        }
+        match mem::take(&mut self.0) {
             Form::Short(block) => block.into_vec(),
             Form::Long(shared) => shared.into_vec(),
         }
+    }
+
+    fn has_owner(&self) -> bool {
+        matches!(&self.0, Form::Long(shared) if shared.has_keeper())
     }
 
     /// Ends a message with them.
@@ -102,15 +117,25 @@ impl Bytes {
     }
 }
 
+/// The program lets go of them here, and so of their owner if nobody else keeps it.
+impl Drop for Bytes {
+    #[inline]
+    fn drop(&mut self) {
+        if self.has_owner() {
+            by_program(|| self.0 = Form::default());
+        }
+    }
+}
+
 impl<T: AsRef<[u8]> + Send + Sync> Keeper for Owned<T> {
     fn bytes(&self) -> &[u8] {
         self.bytes()
     }
 }
 
-impl Default for Bytes {
-    fn default() -> Bytes {
-        Bytes(Form::Short(Block::default()))
+impl Default for Form {
+    fn default() -> Form {
+        Form::Short(Block::default())
     }
 }
 
@@ -230,12 +255,13 @@ impl Deref for Bytes {
     }
 }
 
-/// Copies long bytes first that somebody else keeps.
+/// Copies long bytes first that somebody else keeps, or that have an owner.
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         if let Form::Long(shared) = &mut self.0 {
             if shared.get_mut().is_none() {
-                *shared = Shared::from(Block::from(shared.to_vec()));
+                let copy = Shared::from(Block::from(shared.to_vec()));
+                by_program(|| *shared = copy);
             }
         }
         match &mut self.0 {

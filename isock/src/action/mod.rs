@@ -15,6 +15,7 @@ mod kind;
 mod name;
 mod named;
 mod never;
+mod owner;
 mod payload;
 pub(crate) mod plain;
 mod reader;

@@ -236,6 +236,7 @@ impl<S: Service> EventLoop<S> {
         if !(self.alone.is_apart() && self.look_alone()) {
             self.look_around();
         }
+        self.service.settle();
     }
 
     /// The same for all connections, and for what other threads ask.
@@ -252,7 +253,6 @@ impl<S: Service> EventLoop<S> {
         self.take_commands();
         self.look_at_bursts();
         self.read_ready();
-        self.service.settle();
     }
 
     /// Sends what streams have gathered that send a lot: a wake-up for each tick's worth of items,
@@ -330,7 +330,10 @@ impl<S: Service> EventLoop<S> {
     pub(super) fn end_job(&mut self, job: &mut S::Job) {
         let (id, key) = job.key();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
-        let Some(conn) = conn else { return self.service.ended(None, Reply::Given) };
+        let Some(conn) = conn else {
+            drop(job.take_answer());
+            return self.service.ended(None, Reply::Given);
+        };
         match job.take_answer() {
             Some(answer) => {
                 self.service.ended(conn.session.as_mut(), Reply::Given);
@@ -357,6 +360,7 @@ impl<S: Service> EventLoop<S> {
     /// while others are served, and the memory that they lay in serves the next connection.
     fn write_early(&mut self, id: ConnId) {
         let heard = self.heard;
+        self.service.settle();
         let Some(conn) = self.get(id) else { return };
         if conn.proto.output_len() <= EARLY {
             // If the other side is gone, so it is for whoever flushes.
@@ -403,7 +407,10 @@ impl<S: Service> EventLoop<S> {
                 self.looked = Instant::now();
                 self.heard = self.looked;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.heard = Instant::now();
+                events.clear();
+            }
             Err(error) => {
                 // Nothing can be served without poll; a tight loop of errors helps nobody.
                 events.clear();
@@ -511,6 +518,8 @@ impl<S: Service> EventLoop<S> {
         }
         let ready = conn.is_ready(&self.service);
         if !was_open && conn.proto.is_open() {
+            // A hook that has heard of it is no part of its first call.
+            self.heard = Instant::now();
             self.deal(id, place);
         }
         if ready {

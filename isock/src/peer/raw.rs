@@ -219,8 +219,8 @@ impl RawCall {
     #[inline]
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
-        // Of one server there is no seat, and never was.
-        if seat.is_some() {
+        // Mostly there is one server, and no seat.
+        if seat.is_some() || self.seat.is_some() {
             self.busy = seat.as_ref().map(Busy::at);
             self.seat = seat;
         }

@@ -50,7 +50,14 @@ impl Number {
 
     /// Keeps this connection in mind; none, so that the memory of the last one is let go.
     pub(super) fn note(self, link: Option<&Arc<Link>>) {
-        let noted = link.map(|link| (self, Arc::downgrade(link)));
-        let _ = RECENT.try_with(|recent| recent.borrow_mut()[self.place()] = noted);
+        let note = |recent: &RefCell<Recent>| {
+            let place = &mut recent.borrow_mut()[self.place()];
+            match link {
+                Some(link) => *place = Some((self, Arc::downgrade(link))),
+                // Another client may have it by now.
+                None => drop(place.take_if(|(number, _)| *number == self)),
+            }
+        };
+        let _ = RECENT.try_with(note);
     }
 }

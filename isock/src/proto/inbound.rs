@@ -31,7 +31,7 @@ pub(super) struct Inbound {
 
 /// Memory that lies ready for a message is lent to it once this part of it has come: it would be held anyway.
 /// What came before is moved there.
-const READY: usize = 16;
+const READY: usize = 4;
 
 /// How a message that begins is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,15 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_lies_ready_is_taken_once_a_sixteenth_has_come() {
+    fn memory_that_lies_ready_is_taken_once_a_quarter_has_come() {
         // A length that no other test has, so that none takes it from here.
         let total = 7 << 20;
         drop(Block::with_room(total));
         let mut inbound = begun(total);
-        inbound.collect(ID, here(&vec![1; total / 16 - 100]), false);
+        inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
         let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Block::held);
-        assert!(body(&inbound) <= Some(total / 8), "{:?}", body(&inbound));
-        inbound.collect(ID, here(&vec![1; total / 16]), false);
+        assert!(body(&inbound) <= Some(total / 2), "{:?}", body(&inbound));
+        inbound.collect(ID, here(&vec![1; total / 4]), false);
         assert!(body(&inbound) >= Some(total), "{:?}", body(&inbound));
         assert!(inbound.memory() <= total, "{}", inbound.memory());
     }

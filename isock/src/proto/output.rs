@@ -294,6 +294,7 @@ impl Output {
         words: [u8; N],
         body: &SharedBody,
     ) -> Offset {
+        debug_assert!(self.takes_short(body.len(), usize::MAX));
         let out = match self.chunks.back_mut() {
             Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
             _ => open_chunk(&mut self.chunks),

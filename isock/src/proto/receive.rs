@@ -56,7 +56,7 @@ impl Connection {
     /// protocol ends the connection: the output tells the other side why, and so does the event.
     pub fn read<'b>(&mut self, now: Instant, input: &'b mut Buffer) -> Option<Event<'b>> {
         if !self.has_events() {
-            if let Some(short) = self.short(input) {
+            if let Some(short) = self.accept_short(input) {
                 return Some(self.take_short(now, input, short));
             }
         }

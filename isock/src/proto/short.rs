@@ -1,7 +1,7 @@
 //! The way of most frames: a call without metadata or items, or an answer, short and whole.
 //!
 //! Knows how they look, and what has to be at rest for them. Judges nothing: where something is
-//! otherwise nothing has changed, and the frame goes the way of all frames, in `receive`.
+//! otherwise no event has come of it, and the frame goes the way of all frames, in `receive`.
 
 use super::{
     connection::{Connection, Phase},
@@ -37,7 +37,7 @@ impl Connection {
     /// Accepts the frame at the front, if it is one of these.
     // Each here always: in one function the parts share what they know in registers.
     #[inline(always)]
-    pub(super) fn short(&mut self, input: &Buffer) -> Option<Short> {
+    pub(super) fn accept_short(&mut self, input: &Buffer) -> Option<Short> {
         let waiting = input.waiting();
         let header = waiting.first_chunk::<HEADER_LEN>()?;
         let len = u32_at(header, 0) as usize;

@@ -87,7 +87,7 @@ struct Running(BySlot<Place>);
 struct Place {
     /// The number of the call on its slot.
     seq: u32,
-    /// Nobody waits for it any more, and it has not begun.
+    /// Nobody waits for it any more.
     given_up: bool,
     /// Where it hears of that; `None` while it waits for the loop's thread or runs there, and when it
     /// has ended.
@@ -133,7 +133,7 @@ impl Running {
         self.mark(key, mark);
     }
 
-    /// Whether somebody waits for a call that waits for the loop's thread.
+    /// Whether nobody waits any more for a call that waits for the loop's thread.
     #[inline]
     fn is_given_up(&self, key: ServedKey) -> bool {
         self.0.get(key.slot).is_none_or(|place| place.seq != key.seq || place.given_up)
@@ -193,7 +193,7 @@ impl Default for Quick {
     }
 }
 
-/// A call that runs on the loop's thread.
+/// The call that runs on the loop's thread, one after the other; at rest, what they have in common.
 pub(crate) struct Job {
     task: Task,
     known: Known,
@@ -284,7 +284,8 @@ impl Service for Dispatch {
         if self.here.blank.len() < BLANKS {
             self.here.blank.push(quick);
         }
-        self.here.renew_mark(session.running.is_given_up(key));
+        let has_last = last.is_some() || self.here.spare.is_some();
+        self.here.renew_mark(has_last, session.running.is_given_up(key));
         let tallied = if charge.is_none() { call.size() } else { 0 };
         self.here.begun = Some((connection, key, tallied));
         let peer = || Peer::of_served(Arc::clone(&session.served));
@@ -455,9 +456,9 @@ impl Here {
 
     /// Where the next one hears that nobody waits for it any more: it has, if it is given up.
     #[inline]
-    fn renew_mark(&mut self, given_up: bool) {
-        // What the last one has left, and this. A hook, a responder or a session has it else.
-        let lone = Arc::strong_count(&self.mark) <= 2;
+    fn renew_mark(&mut self, has_last: bool, given_up: bool) {
+        // This, and what the last one has left. A hook, a responder or a session has it else.
+        let lone = Arc::strong_count(&self.mark) <= 1 + usize::from(has_last);
         // Whoever had it has done so before this looks at it.
         fence(Ordering::Acquire);
         if !lone || self.mark.is_used() {

@@ -285,6 +285,8 @@ impl Task {
     ) -> (Option<Arc<Deferred>>, bool) {
         match self.refusal(at_most) {
             Some(refusal) => {
+                // What serves the next call as well keeps nothing of this one.
+                self.input = Block::default();
                 self.answer = Some(Answer::Refusal(refusal));
                 (None, false)
             }

@@ -70,7 +70,8 @@ impl Block {
         self.memory.capacity() - self.memory.len()
     }
 
-    /// Bytes of memory held from where the bytes begin: what is in front of them is a sixteenth at most.
+    /// Bytes of memory held from where the bytes begin. In front of them is at most a sixteenth, and what has
+    /// been skipped.
     pub fn held(&self) -> usize {
         self.memory.capacity() - self.start
     }

@@ -111,7 +111,7 @@ impl Encoder {
             if encoder.bytes.capacity() < SCRATCH {
                 encoder.bytes = scratch();
             }
-            (encoder.limit, encoder.ends_shared) = (limit, ends_shared);
+            (encoder.limit, encoder.full, encoder.ends_shared) = (limit, false, ends_shared);
             if let Err(error) = user(&mut encoder) {
                 failed = Some(error);
             }
@@ -139,6 +139,7 @@ impl Encoder {
     /// # Errors
     /// If it would pass the limit or postcard cannot carry it; what had been appended stays.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        debug_assert!(self.end.is_none(), "it would stand in front of the end");
         let outcome = value.serialize(&mut *self);
         if self.full || self.bytes.len() > self.limit {
             return Err(self.too_large());
@@ -160,7 +161,7 @@ impl Encoder {
     /// As [`push`](Encoder::push).
     pub fn push_shared(&mut self, bytes: &Shared) -> Result<(), EncodeError> {
         self.push(&bytes.len())?;
-        if !self.ends_shared || self.end.is_some() || bytes.len() < WORTH_SHARING {
+        if !self.ends_shared || bytes.len() < WORTH_SHARING {
             return self.push_encoded(bytes);
         }
         if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
@@ -186,6 +187,7 @@ impl Encoder {
     /// # Errors
     /// If it would pass the limit.
     pub fn push_encoded(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        debug_assert!(self.end.is_none(), "they would stand in front of the end");
         if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
             return Err(self.too_large());
         }

@@ -31,6 +31,12 @@ impl Shared {
         Shared(Owner::Keeper(keeper))
     }
 
+    /// Whether they have an owner of their own.
+    #[inline]
+    pub fn has_keeper(&self) -> bool {
+        matches!(self.0, Owner::Keeper(_))
+    }
+
     /// The bytes to be changed, if nobody else keeps them.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.0 {

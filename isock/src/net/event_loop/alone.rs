@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Turns in a row in which one connection alone had something, before it is looked at alone.
 const TURNS: u32 = 16;
-/// How long the others may wait to be looked at meanwhile.
+/// How long the others may wait to be looked at meanwhile, but for a turn of that connection and what it
+/// calls.
 const GLANCE: Duration = Duration::from_micros(20);
 
 /// Who had something in the last turns.

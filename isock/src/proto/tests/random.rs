@@ -120,10 +120,9 @@ fn survives(mut lone: Lone, bytes: &[u8], pieces: &[usize]) {
         fed += now.len();
         assert!(seen.len() <= 2 * fed + 8, "events without bytes behind them");
         let answers = 6 * fed + 4096;
-        // Memory that lies ready is lent once a sixteenth has come.
-        let lent = 16 * fed;
-        let memory = lone.conn.memory();
-        assert!(memory <= 2 * fed + FRAGMENT + answers + lent, "memory after {fed} bytes");
+        assert!(lone.conn.memory() <= 2 * fed + FRAGMENT + answers, "memory after {fed} bytes");
+        // Memory that lies ready is lent once a quarter has come.
+        let lent = 4 * fed;
         assert!(lone.input.memory() <= fed.max(1 << 16) * 2 + lent);
         rest = later;
         if rest.is_empty() {
