@@ -132,7 +132,8 @@ impl Peer {
     where
         A::Pattern: OneReply,
     {
-        self.request::<A>(input).run()
+        // The input goes last: so the owner of long bytes is dropped here, and by no other thread.
+        Request::<A>::new(Arc::clone(self.channel()), &input).run()
     }
 
     /// Calls an action whose struct is its own input.
