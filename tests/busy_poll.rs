@@ -9,9 +9,7 @@ use isock_tests::{
     waiting::{eventually, in_time, ms, pass},
 };
 use std::{
-    fs,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -122,27 +120,6 @@ fn an_answer_that_takes_longer_is_slept_for() {
 }
 
 #[test]
-fn others_come_and_are_served_while_one_calls_without_a_pause() {
-    let (server, busy) = polling(&Gate::new());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let _done = Done(&done);
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                assert_eq!(busy.run::<Square>(3).unwrap(), 9);
-            }
-        });
-        for _ in 0..5 {
-            let other = connect(&server, Duration::ZERO);
-            for n in 0..5 {
-                let square = other.request::<Square>(n).timeout(10 * LONG).run();
-                assert_eq!(square.unwrap(), n * n);
-            }
-        }
-    });
-}
-
-#[test]
 fn one_that_has_called_alone_is_heard_after_a_rest() {
     let window = ms(5);
     let server = Server::builder().busy_poll(window).on::<Square>(|n, _| Ok(n * n));
@@ -154,15 +131,6 @@ fn one_that_has_called_alone_is_heard_after_a_rest() {
             assert_eq!(square.unwrap(), n * n);
         }
         pass(10 * window);
-    }
-}
-
-/// Tells a thread to end, also when a claim does not hold.
-struct Done<'d>(&'d AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
