@@ -55,7 +55,11 @@ impl Encoder {
     /// An empty encoder that takes at most `limit` bytes.
     #[inline]
     pub fn new(limit: usize) -> Encoder {
-        Encoder { bytes: scratch(), start: 0, limit, full: false, ends_shared: false, end: None }
+        Encoder::with(scratch(), limit)
+    }
+
+    const fn with(bytes: Vec<u8>, limit: usize) -> Encoder {
+        Encoder { bytes, start: 0, limit, full: false, ends_shared: false, end: None }
     }
 
     /// The same for a message that long bytes may end from where they lie: for who asks for its
@@ -66,14 +70,7 @@ impl Encoder {
         encoder
     }
 
-    const EMPTY: Encoder = Encoder {
-        bytes: Vec::new(),
-        start: 0,
-        limit: 0,
-        full: false,
-        ends_shared: false,
-        end: None,
-    };
+    const EMPTY: Encoder = Encoder::with(Vec::new(), 0);
 
     /// Lends an empty encoder to `user`, who calls for it once: for what is short and copied at once, as
     /// an item is. To move an encoder takes as long as to encode an item, and so does a result.
