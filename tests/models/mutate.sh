@@ -95,7 +95,8 @@ sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing 
 sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
 wire/spare.rs|spare.held.store(false, Ordering::Relaxed);~    drop(pool);|drop(pool);~    spare.held.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
 net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
-net/far.rs|self.note_unsaid(unsaid);~        self.taken(room);|let _ = unsaid;~        self.taken(room);|what has been taken looks as if it had left
+net/far.rs|self.unsaid.store(unsaid, Ordering::Relaxed);~        self.taken(room);|let _ = unsaid;~        self.taken(room);|what has been taken looks as if it had left
+net/far.rs|self.waiting.fetch_sub(bytes, Ordering::Relaxed);~        self.let_on();|self.waiting.fetch_sub(bytes, Ordering::Relaxed);|what was taken and dropped tells nobody
 net/far.rs|self.gone.store(true, Ordering::Release);~        self.let_on();|self.gone.store(true, Ordering::Release);|an answer waits on after the end of its connection
 net/far.rs|if self.has_room(len) \|\| self.is_gone() {|if self.is_gone() {|who waits for room does not look once more before it sleeps
 net/far.rs|let fits = self.wait_for_room(answer.len());|let fits = self.wait_for_room(answer.len()) \|\| !self.is_gone();|an answer that nobody made room for is queued all the same

@@ -6,9 +6,9 @@ use crate::{
         far::Far,
         remote::{Command, Remote},
     },
-    pair::served_key,
+    pair::{call, served_key},
     proto::{Answer, SharedBody},
-    wire::ConnectionToken,
+    wire::{CallHead, ConnectionToken},
 };
 use isock_models::{
     mio::Waker,
@@ -23,6 +23,9 @@ use isock_models::{
 /// Longer than an answer waits while nothing is read.
 const UNREAD: Duration = Duration::from_millis(250);
 
+/// As much as may wait before calls are turned away.
+const QUEUE: usize = 8 << 20;
+
 /// A connection where no answer has room behind another one, and its loop.
 struct Loop {
     far: Arc<Far>,
@@ -31,6 +34,8 @@ struct Loop {
     /// Lengths of values, or that there was a refusal, in the order in which they came.
     came: Vec<Option<usize>>,
     unsaid: usize,
+    /// The connection is about to close: nothing is added to its output.
+    sealed: bool,
 }
 
 impl Loop {
@@ -38,7 +43,7 @@ impl Loop {
         let waker = Waker::default();
         let remote = Remote::new(waker.clone());
         let far = Arc::new(Far::new(ConnId(1), ConnectionToken([1; 16]), remote.clone(), 1));
-        Loop { far, remote, waker, came: Vec::new(), unsaid: 0 }
+        Loop { far, remote, waker, came: Vec::new(), unsaid: 0, sealed: false }
     }
 
     /// A thread that answers, in so many bytes.
@@ -53,13 +58,20 @@ impl Loop {
         self.waker.poll();
         let mut commands = Vec::new();
         self.remote.take(&mut commands);
-        for command in commands {
-            let Command::Answer { answer, room, .. } = command else { panic!("{command:?}") };
-            self.unsaid += answer.len();
-            self.came.push(matches!(answer, Answer::Value(_)).then_some(answer.len()));
-            self.far.carries(room, self.unsaid);
-        }
+        commands.into_iter().for_each(|command| self.take(command));
         self.read(reads);
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Answer { answer, room, .. } => {
+                self.unsaid += if self.sealed { 0 } else { answer.len() };
+                self.came.push(matches!(answer, Answer::Value(_)).then_some(answer.len()));
+                self.far.carries(room, self.unsaid);
+            }
+            Command::Call { call, .. } => self.far.carries_call(call.body.len(), self.unsaid),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The other side reads so much.
@@ -83,6 +95,39 @@ fn an_answer_that_waits_for_room_leaves_as_soon_as_there_is_some() {
         looping.came.sort_unstable();
         assert_eq!(looping.came, [Some(2), Some(3)]);
         assert_eq!(looping.far.waiting(), 0);
+    });
+}
+
+/// The same where the connection drops what it is given, since it is about to close: what was dropped
+/// makes room too.
+#[test]
+fn an_answer_does_not_wait_for_one_that_is_dropped() {
+    model(3, || {
+        let mut looping = Loop { sealed: true, ..Loop::new() };
+        let answers = [2, 3].map(|len| looping.answers(len));
+        while looping.came.len() < 2 {
+            looping.turn(0);
+        }
+        answers.into_iter().for_each(|answer| answer.join().unwrap());
+        assert_eq!((looping.unsaid, looping.far.waiting()), (0, 0));
+    });
+}
+
+/// A call that is turned away takes up room for a moment: an answer that saw that goes on.
+#[test]
+fn an_answer_does_not_wait_for_a_call_that_is_turned_away() {
+    model(2, || {
+        let mut looping = Loop::new();
+        looping.far.set_attended(true);
+        looping.answers(QUEUE + 1).join().unwrap();
+        let far = Arc::clone(&looping.far);
+        let call = thread::spawn(move || drop(far.start(call(CallHead::default()))));
+        let answer = looping.answers(3);
+        while looping.came.len() < 2 {
+            looping.turn(usize::MAX);
+        }
+        answer.join().unwrap();
+        call.join().unwrap();
     });
 }
 

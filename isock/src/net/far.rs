@@ -191,13 +191,12 @@ impl Far {
 
     /// So many bytes have not left.
     pub(super) fn note_unsaid(&self, bytes: usize) {
-        let before = self.unsaid.swap(bytes, Ordering::Relaxed);
-        if bytes < before {
+        if bytes < self.unsaid.swap(bytes, Ordering::Relaxed) {
             self.let_on();
         }
     }
 
-    /// Some of what waited has left.
+    /// Less waits than before.
     fn let_on(&self) {
         if *self.queueing.lock().unwrap_or_else(PoisonError::into_inner) > 0 {
             self.left.notify_all();
@@ -224,13 +223,15 @@ impl Far {
     pub(super) fn carries(&self, room: usize, unsaid: usize) {
         // In this order: what has been taken must not look as if it had left, and when it does leave,
         // who waits for room must see less than before.
-        self.note_unsaid(unsaid);
+        self.unsaid.store(unsaid, Ordering::Relaxed);
         self.taken(room);
     }
 
-    /// So many bytes do not wait any more.
+    /// So many bytes do not wait any more. What was taken may never leave, as on a connection that is
+    /// about to close: then nothing else tells who waits for room.
     fn taken(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.let_on();
     }
 
     /// Gives a call up, and says whether its handler can have run.
