@@ -84,6 +84,25 @@ fn items_that_wait_for_their_handler_are_held() -> Result<(), Any> {
     Ok(())
 }
 
+/// A message of one byte holds a block of 128 and a place in a queue.
+#[test]
+fn items_that_come_one_by_one_count_with_the_memory_that_they_hold() -> Result<(), Any> {
+    const ITEMS: usize = 500;
+    let gate = Gate::new();
+    let server = server(Limits::default(), &gate)?;
+    let _opens = gate.opened_at_the_end();
+    let mut raw = peer(&server);
+    open(&mut raw, 0);
+    (0..ITEMS).for_each(|_| raw.send(&item(0, Flags::default(), 1)));
+    let about = ITEMS * 200..ITEMS * 220;
+    eventually("they are held", ms(5000), || about.contains(&server.held_bytes()));
+    gate.open();
+    eventually("nothing is held", ms(5000), || server.held_bytes() < 100);
+    raw.send(&item(0, Flags::END, 1));
+    while raw.answer().header.kind == FrameKind::CREDIT {}
+    Ok(())
+}
+
 /// Its handler is quick until it is told to block, and loses the loop then.
 #[test]
 fn the_input_of_a_call_that_was_left_behind_is_held_until_it_ends() -> Result<(), Any> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     proto::{Balance, Body, CallKey, Connection, NotSent, ServedKey, StreamKey},
-    wire::{Block, Credit, EncodeError, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
+    wire::{spare, Block, Credit, EncodeError, ItemBatch, Ran, INITIAL_MESSAGE, ITEM_LEN},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -29,8 +29,8 @@ const ENOUGH: usize = 64 * 1024;
 /// A sender of so many items between two looks of its driver sends a burst.
 const BURST: u32 = 8;
 
-/// What a message of items takes up beside its bytes.
-const ENTRY: usize = size_of::<(Block, u32)>();
+/// What a message of items takes up beside its memory, in a queue that has as much room again.
+const ENTRY: usize = 2 * size_of::<(Block, u32)>();
 /// Items that wait to leave are counted when they have become this much more, in bytes.
 const STEP: usize = 4096;
 
@@ -70,7 +70,7 @@ struct State {
     /// Nobody takes items any more.
     stopped: bool,
     signals: Vec<Arc<Pending>>,
-    /// Bytes that have come and have not been consumed.
+    /// Bytes of memory of what has come and has not been consumed.
     held: usize,
     /// Bytes of `out`, when they were counted last.
     counted: usize,
@@ -166,7 +166,7 @@ impl Flow {
     pub(super) fn deliver(&self, body: Body<'_>, items: u32, woken: &mut Vec<Waiter>) {
         let mut state = self.lock();
         let body = body.into_block();
-        state.held += ENTRY + body.len();
+        state.held += memory(body.len());
         state.received.push_back((body, items));
         state.count();
         state.fire(woken);
@@ -320,6 +320,13 @@ impl State {
     }
 }
 
+/// What a message of items of this length takes up. A short one holds all of its block, so a peer that
+/// sends its items one by one pays for more than their bytes; what a long block has beyond its message
+/// counts for those that are kept for long messages.
+fn memory(len: usize) -> usize {
+    ENTRY + len.max(spare::SHORT)
+}
+
 /// Who moves the bytes of a stream.
 #[derive(Clone, Debug)]
 pub(crate) enum Driver {
@@ -377,7 +384,7 @@ impl Conduit {
         let mut state = self.flow.lock();
         state.consumed.0 += bytes;
         state.consumed.1 += items;
-        state.held = state.held.saturating_sub(ENTRY + bytes);
+        state.held = state.held.saturating_sub(memory(bytes));
         state.count();
         self.tell(state);
     }
