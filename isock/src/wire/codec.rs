@@ -4,7 +4,7 @@
 
 use super::{spare, Block, Shared, WORTH_SHARING};
 use serde::Serialize;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 
 /// What an encoder begins with, in bytes: most messages fit, and grow nothing.
 const SCRATCH: usize = 1024;
@@ -99,22 +99,16 @@ impl Encoder {
     ) -> Result<(), E> {
         let mut failed = None;
         let lent = LENT.try_with(|lent| {
-            let Ok(mut encoder) = lent.try_borrow_mut() else { return false };
-            if encoder.start > 0 || encoder.end.is_some() {
-                encoder.forget();
-            }
+            let Ok(mut loan) = lent.try_borrow_mut().map(Loan) else { return false };
+            let encoder = &mut *loan.0;
             encoder.bytes.clear();
             // Of less, each item would come to its end.
             if encoder.bytes.capacity() < SCRATCH {
                 encoder.bytes = scratch();
             }
             (encoder.limit, encoder.full, encoder.ends_shared) = (limit, false, ends_shared);
-            if let Err(error) = user(&mut encoder) {
+            if let Err(error) = user(encoder) {
                 failed = Some(error);
-            }
-            if encoder.bytes.capacity() > MOST_SCRATCH || encoder.end.is_some() {
-                spare::give(std::mem::take(&mut encoder.bytes));
-                encoder.forget();
             }
             true
         });
@@ -225,10 +219,10 @@ impl Encoder {
         self.end = None;
     }
 
-    /// Lets go of what a user has left who failed or panicked in the middle of something long.
+    /// Lets go of something long.
     #[cold]
-    fn forget(&mut self) {
-        self.bytes.truncate(0);
+    fn let_go(&mut self) {
+        spare::give(std::mem::take(&mut self.bytes));
         (self.start, self.end) = (0, None);
     }
 
@@ -323,6 +317,19 @@ impl Encoder {
     }
 }
 
+/// The encoder of a thread while it is lent. Whichever way its user ends, one that panics among them, nothing
+/// long stays with the thread.
+struct Loan<'e>(RefMut<'e, Encoder>);
+
+impl Drop for Loan<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.bytes.capacity() > MOST_SCRATCH || self.0.end.is_some() {
+            self.0.let_go();
+        }
+    }
+}
+
 /// Memory for a message to begin with.
 #[inline]
 fn scratch() -> Vec<u8> {
@@ -341,6 +348,7 @@ impl Drop for Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::ser::SerializeTuple;
 
     #[test]
     fn the_limit_is_exact() {
@@ -398,5 +406,45 @@ mod tests {
         let mut second = Encoder::new(usize::MAX);
         second.push(&1_u8).unwrap();
         assert_eq!(second.into_bytes(), [1]);
+    }
+
+    /// Panics when it is encoded, behind so many bytes.
+    struct Panics(usize);
+
+    impl Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            let mut parts = to.serialize_tuple(2)?;
+            parts.serialize_element(&"x".repeat(self.0))?;
+            panic!("behind {} bytes", self.0);
+        }
+    }
+
+    #[test]
+    fn a_value_that_panics_leaves_nothing_long_with_its_thread() {
+        for len in [10, MOST_SCRATCH + 1, 3 * spare::LONG] {
+            let encode = || Encoder::lend_message(usize::MAX, |encoder| encoder.push(&Panics(len)));
+            std::panic::catch_unwind(encode).unwrap_err();
+            let kept = LENT.with_borrow(|encoder| (encoder.bytes.capacity(), encoder.start));
+            assert!(kept.0 <= MOST_SCRATCH && kept.1 == 0, "{kept:?} behind {len} bytes");
+            let sent = Encoder::lend(usize::MAX, |encoder| {
+                encoder.push(&7_u8)?;
+                assert_eq!(encoder.as_bytes(), [7]);
+                Ok(())
+            });
+            assert_eq!(sent, Ok::<(), EncodeError>(()));
+        }
+    }
+
+    #[test]
+    fn shared_bytes_behind_which_a_user_panics_are_let_go() {
+        let bytes = Shared::from(Block::from(vec![7; WORTH_SHARING]));
+        let encode = || {
+            Encoder::lend_message(usize::MAX, |encoder| -> Result<(), EncodeError> {
+                encoder.push_shared(&bytes)?;
+                panic!("its bytes are at the end")
+            })
+        };
+        std::panic::catch_unwind(encode).unwrap_err();
+        assert!(LENT.with_borrow(|encoder| !encoder.has_end()));
     }
 }
