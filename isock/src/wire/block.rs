@@ -59,7 +59,8 @@ impl Block {
         }
     }
 
-    /// An empty block in memory that is long.
+    /// An empty block in memory that is long. What that has of an earlier message may stand in front of this
+    /// one, where nobody looks.
     pub(super) fn led(mut memory: Vec<u8>) -> Block {
         memory.resize(LEAD, 0);
         Block { memory, start: LEAD }

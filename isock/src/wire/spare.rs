@@ -31,7 +31,8 @@ struct Spare {
     held: AtomicBool,
 }
 
-/// The blocks, the one given last at the end.
+/// The blocks, each with at most as many bytes as may stand in front of a message, and the one given last at
+/// the end.
 #[derive(Debug)]
 struct Pool {
     blocks: Vec<Vec<u8>>,
@@ -132,7 +133,8 @@ impl Pool {
             return vec![block];
         }
         self.missed = self.missed.saturating_sub(block.capacity());
-        block.clear();
+        // Where the next message begins behind the same lead, that need not be written once more.
+        block.truncate(LEAD);
         self.bytes += block.capacity();
         self.blocks.push(block);
         let mut dropped = Vec::new();
@@ -188,9 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_block_comes_back_empty() {
-        let mut pool = pool();
-        pool.give(vec![7; LONG]);
-        assert_eq!(pool.take(LONG), Some(Vec::new()));
+    fn a_block_comes_back_with_nothing_but_its_lead() {
+        for (len, left) in [(LONG, LEAD), (10, 10)] {
+            let mut pool = pool();
+            let mut block = Vec::with_capacity(LONG);
+            block.resize(len, 7);
+            pool.give(block);
+            let block = pool.take(LONG).unwrap();
+            assert_eq!(block.len(), left);
+            assert!(Block::led(block).is_empty());
+        }
     }
 }
