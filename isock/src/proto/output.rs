@@ -15,8 +15,11 @@ use std::{cell::Cell, collections::VecDeque, io::IoSlice, num::NonZeroU64, ops::
 
 /// Bodies up to this length are copied next to their header, in bytes.
 pub(super) const COPY_UP_TO: usize = 4 * 1024;
-/// A copied chunk is not grown past this, in bytes.
+/// Room in a copied chunk behind a full one, in bytes.
 const CHUNK: usize = 64 * 1024;
+/// A chunk of so many bytes takes no further ones: what is copied at once fits behind fewer, so that what
+/// waits in many chunks takes hardly more memory than it is long.
+const FULL: usize = CHUNK - 2 * COPY_UP_TO;
 /// A queue of more chunks is not kept when it is empty.
 const MOST_CHUNKS: usize = 64;
 /// The payload of a pong, in bytes.
@@ -99,7 +102,7 @@ impl Output {
             self.keep_offered();
         }
         let bytes = match self.chunks.back_mut() {
-            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            Some(Chunk::Copied(bytes)) if bytes.len() < FULL => bytes,
             _ => open_chunk(&mut self.chunks),
         };
         let before = bytes.len();
@@ -209,7 +212,7 @@ impl Output {
     ) -> Offset {
         debug_assert!(self.takes_short(body.len(), usize::MAX));
         let out = match self.chunks.back_mut() {
-            Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK => bytes,
+            Some(Chunk::Copied(bytes)) if bytes.len() < FULL => bytes,
             _ => open_chunk(&mut self.chunks),
         };
         header.write(out);
@@ -332,9 +335,11 @@ fn open_chunk(chunks: &mut VecDeque<Chunk>) -> &mut Vec<u8> {
     if chunks.capacity() == 0 {
         *chunks = RESTING.try_with(Cell::take).unwrap_or_default();
     }
-    let open = matches!(chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < CHUNK);
+    let open = matches!(chunks.back(), Some(Chunk::Copied(bytes)) if bytes.len() < FULL);
     if !open {
-        chunks.push_back(Chunk::Copied(Vec::new()));
+        // The first one is mostly the only one, and short; behind a full one others follow.
+        let room = if matches!(chunks.back(), Some(Chunk::Copied(_))) { CHUNK } else { 0 };
+        chunks.push_back(Chunk::Copied(Vec::with_capacity(room)));
     }
     let Some(Chunk::Copied(bytes)) = chunks.back_mut() else {
         unreachable!("the last chunk is a copied one, see the lines above")
