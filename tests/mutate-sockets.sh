@@ -97,7 +97,7 @@ no cycle is found¦63¦isock/src/serving/workers.rs¦if ours().next().is_none() 
 stream never ends¦61¦isock/src/net/conn.rs¦            flows.stop_all(&mut woken);¦
 hooks may block¦62¦isock/src/net/blocking.rs¦Stand::Hook => Err(WouldDeadlock),¦Stand::Hook => Ok(()),
 cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, started) => link.wait(&started.pending, deadline),¦Flight::Near(link, started) => link.wait(&started.pending, deadline + std::time::Duration::from_secs(2)),
-pushes without end¦64¦isock/src/net/far.rs¦if self.begin_to_wait(size) > QUEUE {¦if self.begin_to_wait(call.body.len()) > 100 * QUEUE {
+pushes without end¦64¦isock/src/net/far.rs¦if self.begin_to_wait(size) > QUEUE {¦if self.begin_to_wait(size.min(4)) > 100 * QUEUE {
 items on no account¦limits held¦isock/src/net/flow.rs¦charge.set(self.held + self.counted);¦charge.set(self.counted);
 items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.saturating_sub(memory(bytes))¦state.held.saturating_sub(bytes)
 short items for little¦limits held¦isock/src/net/flow.rs¦ENTRY + len.max(spare::SHORT)¦ENTRY + len.max(spare::SHORT - 127)

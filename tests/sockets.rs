@@ -125,7 +125,10 @@ const ROWS: &[Row] = &[
     row(61, responders::what_is_dropped_or_comes_too_late_is_an_error),
     row(62, calls_back::a_blocking_call_in_a_hook_is_refused_at_once),
     Row { workers: 1, ..row(63, calls_back::a_cycle_of_calls_is_refused_or_ends_at_its_deadline) },
-    row(64, calls_back::a_handler_that_pushes_without_end_is_told),
+    Row {
+        limits: calls_back::unread,
+        ..row(64, calls_back::a_handler_that_pushes_without_end_is_told)
+    },
     row(65, system::without_descriptors_the_server_waits_for_some),
     row(66, system::a_thousand_signals_a_second_fail_no_call),
     row(67, endings::writing_to_the_departed_is_an_error),

@@ -7,7 +7,7 @@ use crate::{
         remote::{Command, Remote},
     },
     pair::{call, served_key},
-    proto::{Answer, SharedBody},
+    proto::{Answer, SharedBody, WAITER},
     wire::{CallHead, ConnectionToken},
 };
 use isock_models::{
@@ -70,6 +70,7 @@ impl Loop {
                 self.far.carries(room, self.unsaid);
             }
             Command::Call { call, .. } => self.far.carries_call(call.body.len(), self.unsaid),
+            Command::Send { call, .. } => self.far.carries_send(call.body.len(), self.unsaid),
             other => panic!("{other:?}"),
         }
     }
@@ -153,4 +154,19 @@ fn an_answer_that_waits_for_room_in_vain_goes_on() {
             assert!(looping.came == [Some(2), None] || ends && looping.came == [Some(2), Some(3)]);
         });
     }
+}
+
+/// What waits for a loop that is held up counts as what it holds: a call with who waits for its answer.
+#[test]
+fn a_call_takes_more_room_than_a_send_until_the_loop_has_it() {
+    model(1, || {
+        let mut looping = Loop::new();
+        looping.far.set_attended(true);
+        looping.far.send(&call(CallHead::default())).unwrap();
+        let send = looping.far.waiting();
+        looping.far.start(call(CallHead::default())).unwrap();
+        assert!(looping.far.waiting() >= 2 * send + WAITER);
+        looping.turn(0);
+        assert_eq!(looping.far.waiting(), 0);
+    });
 }

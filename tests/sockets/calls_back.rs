@@ -4,7 +4,7 @@ use crate::arena::{Arena, Runs};
 use isock::{
     proto::FRAGMENT,
     wire::{FrameKind, Settings},
-    Action, Client, Connection, Failure, Peer, Problem, ProblemKind, Ran, ServerBuilder,
+    Action, Client, Connection, Failure, Limits, Peer, Problem, ProblemKind, Ran, ServerBuilder,
 };
 use isock_tests::{
     actions::{Echo, Hold},
@@ -224,6 +224,12 @@ pub(crate) fn a_cycle_of_calls_is_refused_or_ends_at_its_deadline(arena: &Arena)
 const SHOWN: u32 = 1;
 const NOT_SHOWN: u32 = 2;
 
+/// The limits of row 64: a million pushes take as long as they do, on a machine that is busy with others
+/// longer than a connection may otherwise go unread.
+pub(crate) fn unread() -> Limits {
+    Limits::default().output_stall(UNREAD)
+}
+
 /// Row 64. The caller reads nothing of it.
 pub(crate) fn a_handler_that_pushes_without_end_is_told(arena: &Arena) {
     for push in [raw::call::<Push> as Call, raw::call::<PushCalls>] {
@@ -252,6 +258,7 @@ pub(crate) fn a_handler_that_pushes_without_end_is_told(arena: &Arena) {
 }
 
 const MANY: u32 = 1_000_000;
+const UNREAD: Duration = Duration::from_secs(600);
 /// Bytes that may wait to be handed to the connection, and in it.
 const BACKLOG: usize = 8 << 20;
 /// What that takes in memory: tables double as they grow.

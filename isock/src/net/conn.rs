@@ -405,7 +405,7 @@ impl<S: Service> Conn<S> {
     /// as every send can be.
     pub(super) fn send(&mut self, call: &NewCall) {
         let _ = self.proto.send(call);
-        self.far.carries_call(call.body.len(), self.proto.backlog());
+        self.far.carries_send(call.body.len(), self.proto.backlog());
     }
 
     /// Asks the other side whether it is there.

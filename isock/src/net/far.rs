@@ -15,6 +15,7 @@ use super::{
 use crate::{
     proto::{
         Answer, CallKey, Closed, Connection, NewCall, NotStarted, Outcome, ServedKey, FRAGMENT,
+        WAITER,
     },
     sync::Progress,
     wire::{Close, CloseCode, ConnectionToken, Ran, Refusal, RefusalCode},
@@ -33,9 +34,11 @@ use std::{
 const QUEUE: usize = 8 << 20;
 /// How long an answer waits for the other side to read anything at all.
 const UNREAD: Duration = Duration::from_millis(250);
-/// What a call, a send or an answer takes up beside its bytes while it waits for the loop, in a
-/// queue that has as much room again.
+/// What a send or an answer takes up beside its bytes while it waits for the loop, in a queue that has
+/// as much room again.
 const ENTRY: usize = 2 * size_of::<Command>();
+/// The same of a call: somebody waits for its answer, wherever it is.
+const CALL: usize = ENTRY + WAITER;
 
 /// One connection of an event loop, as other threads see it.
 #[derive(Debug)]
@@ -105,7 +108,7 @@ impl Far {
 
     /// Hands a call to the loop. Returns soon in any case.
     pub(crate) fn start(&self, call: NewCall) -> Result<Arc<Ticket>, Refused> {
-        self.take_room(&call)?;
+        self.take_room(CALL + call.body.len())?;
         let ticket = Arc::new(Ticket { pending: Pending::default(), progress: Progress::new() });
         let kept = Arc::clone(&ticket);
         match self.remote.send(Command::Call { connection: self.id, call, ticket: kept }) {
@@ -114,7 +117,7 @@ impl Far {
         }
     }
 
-    fn take_room(&self, call: &NewCall) -> Result<(), Refused> {
+    fn take_room(&self, size: usize) -> Result<(), Refused> {
         if self.is_gone() {
             return Err(Refused::Protocol(NotStarted::Closed));
         }
@@ -122,7 +125,6 @@ impl Far {
         if !self.attended.load(Ordering::Acquire) {
             return Err(Refused::Unattended);
         }
-        let size = ENTRY + call.body.len();
         if self.begin_to_wait(size) > QUEUE {
             self.taken(size);
             return Err(Refused::Busy);
@@ -208,14 +210,19 @@ impl Far {
         if call.body.len() > FRAGMENT {
             return Err(Refused::Protocol(NotStarted::TooLarge { limit: FRAGMENT }));
         }
-        self.take_room(call)?;
+        self.take_room(ENTRY + call.body.len())?;
         let command = Command::Send { connection: self.id, call: call.clone() };
         self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))
     }
 
-    /// The loop has handed a call or a send of this length to the connection, where so many bytes
-    /// have not left by now.
+    /// The loop has handed a call of this length to the connection, where so many bytes have not left
+    /// by now.
     pub(super) fn carries_call(&self, len: usize, unsaid: usize) {
+        self.carries(CALL + len, unsaid);
+    }
+
+    /// The same for a send.
+    pub(super) fn carries_send(&self, len: usize, unsaid: usize) {
         self.carries(ENTRY + len, unsaid);
     }
 
@@ -247,7 +254,7 @@ impl Far {
 
     /// Hands a call to the loop that carries items.
     pub(crate) fn open(&self, call: NewCall, flow: &Arc<Flow>) -> Result<(), Refused> {
-        self.take_room(&call)?;
+        self.take_room(CALL + call.body.len())?;
         let (connection, flow) = (self.id, Arc::clone(flow));
         let command = Command::Open { connection, call, flow };
         self.remote.send(command).map_err(|_| Refused::Protocol(NotStarted::Closed))

@@ -89,7 +89,7 @@ pub(super) struct Calls {
 
 /// What a call takes up where its answer is waited for, in bytes: its handle, its place among those
 /// that wait, its timer. More than it takes here.
-const WAITER: usize = 512;
+pub(crate) const WAITER: usize = 512;
 
 /// What became of a call that this side gave up.
 #[derive(Debug, PartialEq, Eq)]

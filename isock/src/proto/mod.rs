@@ -35,6 +35,7 @@ mod tests;
 pub use body::SharedBody;
 pub use buffer::Buffer;
 pub(crate) use by_slot::BySlot;
+pub(crate) use calls::WAITER;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
 pub use room::Room;
