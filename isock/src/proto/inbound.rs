@@ -294,16 +294,19 @@ mod tests {
 
     #[test]
     fn memory_that_lies_ready_is_taken_once_a_quarter_has_come() {
-        // A length that no other test has, so that none takes it from here.
         let total = 7 << 20;
-        drop(Block::with_room(total));
-        let mut inbound = begun(total);
-        inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
-        let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map(Block::held);
-        assert!(body(&inbound) <= Some(total / 2), "{:?}", body(&inbound));
-        inbound.collect(ID, here(&vec![1; total / 4]), false);
-        assert!(body(&inbound) >= Some(total), "{:?}", body(&inbound));
-        assert!(inbound.memory() <= total, "{}", inbound.memory());
+        let body = |inbound: &Inbound| inbound.partial[0].body.as_ref().map_or(0, Block::held);
+        // Other tests take what lies ready as well.
+        let taken = (0..100).any(|_| {
+            drop(Block::with_room(total));
+            let mut inbound = begun(total);
+            inbound.collect(ID, here(&vec![1; total / 4 - 100]), false);
+            assert!(body(&inbound) <= total / 2, "{}", body(&inbound));
+            inbound.collect(ID, here(&vec![1; total / 4]), false);
+            assert!(inbound.memory() <= total, "{}", inbound.memory());
+            body(&inbound) >= total
+        });
+        assert!(taken);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fragments that are read where their messages lie.
 
 use super::{
-    lone::{split, Lone, Raw},
+    lone::{split, Lone, Raw, ENDLESS},
     pair::{call, ms, Seen},
 };
 use crate::{
@@ -155,8 +155,8 @@ fn a_fragment_is_read_where_its_message_stays() {
 
 #[test]
 fn reads_end_soon_behind_a_fragment_that_another_one_follows() {
-    let mut server = Lone::open_server();
-    server.read(&Raw::first(0, 1, 8 << 20, &[1; FRAGMENT]).bytes());
+    let mut server = Lone::patient_server();
+    server.read(&Raw::first(0, 1, ENDLESS, &[1; FRAGMENT]).bytes());
     server.read(&Raw::more(0, 1, &bytes(FRAGMENT)).bytes()[..16]);
     assert_eq!(server.room(), FRAGMENT + 4096);
     server.read(&bytes(FRAGMENT - 1));
@@ -167,9 +167,9 @@ fn reads_end_soon_behind_a_fragment_that_another_one_follows() {
 
 #[test]
 fn what_is_lent_is_no_more_than_has_come() {
-    let mut server = Lone::open_server();
+    let mut server = Lone::patient_server();
     let mut received = 10;
-    server.read(&Raw::first(0, 1, 8 << 20, &[0; 10]).bytes());
+    server.read(&Raw::first(0, 1, ENDLESS, &[0; 10]).bytes());
     // What the buffer has once it has been full is its own.
     let before = server.input.memory().max(64 * 1024);
     for len in [LONG, LONG, 3 * LONG, 5 * LONG, 10 * LONG, FRAGMENT, FRAGMENT] {

@@ -1,7 +1,7 @@
 //! Messages in fragments.
 
 use super::{
-    lone::{split, Lone, Raw},
+    lone::{split, Lone, Raw, ENDLESS},
     pair::{call, ms, value, Pair, Script, Seen},
 };
 use crate::{
@@ -208,10 +208,10 @@ fn p064_what_a_full_socket_does_not_take_lets_others_pass() {
 
 #[test]
 fn p065_what_is_announced_costs_nothing_until_it_comes() {
-    let mut server = Lone::open_server();
+    let mut server = Lone::patient_server();
     let mut received = 0;
     for slot in 0..100 {
-        server.feed(&Raw::first(slot, 1, 8 << 20, &[0; 10]).bytes());
+        server.feed(&Raw::first(slot, 1, ENDLESS, &[0; 10]).bytes());
         received += 10;
     }
     assert!(server.conn.memory() <= 2 * received);

@@ -29,6 +29,10 @@ pub(super) struct Sent {
     pub(super) payload: Vec<u8>,
 }
 
+/// The length of a message for which no memory lies ready, whatever other tests have left: it is more than
+/// is kept.
+pub(super) const ENDLESS: u32 = 64 << 20;
+
 impl Lone {
     /// A server that waits for its first byte.
     pub(super) fn server() -> Lone {
@@ -59,6 +63,11 @@ impl Lone {
         assert_eq!(lone.feed(&preface(&hello())), [Seen::Ready]);
         assert_eq!(lone.output().len(), WELCOME_LEN);
         lone
+    }
+
+    /// The same that accepts messages which are [`ENDLESS`].
+    pub(super) fn patient_server() -> Lone {
+        Lone::open_server_with(Limits::default().message(ENDLESS as usize))
     }
 
     /// A client that has the preface of an ordinary server.
