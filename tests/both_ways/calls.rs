@@ -148,6 +148,21 @@ fn a_call_to_a_client_that_has_gone_did_not_run() {
     assert_eq!(error.problem().map(|problem| problem.kind()), Some(ProblemKind::NotConnected));
 }
 
+/// Nothing is kept of it: a handler may start as many as it likes.
+#[test]
+fn a_call_that_is_started_to_a_client_that_has_gone_has_ended_at_once() {
+    let server = tcp();
+    let client = squares(&server);
+    let connection = server.connections().latest().unwrap();
+    client.close();
+    eventually("the connection ends", PATIENCE, || !connection.is_connected());
+    let call = connection.start::<Square>(1);
+    assert!(call.is_finished());
+    let error = call.wait().unwrap_err();
+    assert_eq!(error.ran(), Ran::No);
+    assert_eq!(error.problem().map(|problem| problem.kind()), Some(ProblemKind::NotConnected));
+}
+
 #[test]
 fn a_call_to_a_client_that_goes_ends_with_it() {
     let server = tcp();

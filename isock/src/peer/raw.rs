@@ -123,6 +123,10 @@ impl RawCall {
             Some(route) if self.order.inherited => self.send(now, route),
             // To subtract moments takes longer than much else here.
             Some(route) => self.send_within(now, timeout, route),
+            // Nobody is to keep calls that nothing could send any more.
+            None if self.channel.is_to_client() && !self.channel.is_forked() => {
+                self.not_linked(NoLink::Gone)
+            }
             None => Ok(()),
         }
     }
