@@ -9,7 +9,7 @@ use isock::{
 use isock_tests::{
     actions::{Echo, Hold},
     memory, raw,
-    waiting::ms,
+    waiting::{eventually, ms},
 };
 use std::{
     future::Future,
@@ -225,9 +225,9 @@ const SHOWN: u32 = 1;
 const NOT_SHOWN: u32 = 2;
 
 /// The limits of row 64: a million pushes take as long as they do, on a machine that is busy with others
-/// longer than a connection may otherwise go unread.
+/// longer than a connection may otherwise go unread or be silent.
 pub(crate) fn unread() -> Limits {
-    Limits::default().output_stall(UNREAD)
+    Limits::default().output_stall(UNREAD).ping_after(UNREAD)
 }
 
 /// Row 64. The caller reads nothing of it.
@@ -254,6 +254,9 @@ pub(crate) fn a_handler_that_pushes_without_end_is_told(arena: &Arena) {
         // What was taken is not lost while the caller is there: it has a slot for each of sixteen.
         let came = (0..16).map(|_| raw.answer().header.kind);
         assert_eq!(came.filter(|kind| *kind == FrameKind::CALL).count(), 16);
+        drop(raw);
+        // What one of them holds is not to count for the next one.
+        eventually("nothing is held", UNREAD, || arena.server.held_bytes() == 0);
     }
 }
 
