@@ -65,7 +65,8 @@ impl Aside {
         (self.body.behind(), missing)
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held, as many as the message is long at most: what memory that lies ready holds
+    /// beyond that was kept before.
     pub(super) fn memory(&self) -> usize {
         self.body.held().min(self.total)
     }

@@ -214,7 +214,8 @@ impl Inbound {
         self.partial.iter_mut().for_each(|partial| partial.deadline += by);
     }
 
-    /// Bytes of memory held, but for what is lent. What was kept for long messages has a bound of its own.
+    /// Bytes of memory held, but for what is lent: for each message as many as it is long at most. What
+    /// memory that lay ready holds beyond that has a bound of its own.
     pub(super) fn memory(&self) -> usize {
         let held = |p: &Partial| p.body.as_ref().map_or(0, |body| body.held().min(p.total));
         self.partial.iter().map(held).sum()
