@@ -66,7 +66,11 @@ impl Connection {
     /// The same, whatever there is.
     // Apart: what it needs of the stack and of registers a short frame does not pay for.
     #[inline(never)]
-    fn read_any<'b>(&mut self, now: Instant, input: &'b mut Buffer) -> Option<Event<'b>> {
+    pub(super) fn read_any<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut Buffer,
+    ) -> Option<Event<'b>> {
         if self.has_events() {
             return self.events.pop_front();
         }

@@ -55,7 +55,7 @@ impl Lone {
     }
 
     /// How much would be read.
-    fn room(&mut self) -> usize {
+    pub(super) fn room(&mut self) -> usize {
         let mut size = 0;
         let look = |room: &mut Room<'_>| {
             size = room.size();

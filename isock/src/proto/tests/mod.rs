@@ -24,4 +24,5 @@ mod random_pair;
 mod settings;
 mod silence;
 mod slots;
+mod two_ways;
 mod upload;
