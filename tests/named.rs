@@ -93,6 +93,10 @@ fn bytes_go_to_any_action_and_its_value_or_error_comes_back_as_bytes() {
         let text = postcard::to_stdvec("hi").unwrap();
         assert_eq!(client.run_named("Echo", text.as_slice()).unwrap(), text);
         assert_eq!(client.run_named("bytes", vec![7, 8, 1]).unwrap(), [7, 8]);
+        for len in [0, 1, 100, 20_000, 600_000] {
+            let bytes = isock::Bytes::from(vec![7; len + 1]);
+            assert!(client.run_named("bytes", bytes).unwrap()[..] == vec![7; len], "{len}");
+        }
 
         let error = postcard::to_stdvec(&ExecError::Status(3)).unwrap();
         for (name, input, error) in [("Exec", text, error), ("bytes", vec![9, 0], vec![9])] {

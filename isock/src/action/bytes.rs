@@ -99,6 +99,23 @@ impl Bytes {
         }
     }
 
+    /// Ends a message with them where they are encoded already.
+    pub(crate) fn push_encoded_to(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        match &self.0 {
+            Form::Short(block) => out.push_encoded(block),
+            Form::Long(shared) => out.push_encoded_shared(shared),
+        }
+    }
+
+    /// All of a message, in the memory in which it came unless that is short: it may be kept for long, in
+    /// a block that holds more.
+    pub(crate) fn of_message(message: Block) -> Bytes {
+        match message.len() {
+            0..=spare::SHORT => Bytes::from(&message[..]),
+            _ => Bytes::from(message),
+        }
+    }
+
     /// A message in the memory in which it came, if `T` is what it is; the message otherwise.
     pub(super) fn in_place<T: 'static>(mut message: Block) -> Result<T, Block> {
         // A short one is copied: it may be kept for long, in a block that holds more.

@@ -1,8 +1,8 @@
 //! The registration stub: an action bound to its handler.
 
 use super::{
-    name::keep, shapes_of, Action, ActionDescription, CallInfo, Context, Deferred, Failure, Info,
-    Later, Named, Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
+    name::keep, shapes_of, Action, ActionDescription, Bytes, CallInfo, Context, Deferred, Failure,
+    Info, Later, Named, Pattern, Payload, Shapes, Uncarried, Value, RESERVED,
 };
 use crate::error::RegisterError;
 use crate::wire::{Block, DecodeError, EncodeError, Encoder};
@@ -176,7 +176,7 @@ impl Registration {
                 Ok(value) => (value, Handled::Reply),
                 Err(error) => (error, Handled::Error),
             };
-            sent(out.push_encoded(&bytes), handled)
+            sent(Bytes::from(bytes).push_encoded_to(out), handled)
         };
         Ok(Registration::of_bytes::<Named>(info, Ok(&Shapes::UNSTATED), handler))
     }

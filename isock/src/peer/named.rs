@@ -9,7 +9,9 @@ use super::{
     request::{chain, deadline, uncarried, unencodable, with_metadata},
 };
 use crate::{
-    action::{shapes_of, Action, ActionKind, Decoding, Failure, Named, Payload, Shapes, Value},
+    action::{
+        shapes_of, Action, ActionKind, Bytes, Decoding, Failure, Named, Payload, Shapes, Value,
+    },
     error::{CallError, Problem},
     net,
     proto::SharedBody,
@@ -32,7 +34,9 @@ use std::{
 pub type NamedResult<I> = Result<<I as NamedInput>::Output, CallError<<I as NamedInput>::Error>>;
 
 /// What can be sent to an action that is known by name only: a [`Value`], or bytes that are encoded
-/// already, as a `Vec<u8>` or a slice. What comes back is of the same form.
+/// already, as a `Vec<u8>`, a slice or [`Bytes`]. What comes back is of the same form, and a `Vec<u8>` for
+/// a slice. Long bytes are moved once to become a `Vec<u8>`, and to leave as one; `Bytes` stay where they
+/// are.
 ///
 /// A `Value` goes to actions that take and return one and fail with a [`Failure`], and the call says
 /// so: to others it is a mismatch, told in words. Of bytes nothing is known, so they go to any
@@ -62,6 +66,7 @@ mod sealed {
     pub trait Sealed {}
 
     impl Sealed for crate::action::Value {}
+    impl Sealed for crate::action::Bytes {}
     impl Sealed for Vec<u8> {}
     impl Sealed for &[u8] {}
 }
@@ -110,6 +115,25 @@ macro_rules! encoded_already {
 
 encoded_already! { Vec<u8> &[u8] }
 
+impl NamedInput for Bytes {
+    type Output = Bytes;
+    type Error = EncodedError;
+
+    const IS_VALUE: bool = false;
+
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        self.push_encoded_to(out)
+    }
+
+    fn output(bytes: Block, _: DecodeLimits) -> Result<Bytes, DecodeError> {
+        Ok(Bytes::of_message(bytes))
+    }
+
+    fn error(bytes: Block, _: DecodeLimits) -> Result<EncodedError, DecodeError> {
+        Ok(EncodedError(bytes.into_vec()))
+    }
+}
+
 /// An action's own error, encoded: what a call by name fails with that sent bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the action's own error, in {} encoded bytes", .0.len())]
@@ -133,7 +157,7 @@ pub struct NamedRequest<I> {
 
 impl<I: NamedInput> NamedRequest<I> {
     pub(super) fn new(channel: Arc<Channel>, name: &str, input: &I) -> NamedRequest<I> {
-        let mut encoder = Encoder::new(u32::MAX as usize);
+        let mut encoder = Encoder::of_message(u32::MAX as usize);
         let input = input.encode(&mut encoder).map(|()| SharedBody::encoded(encoder));
         let (timeout, attempts) = (channel.options.timeout, channel.options.attempts);
         NamedRequest {
@@ -314,5 +338,30 @@ fn decode<I: NamedInput>(
     match decoded {
         Ok(outcome) => outcome.map_err(CallError::Action),
         Err(error) => Err(undecodable(&error).action(action).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_bytes_of_an_answer_stay_where_they_came() {
+        for len in [1000, 100_000] {
+            let mut answer = Block::with_room(len);
+            answer.push(&vec![7; len]);
+            let place = answer.as_ptr();
+            let bytes = <Bytes as NamedInput>::output(answer, DecodeLimits::for_len(len)).unwrap();
+            assert_eq!((bytes.as_ptr(), bytes.len()), (place, len));
+        }
+    }
+
+    #[test]
+    fn long_bytes_leave_from_where_they_lie() {
+        let bytes = Bytes::from(vec![7; 100_000]);
+        let mut out = Encoder::of_message(usize::MAX);
+        NamedInput::encode(&bytes, &mut out).unwrap();
+        assert_eq!(out.as_bytes(), []);
+        assert_eq!(out.take_end().unwrap().as_ptr(), bytes.as_ptr());
     }
 }

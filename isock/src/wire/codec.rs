@@ -152,6 +152,14 @@ impl Encoder {
     /// As [`push`](Encoder::push).
     pub fn push_shared(&mut self, bytes: &Shared) -> Result<(), EncodeError> {
         self.push(&bytes.len())?;
+        self.push_encoded_shared(bytes)
+    }
+
+    /// The same of what is encoded already: without a length in front.
+    ///
+    /// # Errors
+    /// If it would pass the limit.
+    pub fn push_encoded_shared(&mut self, bytes: &Shared) -> Result<(), EncodeError> {
         if !self.ends_shared || bytes.len() < WORTH_SHARING {
             return self.push_encoded(bytes);
         }
