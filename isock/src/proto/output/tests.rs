@@ -189,6 +189,33 @@ fn what_has_left_holds_no_memory() {
 }
 
 #[test]
+fn short_frames_that_wait_take_hardly_more_memory_than_they_are_long() {
+    for len in [10, 500, COPY_UP_TO] {
+        let mut output = Output::default();
+        while output.len() < 1 << 20 {
+            reply(&mut output, 1, &SharedBody::new(vec![7; len]));
+        }
+        let memory = |chunk: &Chunk| match chunk {
+            Chunk::Copied(bytes) => bytes.capacity(),
+            Chunk::Shared(..) => 0,
+        };
+        let held: usize = output.chunks.iter().map(memory).sum();
+        assert!(held < output.len() + output.len() / 4, "{held} bytes for {}", output.len());
+    }
+}
+
+#[test]
+fn a_header_between_long_bodies_takes_no_chunk_of_its_own() {
+    let mut output = Output::default();
+    (0..4).for_each(|slot| reply(&mut output, slot, &SharedBody::new(vec![7; 9000])));
+    let copied = output.chunks.iter().filter_map(|chunk| match chunk {
+        Chunk::Copied(bytes) => Some(bytes.capacity()),
+        Chunk::Shared(..) => None,
+    });
+    assert!(copied.sum::<usize>() < 1000);
+}
+
+#[test]
 fn what_follows_a_shared_body_begins_with_its_own_bytes() {
     let mut output = Output::default();
     reply(&mut output, 1, &SharedBody::new(vec![7; 5000]));
