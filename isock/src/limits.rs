@@ -133,10 +133,10 @@ limits! {
     /// error names `#[action(decode_budget = …)]`, which raises it for one action. Default 64 MiB,
     /// at least 1.
     decode_budget: usize = 64 << 20, 1 => usize::MAX;
-    /// Bytes that a server holds for all its connections: input that is not complete, calls that
-    /// wait or run, output that has not left. Past that new calls are refused as overloaded, and a
-    /// connection that holds more than 128 KiB is closed when it would hold more. Default 256 MiB,
-    /// at least 128 KiB.
+    /// Bytes that a server holds for all its connections: input that is not complete, calls and
+    /// items that wait, calls that run, output that has not left. Past that new calls are refused as
+    /// overloaded, and a connection that holds more than 128 KiB is closed when it would hold more.
+    /// Default 256 MiB, at least 128 KiB.
     total: usize = 256 << 20, 128 << 10 => usize::MAX;
 }
 
