@@ -37,7 +37,7 @@ pub use buffer::Buffer;
 pub(crate) use by_slot::BySlot;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
-pub use room::Room;
+pub use room::{Places, Room};
 pub use served::ServedKey;
 pub use streams::{Balance, NotSent, StreamKey};
 
