@@ -438,7 +438,9 @@ fn whatever_comes_instead_of_the_message_that_was_expected_is_understood_the_sam
                 assert!(seen == same, "{name}, cut at {cut}");
             }
             assert!(expecting.output() == plain.output(), "{name}, cut at {cut}");
-            assert_eq!(expecting.conn.memory(), plain.conn.memory(), "{name}, cut at {cut}");
+            // How much depends on what lies ready.
+            let hold = [&expecting, &plain].map(|server| server.conn.memory() > 0);
+            assert_eq!(hold[0], hold[1], "{name}, cut at {cut}");
             assert_eq!(expecting.input.len(), plain.input.len(), "{name}, cut at {cut}");
         }
     }
