@@ -1,7 +1,7 @@
 //! How often a call asks for memory once everything is warm. All values are numbers, which hold
 //! none, or texts that are read in place, so what is counted is what the library takes. The numbers can only go down.
 
-use isock::{Action, Client, Server, ServerHandle};
+use isock::{wire::spare, Action, Bytes, Client, Limits, Server, ServerHandle};
 use isock_tests::{
     memory::{self, Counting},
     waiting::{eventually, ms},
@@ -25,6 +25,11 @@ struct Echo;
 #[action(input_view = Vec<&str>, output_view = Vec<&str>)]
 struct Texts;
 
+/// Sends bytes back.
+#[derive(Action)]
+#[action(input = Bytes, output = Bytes)]
+struct Blob;
+
 /// Takes a number, and is counted in [`NOTED`].
 #[derive(Action)]
 #[action(input = u64)]
@@ -46,6 +51,8 @@ struct Sum;
 const DEPTH: usize = 64;
 /// Calls that are counted together, a multiple of the depth.
 const CALLS: usize = 640;
+/// Bytes of a message that grows while it comes.
+const LONG: usize = 16 << 20;
 /// Items that are counted together.
 const ITEMS: usize = 50_000;
 /// How often each is counted at most, until it is what it should be. A handler that was late once runs
@@ -101,6 +108,8 @@ fn server() -> ServerHandle {
     Server::builder()
         .on::<Echo>(|number, _| Ok(number))
         .on_views::<Texts>(|texts, _| Ok(texts))
+        .on::<Blob>(|bytes, _| Ok(bytes))
+        .limits(Limits::default().message(2 * LONG))
         .on::<Note>(|_, _| {
             NOTED.fetch_add(1, Relaxed);
             Ok(())
@@ -158,6 +167,35 @@ fn what_is_read_in_place_takes_no_block_of_its_own() {
             assert!(same.unwrap());
         }
     });
+}
+
+/// The place where they are read, and who shares them.
+#[test]
+fn long_bytes_take_two_blocks_on_either_side_and_none_for_themselves() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    let bytes = Bytes::from(vec![7; 100_000]);
+    check(CALLS, Requests { caller: 2, server: 2 }, || {
+        for _ in 0..CALLS {
+            assert_eq!(client.run::<Blob>(&bytes).unwrap().len(), bytes.len());
+        }
+    });
+}
+
+#[test]
+fn what_a_long_message_has_grown_in_is_not_kept() {
+    let _turn = turn();
+    let server = server();
+    let limits = Limits::default().message(2 * LONG);
+    let client = Client::builder().limits(limits).connect(server.address()).unwrap();
+    let bytes = Bytes::from(vec![7; LONG]);
+    spare::release();
+    for _ in 0..8 {
+        drop(client.run::<Blob>(&bytes).unwrap());
+        // Each side's message, and a little more than its bytes.
+        assert!(spare::kept() <= 2 * (LONG + LONG / 64), "{} bytes are kept", spare::kept());
+    }
 }
 
 /// The bytes of the input, whose block stays with the worker that reads them, and the mark of a

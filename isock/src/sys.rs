@@ -198,13 +198,14 @@ pub(crate) fn receive(
     usize::try_from(received).map_err(|_| io::Error::last_os_error())
 }
 
-/// Reads from a socket behind what is in `body`, at most `most` bytes and no more than it has room for,
-/// and what follows them into `rest`. The room need not have been written before.
+/// Reads from a socket into `ahead`, then behind what is in `body`, at most `most` bytes and no more than it
+/// has room for, and what follows them into `rest`. The room need not have been written before.
 ///
 /// # Errors
 /// As [`receive`].
-pub(crate) fn receive_behind(
+pub(crate) fn receive_around(
     socket: BorrowedFd<'_>,
+    ahead: &mut [u8],
     (body, most): (&mut Vec<u8>, usize),
     rest: &mut [u8],
     flags: c_int,
@@ -212,19 +213,21 @@ pub(crate) fn receive_behind(
     let room = body.spare_capacity_mut();
     let most = most.min(room.len());
     let mut places = [
+        libc::iovec { iov_base: ahead.as_mut_ptr().cast(), iov_len: ahead.len() },
         libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: most },
         libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() },
     ];
     // SAFETY: all-zero bytes are a valid `msghdr`: numbers, and pointers to nothing, of no length.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    let places = &mut places[usize::from(ahead.is_empty())..];
     message.msg_iov = places.as_mut_ptr();
     message.msg_iovlen = places.len() as _;
-    // SAFETY: the message names two places, each by the pointer and at most the length of live memory
-    // that nothing else uses; the kernel writes no more than that, and any bytes are valid there. It
+    // SAFETY: the message names two or three places, each by the pointer and at most the length of live
+    // memory that nothing else uses; the kernel writes no more than that, and any bytes are valid there. It
     // and the places live until the call returns. The borrow keeps the descriptor open during it.
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    let len = body.len() + received.min(most);
+    let len = body.len() + received.saturating_sub(ahead.len()).min(most);
     // SAFETY: the kernel fills the places in their order, so these bytes have been written; and `most`
     // is within the capacity.
     unsafe { body.set_len(len) };
@@ -481,18 +484,25 @@ mod tests {
     #[test]
     fn what_is_read_goes_behind_a_message_and_then_elsewhere() {
         let (mut writer, reader) = UnixStream::pair().unwrap();
-        for (most, in_body, in_rest) in [(3, "-abc", "defg"), (0, "-", "abcd"), (9, "-abcdefg", "")]
-        {
+        let cases = [
+            (0, 3, "-abc", "defg"),
+            (0, 0, "-", "abcd"),
+            (0, 9, "-abcdefg", ""),
+            (2, 3, "-cde", "fg"),
+            (7, 3, "-", ""),
+            (9, 3, "-", ""),
+        ];
+        for (front, most, in_body, in_rest) in cases {
             writer.write_all(b"abcdefg").unwrap();
             let mut body = Vec::with_capacity(10);
             body.push(b'-');
-            let mut rest = [0; 4];
-            let n = receive_behind(reader.as_fd(), (&mut body, most), &mut rest, NOW).unwrap();
-            let straight = body.len() - 1;
-            assert_eq!(
-                (&body[..], &rest[..n - straight]),
-                (in_body.as_bytes(), in_rest.as_bytes())
-            );
+            let (mut ahead, mut rest) = (vec![0; front], [0; 4]);
+            let place = (&mut body, most);
+            let n = receive_around(reader.as_fd(), &mut ahead, place, &mut rest, NOW).unwrap();
+            let in_front = n.min(front);
+            assert_eq!(&ahead[..in_front], &b"abcdefg"[..in_front]);
+            let behind = n - in_front - (body.len() - 1);
+            assert_eq!((&body[..], &rest[..behind]), (in_body.as_bytes(), in_rest.as_bytes()));
             receive(reader.as_fd(), &mut [0; 9], NOW).ok();
         }
     }
@@ -516,7 +526,8 @@ mod tests {
         writer.write_all(&[7; 1000]).unwrap();
         let mut body = Vec::with_capacity(100);
         let room = body.capacity();
-        let n = receive_behind(reader.as_fd(), (&mut body, usize::MAX), &mut [], 0).unwrap();
+        let n =
+            receive_around(reader.as_fd(), &mut [], (&mut body, usize::MAX), &mut [], 0).unwrap();
         assert_eq!((n, body.len(), body.capacity()), (room, room, room));
         assert_eq!(body, vec![7; room]);
     }

@@ -34,12 +34,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["impatient"] => ask_soon(),
         ["attended", address] => attend(address),
         ["sequential", address] => call_one_by_one(address),
-        ["calls", address, count] => call_and_end(address, count.parse()?),
+        ["calls", address, count, len] => call_and_end(address, count.parse()?, len.parse()?),
         ["unresolved"] => call_by_a_dead_name(),
         ["interrupted", address] => echo_while_interrupted(address),
         _ => {
             Err("usage: peer resting | peer polling MILLIS | peer impatient | peer server FILE | \
-                 peer drained ADDRESS FILE | peer calls ADDRESS COUNT | \
+                 peer drained ADDRESS FILE | peer calls ADDRESS COUNT LENGTH | \
                  peer signalled before|after|never | \
                  peer client|attended|sequential|churn|hoarder|interrupted ADDRESS"
                 .into())
@@ -265,10 +265,11 @@ fn call_one_by_one(address: &str) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Makes so many calls, one after the other, and nothing else.
-fn call_and_end(address: &str, count: u32) -> Result<(), Box<dyn std::error::Error>> {
+fn call_and_end(address: &str, count: u32, len: usize) -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::connect(address)?;
+    let text = "x".repeat(len);
     for _ in 0..count {
-        client.run::<Echo>("blocking")?;
+        client.run::<Echo>(&text)?;
     }
     Ok(())
 }

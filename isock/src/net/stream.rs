@@ -6,7 +6,7 @@ use super::{
     pipe::{CallerEnd, LoopEnd},
     polling::Polling,
 };
-use crate::proto::Room;
+use crate::proto::{Places, Room};
 #[cfg(unix)]
 use crate::sys::{self, LOOK, NO_SIGNAL};
 use mio::{Interest, Registry, Token};
@@ -323,15 +323,17 @@ impl CallerStream {
 #[cfg(unix)]
 fn receive(socket: BorrowedFd<'_>, room: &mut Room<'_>, flags: i32) -> io::Result<usize> {
     match room.places() {
-        (None, rest) => sys::receive(socket, rest, flags),
-        (Some(body), rest) => sys::receive_behind(socket, body, rest, flags),
+        Places { body: None, rest, .. } => sys::receive(socket, rest, flags),
+        Places { ahead, body: Some(body), rest } => {
+            sys::receive_around(socket, ahead, body, rest, flags)
+        }
     }
 }
 
 /// The same where memory must be written before it is read into: what comes is copied.
 #[cfg(not(unix))]
 fn read(mut socket: impl io::Read, room: &mut Room<'_>) -> io::Result<usize> {
-    if let (None, rest) = room.places() {
+    if let Places { body: None, rest, .. } = room.places() {
         return socket.read(rest);
     }
     let mut bytes = [0; COPIED];

@@ -3,9 +3,9 @@
 use super::{aside::Aside, room::Room, FRAGMENT};
 use crate::{
     seldom::Seldom,
-    wire::{spare, HEADER_LEN, WORD_LEN},
+    wire::{spare, Flags, FrameKind, Header, HEADER_LEN, WORD_LEN},
 };
-use std::{convert::Infallible, ops::Range};
+use std::{convert::Infallible, num::NonZeroU16, ops::Range};
 
 /// A growing window over received bytes: the driver fills it at the back, the connection takes
 /// whole frames from the front. Empty, it can give its memory away.
@@ -21,9 +21,29 @@ pub struct Buffer {
     /// Whose place is to be lent for the next read.
     wish: Seldom<Wish>,
     /// The length of the frame at the front that reads are to end soon behind; else 0.
-    soon_behind: usize,
+    soon_behind: u32,
     /// The last message was a long one, and so may the next one be.
     long: bool,
+    /// How the last long message lay, if it came in one frame.
+    last: Option<Layout>,
+    /// So did the one before it: the next one is read as if it does too.
+    alike: bool,
+}
+
+/// Where the payload of a frame begins that brings all of a message, and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    at: NonZeroU16,
+    len: u32,
+}
+
+impl Layout {
+    fn of(header: &Header) -> Option<Layout> {
+        let whole = matches!(header.kind, FrameKind::CALL | FrameKind::REPLY | FrameKind::ERROR)
+            && !header.flags.has(Flags::MORE);
+        let at = NonZeroU16::new(header.payload_at() as u16).filter(|_| whole)?;
+        Some(Layout { at, len: header.payload_len() as u32 })
+    }
 }
 
 /// The first frame of a message that memory may lie ready for.
@@ -68,15 +88,19 @@ impl Buffer {
         if let Some(wish) = self.wish.take() {
             self.grant(&wish);
         }
+        let ahead = self.guess();
         let before = self.beside();
-        let most = self.most();
+        let most = ahead + self.most(ahead > 0);
         let mut aside = self.aside.take();
         let space = self.space();
         let most = most.min(space.len());
-        let read = read(&mut Room::new(aside.as_deref_mut(), &mut space[..most]));
+        let read = read(&mut Room::new(ahead, aside.as_deref_mut(), &mut space[..most]));
         self.aside = aside;
         if let Ok(n) = read {
             self.end = (self.end + n - (self.beside() - before)).min(self.bytes.len());
+        }
+        if ahead > 0 && !self.is_as_guessed() {
+            self.take_back(ahead);
         }
         if let Some(aside) = self.aside.take_if(|aside| aside.is_over()) {
             self.push(aside.payload());
@@ -93,13 +117,41 @@ impl Buffer {
         self.lend(wish.at, aside);
     }
 
-    /// How much to read at most into the buffer.
-    fn most(&self) -> usize {
+    /// Lends memory that lies ready for the payload of a frame of which nothing has come, if that is likely to
+    /// lie like the last two; says how much stands in front of it then, else 0.
+    fn guess(&mut self) -> usize {
+        let likely = self.long && self.alike && self.is_empty() && !self.is_lent();
+        let Some(Layout { at, len }) = self.last.filter(|_| likely) else { return 0 };
+        let Some(ready) = spare::ready(len as usize) else { return 0 };
+        self.aside = Some(Box::new(Aside::new(ready, len as usize, len as usize).for_one_read()));
+        at.get().into()
+    }
+
+    /// Whether what has come beside the buffer is the payload that was guessed.
+    fn is_as_guessed(&self) -> bool {
+        let Some(header) = self.waiting().first_chunk::<HEADER_LEN>() else { return true };
+        let is_last = |header| Layout::of(&header) == self.last;
+        self.beside() == 0 || Header::parse(header).is_ok_and(is_last)
+    }
+
+    /// Puts what has come beside the buffer where it was to go: behind so many bytes.
+    #[cold]
+    fn take_back(&mut self, ahead: usize) {
+        let Some(aside) = self.aside.take() else { return };
+        let behind = self.waiting()[ahead..].to_vec();
+        self.end = self.start + ahead;
+        self.push(aside.payload());
+        self.push(&behind);
+    }
+
+    /// How much to read at most into the buffer; what is guessed is more than a glance.
+    fn most(&self, guessed: bool) -> usize {
         let missing = self.aside.as_ref().map_or(0, |aside| aside.missing());
         match self.soon_behind {
+            _ if guessed => BEHIND,
             0 if self.long && self.is_empty() => GLANCE,
             0 => usize::MAX,
-            frame => frame.saturating_sub(self.len() + missing) + BEHIND,
+            frame => (frame as usize).saturating_sub(self.len() + missing) + BEHIND,
         }
     }
 
@@ -181,10 +233,17 @@ impl Buffer {
         self.aside.is_some()
     }
 
-    /// Notes whether a long message may come next.
+    /// Notes that a short message may come next.
     #[inline]
-    pub(super) fn expect_long(&mut self, long: bool) {
-        self.long = long;
+    pub(super) fn expect_short(&mut self) {
+        self.long = false;
+    }
+
+    /// Notes that a long message may come next, like the one that the frame with this header begins.
+    pub(super) fn expect_long(&mut self, header: &Header) {
+        let now = Layout::of(header);
+        (self.long, self.alike) = (true, now.is_some() && now == self.last);
+        self.last = now;
     }
 
     /// Whether a long message was expected, and its beginning alone has been read.
@@ -199,7 +258,7 @@ impl Buffer {
 
     /// Has reads end soon behind the frame at the front, which is so long: what follows is to be read
     /// where it stays.
-    pub(super) fn end_soon_behind(&mut self, frame: usize) {
+    pub(super) fn end_soon_behind(&mut self, frame: u32) {
         self.soon_behind = frame;
     }
 

@@ -238,10 +238,8 @@ fn append(body: &mut Block, fragment: Fragment<'_>, total: usize) {
 fn reserve(body: &mut Block, more: usize, come: usize, total: usize) {
     if body.room() < more {
         if total / READY <= body.len() + come {
-            if let Some(mut ready) = spare::ready(total) {
-                ready.push(body);
-                *body = ready;
-                return;
+            if let Some(ready) = spare::ready(total) {
+                return body.move_to(ready);
             }
         }
         let want = (body.len() * 2).max(body.len() + more).min(total);

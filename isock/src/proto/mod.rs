@@ -38,7 +38,7 @@ pub(crate) use by_slot::BySlot;
 pub(crate) use calls::WAITER;
 pub use calls::{CallKey, NewCall};
 pub use connection::{Config, Connection, NotStarted};
-pub use room::Room;
+pub use room::{Places, Room};
 pub use served::ServedKey;
 pub use streams::{Balance, NotSent, StreamKey};
 

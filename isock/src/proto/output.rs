@@ -268,21 +268,22 @@ impl Output {
         self.sent += n as u64;
         self.waiting -= n;
         self.gone += n;
-        loop {
-            let only = self.chunks.len() == 1;
-            let Some(chunk) = self.chunks.front_mut() else { break };
+        let mut open = Vec::new();
+        while let Some(chunk) = self.chunks.front() {
             let len = chunk.bytes().len();
             if self.gone < len {
                 return;
             }
             self.gone -= len;
-            match chunk {
-                Chunk::Copied(bytes) if only && bytes.capacity() <= 2 * CHUNK => {
-                    bytes.clear();
-                    break;
-                }
-                _ => self.chunks.pop_front(),
-            };
+            match self.chunks.pop_front() {
+                // What comes next is copied there.
+                Some(Chunk::Copied(bytes)) if bytes.capacity() <= 2 * CHUNK => open = bytes,
+                _ => {}
+            }
+        }
+        if open.capacity() > 0 {
+            open.clear();
+            self.chunks.push_back(Chunk::Copied(open));
         }
         let chunks = std::mem::take(&mut self.chunks);
         if (1..=MOST_CHUNKS).contains(&chunks.capacity()) {

@@ -140,7 +140,7 @@ impl Connection {
         if header.payload_len() >= WORTH_A_GLANCE {
             note_length(header, input);
         } else if header.kind != FrameKind::MORE {
-            input.expect_long(false);
+            input.expect_short();
         }
         let beside = input.is_lent();
         let all = input.take(if beside { header.payload_at() } else { len });
@@ -153,7 +153,7 @@ impl Connection {
     #[cold]
     fn lend(&mut self, header: Header, input: &mut Buffer) {
         if header.flags.has(Flags::MORE) {
-            input.end_soon_behind(header.len as usize);
+            input.end_soon_behind(header.len);
         }
         let missing = header.len as usize - input.len();
         let at = header.payload_at();
@@ -246,8 +246,10 @@ pub(super) fn keep<const BESIDE: bool>(wanted: bool) -> Keep {
 /// A long payload at the front says what may follow, unless it goes on with a message.
 #[cold]
 fn note_length(header: Header, input: &mut Buffer) {
-    if header.kind != FrameKind::MORE {
-        input.expect_long(whole_len(&header, input).is_some());
+    match whole_len(&header, input) {
+        _ if header.kind == FrameKind::MORE => {}
+        None => input.expect_short(),
+        Some(_) => input.expect_long(&header),
     }
 }
 

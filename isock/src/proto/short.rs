@@ -121,7 +121,7 @@ impl Connection {
         self.unfinished = None;
         self.note_heard(now);
         self.note_work();
-        input.expect_long(false);
+        input.expect_short();
         let frame = input.take(len);
         input.taken(frame)
     }

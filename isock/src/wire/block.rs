@@ -88,6 +88,14 @@ impl Block {
         *self = grown;
     }
 
+    /// Goes on in another one, which is empty. What it has grown in is of a length that nobody asks for
+    /// again, so it goes back to the system.
+    pub fn move_to(&mut self, mut other: Block) {
+        other.push(self);
+        drop(mem::take(&mut self.memory));
+        *self = other;
+    }
+
     /// Appends a copy.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {

@@ -5,8 +5,8 @@ use super::{
     pair::{call, ms, Seen},
 };
 use crate::{
-    proto::{Buffer, Room, ServedKey, FRAGMENT},
-    wire::{Block, CloseCode, Flags, FrameKind, Ran, Refusal, RefusalCode},
+    proto::{Answer, Buffer, Places, Room, ServedKey, FRAGMENT},
+    wire::{Block, CloseCode, Flags, FrameKind, Header, Ran, Refusal, RefusalCode},
 };
 use std::convert::Infallible;
 
@@ -25,9 +25,12 @@ fn bytes(len: usize) -> Vec<u8> {
 
 /// Puts bytes where the system would: first into the memory of the message.
 fn as_the_system(room: &mut Room<'_>, bytes: &[u8]) -> usize {
-    let (aside, rest) = room.places();
+    let Places { ahead, body, rest } = room.places();
+    let n = bytes.len().min(ahead.len());
+    ahead[..n].copy_from_slice(&bytes[..n]);
+    let (front, bytes) = (n, &bytes[n..]);
     let (mut straight, mut behind) = (0, bytes.len());
-    if let Some((body, most)) = aside {
+    if let Some((body, most)) = body {
         straight = bytes.len().min(most);
         assert!(straight <= body.capacity() - body.len(), "there is room without growing");
         body.extend_from_slice(&bytes[..straight]);
@@ -35,7 +38,7 @@ fn as_the_system(room: &mut Room<'_>, bytes: &[u8]) -> usize {
     }
     let n = behind.min(rest.len());
     rest[..n].copy_from_slice(&bytes[straight..straight + n]);
-    straight + n
+    front + straight + n
 }
 
 impl Lone {
@@ -55,7 +58,7 @@ impl Lone {
     }
 
     /// How much would be read.
-    pub(super) fn room(&mut self) -> usize {
+    fn room(&mut self) -> usize {
         let mut size = 0;
         let look = |room: &mut Room<'_>| {
             size = room.size();
@@ -69,8 +72,7 @@ impl Lone {
     fn place(&mut self) -> Option<*const u8> {
         let mut place = None;
         let look = |room: &mut Room<'_>| {
-            let (aside, _) = room.places();
-            place = aside.map(|(body, _)| body[body.len()..].as_ptr());
+            place = room.places().body.map(|(body, _)| body[body.len()..].as_ptr());
             Ok::<_, Infallible>(0)
         };
         self.input.fill(look).unwrap();
@@ -291,7 +293,7 @@ fn what_follows_a_long_message_is_read_where_it_stays_from_its_header_on() {
             let rest = &all[GLANCE..];
             let mut place = None;
             let read = server.input.fill(|room| {
-                place = room.places().0.map(|(body, _)| body[LEAD..].as_ptr());
+                place = room.places().body.map(|(body, _)| body[LEAD..].as_ptr());
                 Ok::<_, Infallible>(as_the_system(room, rest))
             });
             let mut seen = server.events();
@@ -312,7 +314,7 @@ fn memory_that_lies_ready_is_lent_for_one_read_unless_a_quarter_comes() {
         let before = server.input.memory();
         let mut lent = false;
         let trickle = server.input.fill(|room| {
-            lent = room.places().0.is_some();
+            lent = room.places().body.is_some();
             Ok::<_, Infallible>(as_the_system(room, &all[GLANCE..50_000]))
         });
         assert_eq!((trickle, server.events()), (Ok(50_000 - GLANCE), vec![]));
@@ -340,7 +342,7 @@ fn what_comes_with_the_end_of_a_message_read_where_it_stays_is_no_part_of_it() {
         server.read(&all[..GLANCE]);
         let mut lent = false;
         let read = server.input.fill(|room| {
-            lent = room.places().0.is_some();
+            lent = room.places().body.is_some();
             Ok::<_, Infallible>(as_the_system(room, &all[GLANCE..]))
         });
         let mut seen = server.events();
@@ -352,4 +354,94 @@ fn what_comes_with_the_end_of_a_message_read_where_it_stays_is_no_part_of_it() {
         lent
     });
     assert!(straight);
+}
+
+/// How long the messages are that come alike.
+const ALIKE: usize = 70_000;
+
+/// A server to which two calls have come that lie alike, so that a third one is expected.
+fn accustomed() -> Lone {
+    let mut server = Lone::open_server();
+    for seq in 1..=2 {
+        let seen = server.read(&Raw::call(0, seq, &bytes(ALIKE)).bytes());
+        assert!(matches!(&seen[..], [Seen::Call(..)]), "{seen:?}");
+        server.conn.answer(ServedKey { slot: 0, seq }, Answer::Value(Vec::new().into()));
+        server.output();
+    }
+    server
+}
+
+#[test]
+fn a_message_like_the_last_two_is_read_at_once_where_it_stays() {
+    let straight = (0..100).any(|_| {
+        let mut server = accustomed();
+        let all = Raw::call(0, 3, &bytes(ALIKE)).bytes();
+        let mut place = None;
+        let read = server.input.fill(|room| {
+            assert!(room.size() > all.len(), "a read that is full may have left something behind");
+            place = room.places().body.map(|(body, _)| body[LEAD..].as_ptr());
+            Ok::<_, Infallible>(as_the_system(room, &all))
+        });
+        let Some(place) = place else { return false };
+        assert_eq!(read, Ok(all.len()));
+        let seen = server.events();
+        let [Seen::Call(_, _, whole)] = &seen[..] else { panic!("{seen:?}") };
+        assert!(whole[..] == bytes(ALIKE) && whole.as_ptr() == place);
+        assert_eq!((server.conn.memory(), server.input.is_empty()), (0, true));
+        true
+    });
+    assert!(straight);
+}
+
+#[test]
+fn nothing_is_held_for_a_message_that_does_not_come() {
+    let mut server = accustomed();
+    let before = server.input.memory();
+    server.place();
+    assert_eq!(server.input.memory(), before, "nothing has come");
+    let all = Raw::call(0, 3, &bytes(ALIKE)).bytes();
+    server.read(&all[..ALIKE / 5]);
+    assert!(server.input.memory() <= before.max(ALIKE / 2), "less than a quarter has come");
+}
+
+#[test]
+fn whatever_comes_instead_of_the_message_that_was_expected_is_understood_the_same() {
+    let total = 3 * ALIKE as u32;
+    let whole = || Raw::call(0, 3, &bytes(ALIKE));
+    let of_kind = |kind| {
+        let Raw(header, words, payload) = whole();
+        Raw(Header { kind, ..header }, words, payload).bytes()
+    };
+    let others: Vec<(&str, Vec<u8>)> = vec![
+        ("the same", whole().bytes()),
+        ("twice", [whole().bytes(), Raw::call(1, 1, &bytes(ALIKE)).bytes()].concat()),
+        ("a byte less", Raw::call(0, 3, &bytes(ALIKE - 1)).bytes()),
+        ("a byte more", Raw::call(0, 3, &bytes(ALIKE + 1)).bytes()),
+        ("much more", Raw::call(0, 3, &bytes(3 * ALIKE)).bytes()),
+        ("short ones", (1..60).flat_map(|slot| Raw::call(slot, 1, &[7; 3000]).bytes()).collect()),
+        ("a fragment", Raw::first(0, 3, total, &bytes(ALIKE)).bytes()),
+        ("pings", Raw::ping(7).bytes().repeat(90)),
+        ("an item of nothing", of_kind(FrameKind::ITEM)),
+        ("the rest of nothing", of_kind(FrameKind::MORE)),
+        ("an unknown kind", of_kind(FrameKind(99))),
+        ("no frame", vec![0xff; 2 * ALIKE]),
+    ];
+    for (name, all) in others {
+        let cuts = [0, 1, 15, 16, 17, 40, 41, 5000, ALIKE / 4, ALIKE, all.len() - 1, all.len()];
+        for cut in cuts.map(|cut| cut.min(all.len())) {
+            let mut expecting = accustomed();
+            let mut plain = accustomed();
+            plain.input.expect_short();
+            let (first, second) = all.split_at(cut);
+            for part in [first, second] {
+                let (seen, same) = (expecting.read(part), plain.read(part));
+                assert!(seen == same, "{name}, cut at {cut}");
+            }
+            assert!(expecting.output() == plain.output(), "{name}, cut at {cut}");
+            // How much depends on what lies ready.
+            let hold = [&expecting, &plain].map(|server| server.conn.memory() > 0);
+            assert_eq!(hold[0], hold[1], "{name}, cut at {cut}");
+            assert_eq!(expecting.input.len(), plain.input.len(), "{name}, cut at {cut}");
+        }
+    }
 }
