@@ -7,8 +7,12 @@
 //! time to sleep, the poll hears of the connection again.
 
 use super::{ConnId, EventLoop, Service};
+use crate::wire::CloseCode;
 use mio::{event::Event, Token};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 /// Turns in a row in which one connection alone had something, before it is looked at alone.
 const TURNS: u32 = 16;
@@ -114,9 +118,17 @@ impl<S: Service> EventLoop<S> {
         self.alone = Alone::default();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
-        if conn.stream.register(self.poll.registry(), Token(id.index)).is_err() {
-            // The system has no room for it: nobody would ever hear of it again.
-            self.drop_connection(id);
+        if let Err(error) = conn.stream.register(self.poll.registry(), Token(id.index)) {
+            self.shut_out(id, &error);
         }
+    }
+
+    /// Ends a connection that the poll does not take back: nobody would ever hear of it again. It is
+    /// told so, as far as its socket takes that at once, and whoever waits for it learns why.
+    fn shut_out(&mut self, id: ConnId, error: &io::Error) {
+        self.service.log(&format!("a connection ends, the system cannot watch it: {error}"));
+        self.close(id, CloseCode::OVERLOADED);
+        self.flush(Instant::now(), id);
+        self.drop_connection(id);
     }
 }

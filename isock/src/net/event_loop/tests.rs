@@ -261,6 +261,7 @@ struct Caller {
     proto: Connection,
     input: Buffer,
     pongs: u64,
+    closed: Option<CloseCode>,
 }
 
 impl Caller {
@@ -275,7 +276,7 @@ impl Caller {
         let id = event_loop.come_in(stream, Origin::memory()).unwrap();
         let config = Config::new(Limits::default(), random_id().unwrap());
         let proto = Connection::client(config, Instant::now());
-        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0 };
+        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0, closed: None };
         caller.say();
         eventually(event_loop, || caller.hear().proto.is_open());
         (caller, id)
@@ -290,14 +291,18 @@ impl Caller {
     }
 
     fn hear(&mut self) -> &Caller {
-        let Caller { socket, proto, input, pongs } = self;
+        let Caller { socket, proto, input, pongs, closed } = self;
         let _ = input.fill(|room| {
             let mut bytes = [0; 256];
             let n = socket.read(&mut bytes)?;
             Ok::<_, io::Error>(room.put(&bytes[..n]))
         });
         while let Some(event) = proto.read(Instant::now(), input) {
-            *pongs += u64::from(matches!(event, Event::Pong(_)));
+            match event {
+                Event::Pong(_) => *pongs += 1,
+                Event::Closed(Closed::ByPeer(close)) => *closed = Some(close.code),
+                _ => {}
+            }
         }
         self
     }
@@ -401,6 +406,25 @@ fn the_end_of_one_that_is_looked_at_alone_is_its_end() {
     drop(one);
     eventually(&mut event_loop, || told.try_recv().is_ok_and(|told| told.contains("closes")));
     assert!(event_loop.connections.is_empty());
+}
+
+#[test]
+fn one_that_the_poll_does_not_take_back_is_told_why_it_ends() {
+    let (mut event_loop, told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    let (mut other, _) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    // The poll refuses what it has already, as it does what it has no room for.
+    let EventLoop { connections, poll, .. } = &mut event_loop;
+    connections[id.index].stream.register(poll.registry(), Token(id.index)).unwrap();
+    other.ping(&mut event_loop);
+    assert!(event_loop.get(id).is_none());
+    assert_eq!(one.hear().closed, Some(CloseCode::OVERLOADED));
+    let lines: Vec<_> = told.try_iter().collect();
+    let begins = ["0 says: a connection ends, the system cannot watch it:", "0 closes: ByUs("];
+    let tells = |begin: &&str| lines.iter().any(|line| line.starts_with(*begin));
+    assert!(begins.iter().all(tells) && lines.len() == 2, "{lines:#?}");
 }
 
 #[test]
