@@ -347,6 +347,11 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// Others have their turn before the next one begins, which may use what this one has left.
+    pub(super) fn keep_job(&mut self, last: S::Job) {
+        self.service.rest(Some(last));
+    }
+
     /// What has begun goes on without the loop.
     pub(super) fn leave_job(&mut self) {
         let Some(id) = self.service.begun() else { return };

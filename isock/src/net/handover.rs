@@ -208,6 +208,7 @@ impl<S: Service> Shared<S> {
             event_loop.end_job(&mut job);
             timing.note(&pace, ran);
             if timing.is_over() {
+                event_loop.keep_job(job);
                 return Some(event_loop);
             }
             match event_loop.next_job(self.whereabouts(), Some(job)) {
