@@ -317,8 +317,9 @@ impl Service for Dispatch {
     }
 
     fn rest(&mut self, last: Option<Box<Job>>) {
-        if last.is_some() {
-            self.here.spare = last;
+        if let Some(mut last) = last {
+            last.task.rest();
+            self.here.spare = Some(last);
         }
     }
 

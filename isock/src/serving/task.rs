@@ -212,6 +212,16 @@ impl Task {
         (self.size, self.input) = (call.size(), call.body);
     }
 
+    /// No other call follows for now: nothing of the last one stays.
+    #[inline]
+    pub(crate) fn rest(&mut self) {
+        // The rest of it has gone where it is needed.
+        if self.metadata > 0 {
+            (self.info.metadata, self.chain, self.metadata) = (Vec::new(), Vec::new(), 0);
+            self.malformed = false;
+        }
+    }
+
     fn read_metadata(&mut self, call: &Brief) {
         let len = call.metadata as usize;
         let read = call.body.get(..len).and_then(Metadata::parse);
