@@ -1,27 +1,33 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
+mod here;
+mod running;
+mod work;
+
+pub(super) use here::Here;
+pub(super) use running::Marks;
+
 use super::callers::Callers;
 use crate::{
-    net::{
-        self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote, Reply,
-        Service, Tally,
-    },
-    pace::Pace,
+    net::{self, Cancel, ConnId, Done, Far, Incoming, Origin, Remote, Reply, Service},
     peer::{Connection, Home, Peer, Served},
-    proto::{Answer, BySlot, Closed, ServedKey},
+    proto::{Answer, Closed, ServedKey},
     router::{Known, Lately, Router},
-    serving::{contained, Arrived, Brief, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
+    serving::{contained, Arrived, Full, Lanes, Settings, Task, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
+use here::{Job, Quick, BLANKS};
+use running::Running;
 use std::{
     collections::VecDeque,
-    mem, ptr,
+    mem,
     sync::{
-        atomic::{fence, AtomicBool, Ordering},
+        atomic::{AtomicBool, Ordering},
         Arc,
     },
     time::{Duration, Instant},
 };
+use work::{run_lane, Queued};
 
 /// Advice to callers that are turned away, unless more is known, and at least.
 const COME_BACK: Duration = Duration::from_millis(100);
@@ -48,28 +54,6 @@ pub(crate) struct Dispatch {
 /// Hears of connections that come and go.
 pub(super) type Hook = Arc<dyn Fn(&Connection, &str) + Send + Sync>;
 
-/// What serves the quick calls, one after the other: those that wait for the loop's thread, and the one
-/// that runs there.
-pub(super) struct Here {
-    /// What their inputs cost.
-    tally: Tally,
-    /// Where the one hears that nobody waits for it any more.
-    mark: Arc<Cancel>,
-    /// The one that has begun and not ended, and what the tally has for it.
-    begun: Option<(ConnId, ServedKey, usize)>,
-    /// What the last one has left.
-    spare: Option<Box<Job>>,
-    /// Where others have waited: the next ones are written there.
-    #[allow(
-        clippy::vec_box,
-        reason = "what is moved when it has just been written waits for that"
-    )]
-    blank: Vec<Box<Quick>>,
-}
-
-/// How many of those are kept.
-const BLANKS: usize = 256;
-
 /// What is kept for a connection.
 pub(crate) struct Session {
     served: Arc<Served>,
@@ -77,132 +61,6 @@ pub(crate) struct Session {
     lanes: Option<Box<Lanes>>,
     /// It has been among those that the server lists.
     entered: bool,
-}
-
-/// The calls of a connection that run.
-#[derive(Default)]
-struct Running(BySlot<Place>);
-
-#[derive(Default)]
-struct Place {
-    /// The number of the call on its slot.
-    seq: u32,
-    /// Nobody waits for it any more.
-    given_up: bool,
-    /// Where it hears of that; `None` while it waits for the loop's thread or runs there, and when it
-    /// has ended.
-    cancelled: Option<Arc<Cancel>>,
-}
-
-/// Marks of cancels that serve one call after the other, of whichever connection: one that is at rest has
-/// none.
-#[derive(Default)]
-pub(super) struct Marks(Vec<Arc<Cancel>>);
-
-/// Marks that are kept.
-const MARKS: usize = 1024;
-
-impl Marks {
-    #[inline]
-    fn take(&mut self) -> Arc<Cancel> {
-        self.0.pop().unwrap_or_default()
-    }
-
-    #[inline]
-    fn give(&mut self, mut mark: Arc<Cancel>) {
-        if self.0.len() < MARKS {
-            // Else the call has been answered, and its handler goes on.
-            if let Some(cancel) = Arc::get_mut(&mut mark) {
-                cancel.renew();
-                self.0.push(mark);
-            }
-        }
-    }
-}
-
-impl Running {
-    /// A call waits for the loop's thread.
-    #[inline]
-    fn wait(&mut self, key: ServedKey) {
-        *self.0.take_up(key.slot) = Place { seq: key.seq, given_up: false, cancelled: None };
-    }
-
-    /// A call hears through this that nobody waits for it any more.
-    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
-        self.wait(key);
-        self.mark(key, mark);
-    }
-
-    /// Whether nobody waits any more for a call that waits for the loop's thread.
-    #[inline]
-    fn is_given_up(&self, key: ServedKey) -> bool {
-        self.0.get(key.slot).is_none_or(|place| place.seq != key.seq || place.given_up)
-    }
-
-    /// It hears through this that nobody does any more.
-    fn mark(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
-        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
-            place.cancelled = Some(Arc::clone(mark));
-            if place.given_up {
-                place.cancel();
-            }
-        }
-    }
-
-    fn cancel(&mut self, key: ServedKey) {
-        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
-            place.given_up = true;
-            place.cancel();
-        }
-    }
-
-    fn cancel_all(&self) {
-        self.0.iter().for_each(Place::cancel);
-    }
-
-    /// Gives the mark of a call that has ended.
-    fn end(&mut self, key: ServedKey) -> Option<Arc<Cancel>> {
-        let place = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq)?;
-        place.cancelled.take()
-    }
-}
-
-impl Place {
-    fn cancel(&self) {
-        self.cancelled.iter().for_each(|mark| net::run_hooks(mark.tell()));
-    }
-}
-
-/// A call that waits for the loop's thread.
-pub(crate) struct Quick {
-    connection: ConnId,
-    key: ServedKey,
-    known: Known,
-    /// Nobody else is kept waiting while it runs.
-    alone: bool,
-    call: Brief,
-    /// What the input costs, if that is not on the tally.
-    charge: Option<Charge>,
-}
-
-impl Default for Quick {
-    #[inline]
-    fn default() -> Quick {
-        let (connection, known, alone, call, charge) = Default::default();
-        Quick { connection, key: ServedKey { slot: 0, seq: 0 }, known, alone, call, charge }
-    }
-}
-
-/// The call that runs on the loop's thread, one after the other; at rest, what they have in common.
-pub(crate) struct Job {
-    task: Task,
-    known: Known,
-    connection: ConnId,
-    key: ServedKey,
-    /// What the input costs, as far as that is not on the tally of the loop.
-    charge: Option<Charge>,
-    tallied: usize,
-    account: Account,
 }
 
 impl Service for Dispatch {
@@ -444,33 +302,6 @@ fn words(closed: &Closed) -> String {
     }
 }
 
-impl Here {
-    pub(super) fn new(account: &Account) -> Here {
-        Here {
-            tally: Tally::new(account),
-            mark: Arc::default(),
-            begun: None,
-            spare: None,
-            blank: Vec::new(),
-        }
-    }
-
-    /// Where the next one hears that nobody waits for it any more: it has, if it is given up.
-    #[inline]
-    fn renew_mark(&mut self, has_last: bool, given_up: bool) {
-        // This, and what the last one has left. A hook, a responder or a session has it else.
-        let lone = Arc::strong_count(&self.mark) <= 1 + usize::from(has_last);
-        // Whoever had it has done so before this looks at it.
-        fence(Ordering::Acquire);
-        if !lone || self.mark.is_used() {
-            self.mark = Arc::default();
-        }
-        if given_up {
-            net::run_hooks(self.mark.tell());
-        }
-    }
-}
-
 impl Dispatch {
     /// The action that a call is for.
     ///
@@ -575,127 +406,5 @@ impl Dispatch {
         if let Some(lane) = lanes.push(action, task, Some(charge)) {
             run_lane(&self.workers, &self.remote, connection, lane);
         }
-    }
-}
-
-fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<Lane>) {
-    let work = LaneTurn { workers: workers.clone(), remote: remote.clone(), connection, lane };
-    if let Err(work) = workers.run(connection.number(), Box::new(work)) {
-        work.give_up();
-    }
-}
-
-/// A call that waits for a worker.
-struct Queued {
-    task: Task,
-    connection: ConnId,
-    key: ServedKey,
-    /// What the input costs until it is gone.
-    charge: Option<Charge>,
-}
-
-impl Work for Queued {
-    fn run(mut self: Box<Self>) {
-        let (far, key) = (self.task.peer().far(), self.key);
-        let later = self.task.run(Way::Far(key));
-        if let (Some(deferred), Some(charge)) = (&later, self.charge.take()) {
-            deferred.keep(charge);
-        }
-        let answer = self.task.take_answer();
-        // What it holds goes before its caller has the answer.
-        drop(self);
-        if let (Some(far), Some(answer)) = (far, answer) {
-            far.answer(key, answer);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.task.patience(now) == Some(Duration::ZERO)
-    }
-
-    fn give_up(self: Box<Self>) {
-        let (far, key) = (self.task.peer().far(), self.key);
-        drop(self);
-        if let Some(far) = far {
-            far.answer_at_once(key, Answer::Refusal(stopping()));
-        }
-    }
-}
-
-/// One-way sends that wait for a worker.
-struct LaneTurn {
-    workers: Workers,
-    remote: Remote,
-    connection: ConnId,
-    lane: Arc<Lane>,
-}
-
-impl Work for LaneTurn {
-    fn run(self: Box<Self>) {
-        let LaneTurn { workers, remote, connection, lane } = *self;
-        let relieved = || drop(remote.send(Command::Look(connection)));
-        if lane.run(relieved) {
-            run_lane(&workers, &remote, connection, lane);
-        }
-    }
-
-    fn give_up(self: Box<Self>) {
-        self.lane.give_up();
-    }
-}
-
-impl net::Pace for Pace {
-    fn took(&self, took: Duration, runs: u32) {
-        Pace::note_runs(self, took, runs);
-    }
-
-    fn held_up(&self) {
-        Pace::held_up(self);
-    }
-
-    fn blocks(&self) {
-        Pace::blocks(self);
-    }
-}
-
-impl net::Quick for Box<Quick> {
-    #[inline]
-    fn connection(&self) -> ConnId {
-        self.connection
-    }
-}
-
-impl net::Job for Box<Job> {
-    fn run(&mut self, at_most: Instant) -> bool {
-        let (later, ran) = self.task.run_at(at_most, Way::Far(self.key));
-        let charge = self.charge.take();
-        if let Some(deferred) = later {
-            deferred.keep(charge.unwrap_or_else(|| self.account.charge(self.task.size())));
-        }
-        ran
-    }
-
-    #[inline]
-    fn key(&self) -> (ConnId, ServedKey) {
-        (self.connection, self.key)
-    }
-
-    #[inline]
-    fn take_answer(&mut self) -> Option<Answer> {
-        self.task.take_answer()
-    }
-
-    fn done_late(mut self) -> Done {
-        drop(self.account.take_over(self.tallied));
-        Done { connection: self.connection, key: self.key, answer: self.task.take_answer() }
-    }
-
-    fn pace(&self) -> Arc<dyn net::Pace> {
-        Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
-    }
-
-    #[inline]
-    fn is_of(&self, pace: &Arc<dyn net::Pace>) -> bool {
-        ptr::addr_eq(Arc::as_ptr(pace), Arc::as_ptr(self.task.pace()))
     }
 }

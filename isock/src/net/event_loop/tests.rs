@@ -7,8 +7,8 @@ use crate::{
         far::Far, handover::serve, link::Link, memory_pair, origin::Origin, random_id,
         stream::LoopStream, Dialled,
     },
-    proto::{Answer, Connection, Event, ServedKey, SharedBody},
-    wire::{CallHead, Ran, Refusal, RefusalCode},
+    proto::{Answer, Closed, Connection, Event, ServedKey, SharedBody},
+    wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
     hint,
@@ -19,6 +19,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender, TryRecvError},
     },
+    time::Duration,
 };
 
 /// How long a loop may take to end.
