@@ -22,7 +22,7 @@ cd "$work"
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
-refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.here.tally.account().charge(1 << 40)); }
+refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.desk.tally.account().charge(1 << 40)); }
 stalled¦1,7,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::thread::sleep(std::time::Duration::from_millis(300)); }
 over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true {
 descriptors stay¦1,29¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }

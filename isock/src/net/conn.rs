@@ -83,10 +83,10 @@ pub(super) enum Preface {
     Untold,
 }
 
-/// How a connection is read.
+/// What a connection is given in one turn of reading.
 #[derive(Debug)]
-pub(super) struct Turn<'p> {
-    /// How much at most.
+pub(super) struct Allowance<'p> {
+    /// Bytes at most.
     pub(super) bytes: usize,
     /// Until when to look again and again if nothing has come.
     pub(super) busily: Option<(Instant, &'p mut Polling)>,

@@ -192,19 +192,14 @@ impl<S: Service> Shared<S> {
                 timing.look(&pace);
                 pace = job.pace();
             }
-            let beat = self.park(&mut place, event_loop, pace, me);
-            drop(place);
-            self.wake_watcher();
-            let ran = job.run(timing.at_most());
-            place = lock(&self.parked);
-            match self.unpark(&mut place, beat) {
-                Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
-                None => {
-                    drop(place);
-                    self.answer_late(job.done_late());
-                    return None;
-                }
-            }
+            let at_most = timing.at_most();
+            let Some(run) = self.run_one(place, (event_loop, pace, me), &mut job, at_most) else {
+                self.answer_late(job.done_late());
+                return None;
+            };
+            let (parked, ran);
+            (place, parked, ran) = run;
+            (event_loop, pace) = (parked.event_loop, parked.pace);
             event_loop.end_job(&mut job);
             timing.note(&pace, ran);
             if timing.is_over() {
@@ -219,6 +214,25 @@ impl<S: Service> Shared<S> {
         drop(place);
         timing.end(&pace);
         Some(event_loop)
+    }
+
+    /// Runs one call while the loop is where it can be taken, and says whether it ran; `None` if somebody
+    /// has taken the loop.
+    #[inline]
+    fn run_one<'s>(
+        &'s self,
+        mut place: MutexGuard<'s, Option<Parked<S>>>,
+        (event_loop, pace, by): (Box<EventLoop<S>>, Arc<dyn Pace>, ThreadId),
+        job: &mut S::Job,
+        at_most: Instant,
+    ) -> Option<(MutexGuard<'s, Option<Parked<S>>>, Parked<S>, bool)> {
+        let beat = self.park(&mut place, event_loop, pace, by);
+        drop(place);
+        self.wake_watcher();
+        let ran = job.run(at_most);
+        let mut place = lock(&self.parked);
+        let parked = self.unpark(&mut place, beat)?;
+        Some((place, parked, ran))
     }
 
     /// Where quick calls run now.

@@ -1,10 +1,10 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
 
-mod here;
+mod desk;
 mod running;
 mod work;
 
-pub(super) use here::Here;
+pub(super) use desk::Desk;
 pub(super) use running::Marks;
 
 use super::callers::Callers;
@@ -13,10 +13,10 @@ use crate::{
     peer::{Connection, Home, Peer, Served},
     proto::{Answer, Closed, ServedKey},
     router::{Known, Lately, Router},
-    serving::{contained, Arrived, Full, Lanes, Settings, Task, Workers},
+    serving::{contained, Arrived, Brief, Full, Lanes, Settings, Task, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
-use here::{Job, Quick, BLANKS};
+use desk::{Job, Stays, Upcoming};
 use running::Running;
 use std::{
     collections::VecDeque,
@@ -41,7 +41,7 @@ pub(crate) struct Dispatch {
     pub(super) marks: Marks,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
-    pub(super) here: Here,
+    pub(super) desk: Desk,
     pub(super) settings: Arc<Settings>,
     pub(super) home: Arc<Home>,
     /// Nothing begins to run any more, in no loop of the server.
@@ -65,7 +65,7 @@ pub(crate) struct Session {
 
 impl Service for Dispatch {
     type Session = Session;
-    type Quick = Box<Quick>;
+    type Quick = Box<Upcoming>;
     type Job = Box<Job>;
 
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
@@ -91,7 +91,7 @@ impl Service for Dispatch {
         &mut self,
         session: &mut Session,
         call: Incoming<'_>,
-        jobs: &mut VecDeque<Box<Quick>>,
+        jobs: &mut VecDeque<Box<Upcoming>>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) {
         let known = match self.judge(&call) {
@@ -105,114 +105,87 @@ impl Service for Dispatch {
         };
         let Some(key) = call.key else { return self.queue(session, known, call) };
         self.callers.called(key.slot, call.arrived);
-        let quick = self.lately.entry(known).pace.is_quick();
-        let alone = !quick
-            && call.streams == 0
-            && jobs.is_empty()
-            && self.callers.are_one(call.arrived)
-            && self.is_quick(known, true);
-        if call.conduit.is_some() || !(quick || alone) {
-            if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
-                answer(key, Answer::Refusal(refusal));
-            }
-            return;
+        if let Some(stays) = self.stays(known, &call, jobs.is_empty()) {
+            session.running.wait(key);
+            jobs.push_back(self.desk.take_in(known, stays, key, call));
+        } else if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
+            answer(key, Answer::Refusal(refusal));
         }
-        session.running.wait(key);
-        let mut quick = self.here.blank.pop().unwrap_or_default();
-        quick.connection = call.connection;
-        (quick.key, quick.known, quick.alone) = (key, known, alone);
-        quick.call.note(call.head, call.arrived, call.body.into_block());
-        self.here.tally.more(quick.call.size());
-        jobs.push_back(quick);
     }
 
-    fn is_quick(&self, call: &Box<Quick>) -> bool {
-        Dispatch::is_quick(self, call.known, call.alone)
+    fn is_quick(&self, call: &Box<Upcoming>) -> bool {
+        Dispatch::is_quick(self, call.known, call.stays)
     }
 
     #[inline]
     fn begin(
         &mut self,
         session: &mut Session,
-        mut quick: Box<Quick>,
+        mut call: Box<Upcoming>,
         last: Option<Box<Job>>,
     ) -> Box<Job> {
-        let (call, charge) = (mem::take(&mut quick.call), quick.charge.take());
-        let Quick { connection, key, known, .. } = *quick;
-        if self.here.blank.len() < BLANKS {
-            self.here.blank.push(quick);
-        }
-        let has_last = last.is_some() || self.here.spare.is_some();
-        self.here.renew_mark(has_last, session.running.is_given_up(key));
-        let tallied = if charge.is_none() { call.size() } else { 0 };
-        self.here.begun = Some((connection, key, tallied));
-        let peer = || Peer::of_served(Arc::clone(&session.served));
-        let Some(mut job) = last.or_else(|| self.here.spare.take()) else {
-            let (entry, mark) = (self.lately.entry(known).clone(), Arc::clone(&self.here.mark));
-            let task = Task::of_brief(entry, call, peer(), mark, &self.settings);
-            let account = self.here.tally.account().clone();
-            return Box::new(Job { task, known, connection, key, charge, tallied, account });
+        let last = last.or_else(|| self.desk.spare.take());
+        self.desk.renew_mark(last.is_some(), session.running.is_given_up(call.key));
+        let mut job = match last {
+            Some(mut job) => {
+                self.turn(&mut job, session, &call);
+                job
+            }
+            None => self.first_job(session, &call),
         };
-        if mem::replace(&mut job.known, known) != known {
-            job.task.turn_to(self.lately.entry(known));
-        }
-        if mem::replace(&mut job.connection, connection) != connection {
-            job.task.serve(peer());
-        }
-        job.task.heed(&self.here.mark);
-        job.task.take_up(call);
-        (job.key, job.charge, job.tallied) = (key, charge, tallied);
+        job.take_up(&mut call);
+        self.desk.begin(&job, call);
         job
     }
 
     #[inline]
     fn ended(&mut self, session: Option<&mut Session>, reply: Reply) {
-        let Some((_, key, tallied)) = self.here.begun.take() else { return };
-        self.here.tally.less(tallied);
+        let Some((_, key, tallied)) = self.desk.begun.take() else { return };
+        self.desk.tally.less(tallied);
         if let Some(session) = session.filter(|_| reply == Reply::Later) {
-            session.running.mark(key, &self.here.mark);
+            session.running.mark(key, &self.desk.mark);
         }
     }
 
     fn rest(&mut self, last: Option<Box<Job>>) {
         if let Some(mut last) = last {
             last.task.rest();
-            self.here.spare = Some(last);
+            self.desk.spare = Some(last);
         }
     }
 
     fn begun(&self) -> Option<ConnId> {
-        self.here.begun.map(|(connection, ..)| connection)
+        self.desk.begun.map(|(connection, ..)| connection)
     }
 
     fn left_behind(&mut self, session: &mut Session) {
-        let Some((_, key, tallied)) = self.here.begun.take() else { return };
-        self.here.tally.hand_over(tallied);
-        session.running.mark(key, &self.here.mark);
+        let Some((_, key, tallied)) = self.desk.begun.take() else { return };
+        self.desk.tally.hand_over(tallied);
+        session.running.mark(key, &self.desk.mark);
     }
 
-    fn hold(&mut self, call: &mut Box<Quick>) {
-        let tally = &mut self.here.tally;
+    fn hold(&mut self, call: &mut Box<Upcoming>) {
+        let tally = &mut self.desk.tally;
         if call.charge.is_none() {
             call.charge = Some(tally.account().charge(call.call.size()));
             tally.less(call.call.size());
         }
     }
 
-    fn forget(&mut self, call: Box<Quick>) {
+    fn forget(&mut self, call: Box<Upcoming>) {
         if call.charge.is_none() {
-            self.here.tally.less(call.call.size());
+            self.desk.tally.less(call.call.size());
         }
     }
 
-    fn refuse(&mut self, call: Box<Quick>) -> Done {
+    fn refuse(&mut self, call: Box<Upcoming>) -> Done {
         let (connection, key) = (call.connection, call.key);
         self.forget(call);
         Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
     }
 
     fn settle(&mut self) {
-        self.here.tally.settle();
+        self.desk.tally.settle();
     }
 
     fn is_full(&self, session: &Session) -> bool {
@@ -227,9 +200,9 @@ impl Service for Dispatch {
         session.lanes.as_ref().is_none_or(|lanes| lanes.are_idle())
     }
 
-    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Quick>) -> Option<Done> {
+    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Upcoming>) -> Option<Done> {
         self.hold(&mut call);
-        let Quick { connection, key, known, call, charge, .. } = *call;
+        let Upcoming { connection, key, known, call, charge, .. } = *call;
         let mark = self.marks.take();
         session.running.mark(key, &mark);
         let peer = Peer::of_served(Arc::clone(&session.served));
@@ -266,7 +239,7 @@ impl Service for Dispatch {
     fn closed(&mut self, session: Session, why: &Closed) {
         session.running.cancel_all();
         // What is kept for the connection goes with it.
-        self.here.spare.take_if(|job| job.task.peer().is_of(&session.served));
+        self.desk.spare.take_if(|job| job.task.peer().is_of(&session.served));
         if session.entered {
             session.served.leave();
             self.tell(self.on_disconnect.as_ref(), &session, &words(why));
@@ -311,10 +284,10 @@ impl Dispatch {
     fn judge(&mut self, call: &Incoming<'_>) -> Result<Known, Refusal> {
         let known = self.lately.find(&self.router, call.head.name);
         let known = known.ok_or_else(Task::unknown)?;
-        Task::judge(Some(self.lately.entry(known)), call.head, call.body.len())?;
+        Task::judge(self.lately.entry(known), call.head, call.body.len())?;
         match () {
             () if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
-            () if self.here.tally.is_overdrawn() => {
+            () if self.desk.tally.is_overdrawn() => {
                 Err(overloaded("the server holds too much for its connections"))
             }
             () if call.conduit.is_some() && call.streams > self.settings.streams => {
@@ -324,11 +297,44 @@ impl Dispatch {
         }
     }
 
+    /// Whether a call runs on the loop's thread, and how it comes to that.
+    #[inline]
+    fn stays(&self, known: Known, call: &Incoming<'_>, is_next: bool) -> Option<Stays> {
+        if call.conduit.is_some() {
+            return None;
+        }
+        if self.lately.entry(known).pace.is_quick() {
+            return Some(Stays::Quick);
+        }
+        let alone = call.streams == 0 && is_next && self.callers.are_one(call.arrived);
+        (alone && self.is_quick(known, Stays::Alone)).then_some(Stays::Alone)
+    }
+
+    /// What the call before has left serves one of this action and this caller.
+    #[inline]
+    fn turn(&self, job: &mut Job, session: &Session, call: &Upcoming) {
+        if mem::replace(&mut job.known, call.known) != call.known {
+            job.task.turn_to(self.lately.entry(call.known));
+        }
+        if mem::replace(&mut job.connection, call.connection) != call.connection {
+            job.task.serve(Peer::of_served(Arc::clone(&session.served)));
+        }
+        job.task.heed(&self.desk.mark);
+    }
+
+    #[cold]
+    fn first_job(&self, session: &Session, call: &Upcoming) -> Box<Job> {
+        let (entry, mark) = (self.lately.entry(call.known).clone(), Arc::clone(&self.desk.mark));
+        let peer = Peer::of_served(Arc::clone(&session.served));
+        let task = Task::of_brief(entry, Brief::default(), peer, mark, &self.settings);
+        self.desk.first_job(task, call)
+    }
+
     /// Whether a call of an action may run where others wait for it, or is alone there.
     #[inline]
-    fn is_quick(&self, known: Known, alone: bool) -> bool {
+    fn is_quick(&self, known: Known, stays: Stays) -> bool {
         let pace = &self.lately.entry(known).pace;
-        pace.is_quick() || alone && pace.is_short()
+        pace.is_quick() || stays == Stays::Alone && pace.is_short()
     }
 
     /// A call that is ready to run on a worker.
@@ -355,7 +361,7 @@ impl Dispatch {
         session.running.begin(key, &mark);
         let connection = call.connection;
         let task = self.task(session, known, mark, call);
-        let charge = Some(self.here.tally.account().charge(task.size()));
+        let charge = Some(self.desk.tally.account().charge(task.size()));
         let refusal = self.work_off(Queued { task, connection, key, charge })?;
         self.answered(session, key);
         Some(refusal)
@@ -402,7 +408,7 @@ impl Dispatch {
         let (connection, action) = (call.connection, call.head.name);
         let task = self.task(session, known, Arc::default(), call);
         let lanes = session.lanes.get_or_insert_default();
-        let charge = self.here.tally.account().charge(task.size());
+        let charge = self.desk.tally.account().charge(task.size());
         if let Some(lane) = lanes.push(action, task, Some(charge)) {
             run_lane(&self.workers, &self.remote, connection, lane);
         }

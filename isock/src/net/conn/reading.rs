@@ -2,7 +2,7 @@
 //!
 //! Knows when to read no more. Does not know what calls mean: the service does.
 
-use super::{ending::Linger, Conn, Preface, Turn};
+use super::{ending::Linger, Allowance, Conn, Preface};
 use crate::{
     net::{
         event_loop::{Incoming, Service},
@@ -32,7 +32,7 @@ impl<S: Service> Conn<S> {
         service: &mut S,
         jobs: &mut VecDeque<S::Quick>,
         spare: &mut Buffer,
-        turn: Turn<'_>,
+        allowance: Allowance<'_>,
     ) -> Option<Instant> {
         if self.linger.get().is_some() {
             self.read_away();
@@ -41,7 +41,7 @@ impl<S: Service> Conn<S> {
         self.input.grow_into(spare);
         let mut taken = 0;
         let (mut began, mut last) = (None, None);
-        let Turn { bytes, mut busily } = turn;
+        let Allowance { bytes, mut busily } = allowance;
         self.readable |= busily.is_some();
         while taken < bytes && self.readable && self.wants_input(service) {
             let mut size = 0;

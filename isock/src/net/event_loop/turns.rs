@@ -6,7 +6,7 @@ use super::{ConnId, EventLoop, Service};
 use crate::{
     net::{
         accept::Accepting,
-        conn::{Preface, Turn},
+        conn::{Allowance, Preface},
         loops::FIRST,
     },
     proto::Closed,
@@ -53,8 +53,8 @@ impl<S: Service> EventLoop<S> {
             conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
         }
         let busily = until.map(|until| (until, &mut self.polling));
-        let turn = Turn { bytes: TURN, busily };
-        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, turn) {
+        let allowance = Allowance { bytes: TURN, busily };
+        if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, allowance) {
             self.heard = at;
         }
         let ready = conn.is_ready(&self.service);

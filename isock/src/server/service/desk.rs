@@ -3,7 +3,7 @@
 //! Knows what of one call serves the next one. Does not know when that is: the loop does.
 
 use crate::{
-    net::{self, Account, Cancel, Charge, ConnId, Done, Tally},
+    net::{self, Account, Cancel, Charge, ConnId, Done, Incoming, Tally},
     proto::{Answer, ServedKey},
     router::Known,
     serving::{Brief, Task, Way},
@@ -18,11 +18,11 @@ use std::{
 };
 
 /// How many of those are kept.
-pub(super) const BLANKS: usize = 256;
+const BLANKS: usize = 256;
 
 /// What serves the quick calls, one after the other: those that wait for the loop's thread, and the one
 /// that runs there.
-pub(in crate::server) struct Here {
+pub(in crate::server) struct Desk {
     /// What their inputs cost.
     pub(super) tally: Tally,
     /// Where the one hears that nobody waits for it any more.
@@ -36,26 +36,35 @@ pub(in crate::server) struct Here {
         clippy::vec_box,
         reason = "what is moved when it has just been written waits for that"
     )]
-    pub(super) blank: Vec<Box<Quick>>,
+    pub(super) blank: Vec<Box<Upcoming>>,
+}
+
+/// Why a call runs on the loop's thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stays {
+    /// Its action is quick.
+    #[default]
+    Quick,
+    /// It is short, and nobody else is kept waiting while it runs.
+    Alone,
 }
 
 /// A call that waits for the loop's thread.
-pub(crate) struct Quick {
+pub(crate) struct Upcoming {
     pub(super) connection: ConnId,
     pub(super) key: ServedKey,
     pub(super) known: Known,
-    /// Nobody else is kept waiting while it runs.
-    pub(super) alone: bool,
+    pub(super) stays: Stays,
     pub(super) call: Brief,
     /// What the input costs, if that is not on the tally.
     pub(super) charge: Option<Charge>,
 }
 
-impl Default for Quick {
+impl Default for Upcoming {
     #[inline]
-    fn default() -> Quick {
-        let (connection, known, alone, call, charge) = Default::default();
-        Quick { connection, key: ServedKey { slot: 0, seq: 0 }, known, alone, call, charge }
+    fn default() -> Upcoming {
+        let (connection, known, stays, call, charge) = Default::default();
+        Upcoming { connection, key: ServedKey { slot: 0, seq: 0 }, known, stays, call, charge }
     }
 }
 
@@ -71,14 +80,47 @@ pub(crate) struct Job {
     pub(super) account: Account,
 }
 
-impl Here {
-    pub(in crate::server) fn new(account: &Account) -> Here {
-        Here {
+impl Desk {
+    pub(in crate::server) fn new(account: &Account) -> Desk {
+        Desk {
             tally: Tally::new(account),
             mark: Arc::default(),
             begun: None,
             spare: None,
             blank: Vec::new(),
+        }
+    }
+
+    /// A call that is to wait for the loop's thread.
+    #[inline]
+    pub(super) fn take_in(
+        &mut self,
+        known: Known,
+        stays: Stays,
+        key: ServedKey,
+        call: Incoming<'_>,
+    ) -> Box<Upcoming> {
+        let mut upcoming = self.blank.pop().unwrap_or_default();
+        upcoming.connection = call.connection;
+        (upcoming.key, upcoming.known, upcoming.stays) = (key, known, stays);
+        upcoming.call.note(call.head, call.arrived, call.body.into_block());
+        self.tally.more(upcoming.call.size());
+        upcoming
+    }
+
+    /// What serves a call, and those after it.
+    pub(super) fn first_job(&self, task: Task, call: &Upcoming) -> Box<Job> {
+        let Upcoming { known, connection, key, .. } = *call;
+        let account = self.tally.account().clone();
+        Box::new(Job { task, known, connection, key, charge: None, tallied: 0, account })
+    }
+
+    /// A call runs now, and the next one may be written where it has waited.
+    #[inline]
+    pub(super) fn begin(&mut self, job: &Job, waited: Box<Upcoming>) {
+        self.begun = Some((job.connection, job.key, job.tallied));
+        if self.blank.len() < BLANKS {
+            self.blank.push(waited);
         }
     }
 
@@ -98,7 +140,18 @@ impl Here {
     }
 }
 
-impl net::Quick for Box<Quick> {
+impl Job {
+    /// Is this call from now on, of the same action and the same caller.
+    #[inline]
+    pub(super) fn take_up(&mut self, call: &mut Upcoming) {
+        self.charge = call.charge.take();
+        self.tallied = if self.charge.is_none() { call.call.size() } else { 0 };
+        self.key = call.key;
+        self.task.take_up(&mut call.call);
+    }
+}
+
+impl net::Quick for Box<Upcoming> {
     #[inline]
     fn connection(&self) -> ConnId {
         self.connection
