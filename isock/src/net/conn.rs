@@ -29,6 +29,10 @@ use std::{
 
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
+/// The same for so few bytes that they hardly ever lie in more: places for all the others take longer to
+/// make than a short answer to write.
+const FEW: usize = 4;
+const LITTLE: usize = 4 * 1024;
 
 pub(super) struct Conn<S: Service> {
     pub(super) id: ConnId,
@@ -88,6 +92,8 @@ pub(super) enum Preface {
 pub(super) struct Allowance<'p> {
     /// Bytes at most.
     pub(super) bytes: usize,
+    /// The time, as far as it is known: a few short reads ago.
+    pub(super) now: Instant,
     /// Until when to look again and again if nothing has come.
     pub(super) busily: Option<(Instant, &'p mut Polling)>,
 }
@@ -141,6 +147,22 @@ impl<S: Service> Conn<S> {
             input: self.input,
             charge: self.charge,
         })
+    }
+
+    /// It is to be read by its loop, which has a list of those.
+    #[inline]
+    pub(super) fn queue(&mut self, ready: &mut Vec<ConnId>) {
+        if !std::mem::replace(&mut self.queued, true) {
+            ready.push(self.id);
+        }
+    }
+
+    /// Its output may have grown, and its loop has a list of those.
+    #[inline]
+    pub(super) fn touch(&mut self, touched: &mut Vec<ConnId>) {
+        if !std::mem::replace(&mut self.touched, true) {
+            touched.push(self.id);
+        }
     }
 
     /// Answers a call of the other side.
@@ -227,9 +249,11 @@ impl<S: Service> Conn<S> {
     #[inline]
     pub(super) fn write(&mut self, now: Instant) -> bool {
         while self.writable && self.proto.output_len() > 0 {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = self.proto.slices(&mut slices);
-            match self.stream.write(&slices[..count]) {
+            let written = match self.proto.output_len() {
+                ..=LITTLE => self.write_pieces::<FEW>(),
+                _ => self.write_pieces::<PIECES>(),
+            };
+            match written {
                 Ok(n) => self.proto.written(now, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -240,6 +264,12 @@ impl<S: Service> Conn<S> {
             }
         }
         true
+    }
+
+    fn write_pieces<const MOST: usize>(&mut self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = self.proto.slices(&mut slices);
+        self.stream.write(&slices[..count])
     }
 
     /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the

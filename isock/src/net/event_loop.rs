@@ -100,6 +100,8 @@ pub(crate) struct EventLoop<S: Service> {
     spare: Buffer,
     events: mio::Events,
     commands: Vec<Command>,
+    /// Another thread has asked for something, and nobody has looked.
+    called: bool,
     stopping: Option<Stopping>,
     /// When memory of long messages is released.
     tidy: Option<Instant>,
@@ -171,6 +173,7 @@ impl<S: Service> EventLoop<S> {
             spare: Buffer::new(),
             events: mio::Events::with_capacity(EVENTS),
             commands: Vec::new(),
+            called: false,
             stopping: None,
             tidy: None,
             bursts: Vec::new(),
@@ -225,7 +228,10 @@ impl<S: Service> EventLoop<S> {
             self.note(event.token(), event);
         }
         self.events = events;
-        self.take_commands();
+        // Whoever asks first wakes the loop, and all that is asked then is taken at once.
+        if std::mem::take(&mut self.called) {
+            self.take_commands();
+        }
         self.look_at_bursts();
         self.read_ready();
     }

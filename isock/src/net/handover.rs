@@ -201,10 +201,13 @@ impl<S: Service> Shared<S> {
             (place, parked, ran) = run;
             (event_loop, pace) = (parked.event_loop, parked.pace);
             event_loop.end_job(&mut job);
-            timing.note(&pace, ran);
-            if timing.is_over() {
-                event_loop.keep_job(job);
-                return Some(event_loop);
+            timing.note(ran);
+            if event_loop.has_jobs() {
+                timing.go_on(&pace);
+                if timing.is_over() {
+                    event_loop.keep_job(job);
+                    return Some(event_loop);
+                }
             }
             match event_loop.next_job(self.whereabouts(), Some(job)) {
                 Some(next) => job = next,

@@ -29,7 +29,8 @@ fn between_ticks() -> Option<u64> {
     None
 }
 
-/// Ticks of the system, if they can be gone by: one of them, and a moment up to a tick after it.
+/// Ticks of the system, if they can be gone by: one of them, and what it is no later than until the next
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticks(Option<(u64, Instant)>);
 
@@ -42,7 +43,7 @@ impl Ticks {
     /// Looks at both clocks; nothing if a tick has come between: it can have been many.
     fn look(_: u32) -> Option<(u64, Instant)> {
         let (first, moment) = (tick()?, Instant::now());
-        (tick() == Some(first)).then_some((first, moment))
+        (tick() == Some(first)).then_some((first, moment + TICK))
     }
 
     /// The last one, if they can be gone by.
@@ -53,8 +54,8 @@ impl Ticks {
 
     /// What it is no later than until the next one comes, and less than two of them before it is.
     fn at_most(&self, last: Option<u64>) -> Option<Instant> {
-        let ((first, moment), last) = self.0.zip(last)?;
-        Some(moment + Duration::from_nanos(last.saturating_sub(first)) + TICK)
+        let ((first, at_most), last) = self.0.zip(last)?;
+        Some(at_most + Duration::from_nanos(last.saturating_sub(first)))
     }
 }
 
@@ -62,8 +63,11 @@ impl Ticks {
 #[derive(Debug)]
 pub(super) struct Timing {
     ticks: Ticks,
-    /// For how long they may run.
-    until: Instant,
+    /// When they began, and for how long they may run.
+    began: Instant,
+    longest: Duration,
+    /// They have, as far as has been seen.
+    is_over: bool,
     /// The last look at the clock, and the tick before it.
     looked: Instant,
     /// It is no later than this.
@@ -86,7 +90,8 @@ impl Timing {
                 (now, now)
             }
         };
-        Timing { ticks, until: looked + longest, looked, at_most, tick, runs: 0 }
+        let (began, is_over) = (looked, false);
+        Timing { ticks, began, longest, is_over, looked, at_most, tick, runs: 0 }
     }
 
     /// The time, or up to two ticks later.
@@ -96,37 +101,47 @@ impl Timing {
 
     /// Whether they have been running for long enough, as far as has been seen.
     pub(super) fn is_over(&self) -> bool {
-        self.looked >= self.until
+        self.is_over
     }
 
     fn looked_at(&mut self, now: Instant) {
         self.looked = now;
+        self.is_over = now.saturating_duration_since(self.began) >= self.longest;
         self.at_most = if self.ticks.0.is_some() { now + TICK } else { now };
     }
 
     /// One more has run, or was refused.
-    pub(super) fn note(&mut self, pace: &Arc<dyn Pace>, ran: bool) {
+    pub(super) fn note(&mut self, ran: bool) {
         self.runs += u32::from(ran);
+    }
+
+    /// Another one follows: looks at the clock if that is due.
+    pub(super) fn go_on(&mut self, pace: &Arc<dyn Pace>) {
         if self.runs >= RUNS || self.tick.is_none() || self.ticks.last() != self.tick {
             self.look(pace);
         }
     }
 
     /// There is nothing more to run.
-    pub(super) fn end(mut self, pace: &Arc<dyn Pace>) {
+    pub(super) fn end(self, pace: &Arc<dyn Pace>) {
         if self.runs > 0 {
-            self.look(pace);
+            self.take(Instant::now(), pace);
         }
     }
 
     /// Looks at the clock, and takes those into account that have run.
     pub(super) fn look(&mut self, pace: &Arc<dyn Pace>) {
-        let (tick, now) = (self.ticks.last(), Instant::now());
+        self.tick = self.ticks.last();
+        let now = Instant::now();
+        self.take(now, pace);
+        self.looked_at(now);
+        self.runs = 0;
+    }
+
+    fn take(&self, now: Instant, pace: &Arc<dyn Pace>) {
         if self.runs > 0 {
             pace.took(now.saturating_duration_since(self.looked), self.runs);
         }
-        self.looked_at(now);
-        (self.tick, self.runs) = (tick, 0);
     }
 }
 

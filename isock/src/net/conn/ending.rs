@@ -169,11 +169,23 @@ impl<S: Service> Conn<S> {
         self.proto.handle_timeout(now);
     }
 
+    /// When something is due on it, if that is before its timer goes off, which is set to it.
+    #[inline]
+    pub(in crate::net) fn sooner_due(&mut self) -> Option<Instant> {
+        let due = self.due().filter(|at| self.timer.is_none_or(|timer| *at < timer))?;
+        self.timer = Some(due);
+        Some(due)
+    }
+
     /// When something is due on it.
     #[inline]
-    pub(in crate::net) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
+        let proto = self.proto.poll_timeout();
+        if self.linger.get().is_none() && self.look.get().is_none() {
+            return proto;
+        }
         let linger =
             self.linger.get().map(|linger| linger.look.unwrap_or(linger.until).min(linger.until));
-        self.proto.poll_timeout().into_iter().chain(linger).chain(self.look.get().copied()).min()
+        proto.into_iter().chain(linger).chain(self.look.get().copied()).min()
     }
 }

@@ -21,6 +21,8 @@ use std::{
 
 /// How long a connection is read in one turn: many small frames are more work than their bytes say.
 const TURN_TIME: Duration = Duration::from_millis(1);
+/// What is read without a look at the clock, in bytes.
+const SHORT: usize = 4 * 1024;
 
 impl<S: Service> Conn<S> {
     /// Reads for a turn, or about [`TURN_TIME`], and hands the calls over; says when it last read
@@ -39,12 +41,12 @@ impl<S: Service> Conn<S> {
             return None;
         }
         self.input.grow_into(spare);
-        let mut taken = 0;
-        let (mut began, mut last) = (None, None);
-        let Allowance { bytes, mut busily } = allowance;
+        let Allowance { bytes, mut now, mut busily } = allowance;
+        let (mut taken, mut last, began) = (0, None, now);
         self.readable |= busily.is_some();
         while taken < bytes && self.readable && self.wants_input(service) {
             let mut size = 0;
+            let looks = busily.is_some();
             let read = self.input.fill(|room| {
                 size = room.size();
                 match busily.take() {
@@ -59,11 +61,17 @@ impl<S: Service> Conn<S> {
                     // own; only an end that has been announced already is not.
                     self.readable = n == size || self.read_closed;
                     taken += n;
-                    let now = Instant::now();
-                    last = Some(now);
+                    if looks {
+                        now = Instant::now();
+                    }
                     service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
-                    if now.duration_since(*began.get_or_insert(now)) >= TURN_TIME {
+                    // What is short takes no time, and a look at the clock some of it.
+                    if n > SHORT {
+                        now = Instant::now();
+                    }
+                    last = Some(now);
+                    if n > SHORT && now.saturating_duration_since(began) >= TURN_TIME {
                         break;
                     }
                 }
@@ -73,7 +81,7 @@ impl<S: Service> Conn<S> {
                     (self.eof, self.readable) = (true, false);
                     // Not an end that was meant: nobody will read what is still to be answered.
                     self.proto.handle_eof();
-                    self.dispatch(Instant::now(), service, jobs);
+                    self.dispatch(now, service, jobs);
                 }
             }
         }
@@ -89,9 +97,14 @@ impl<S: Service> Conn<S> {
         service: &mut S,
         jobs: &mut VecDeque<S::Quick>,
     ) {
-        if !self.input.is_empty() || self.proto.has_events() {
+        if self.has_more() {
             self.understand(now, service, jobs);
         }
+    }
+
+    /// Whether there is something that has not been understood, be it a part of a frame.
+    fn has_more(&self) -> bool {
+        !self.input.is_empty() || self.proto.has_events()
     }
 
     /// The same where nothing may have come since the preface.
@@ -102,7 +115,7 @@ impl<S: Service> Conn<S> {
         jobs: &mut VecDeque<S::Quick>,
     ) {
         let mut woken = Vec::new();
-        while self.may_dispatch(service) {
+        while self.has_more() && self.may_dispatch(service) {
             let event = self.proto.read(now, &mut self.input);
             let Some(session) = &mut self.session else { break };
             // What follows a preface at once belongs to it: whoever hears of the connection may call.
@@ -199,7 +212,9 @@ impl<S: Service> Conn<S> {
             self.session.iter_mut().for_each(|session| service.ready(session));
             self.preface = Preface::Stays;
         }
-        wake_all(woken);
+        if !woken.is_empty() {
+            wake_all(woken);
+        }
     }
 
     /// Nor does one that sends more than is run, unless an answer of it is waited for. Its end is

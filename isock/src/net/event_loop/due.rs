@@ -2,7 +2,7 @@
 //!
 //! Knows when. Does not wait: whoever does asks what comes first.
 
-use super::{ConnId, EventLoop, Service};
+use super::{EventLoop, Service};
 use crate::{
     net::{accept::Accepting, flow::Look},
     wire::spare,
@@ -21,22 +21,20 @@ const TIMERS: usize = 1024;
 /// Quick calls whose memory is kept.
 const JOBS: usize = 256;
 
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl<S: Service> EventLoop<S> {
+    /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let retries = self.listeners.iter().filter_map(Accepting::retry_at);
-        let stopping = self.stopping.map(|stopping| stopping.until);
-        retries.chain(timer).chain(stopping).chain(self.tidy).chain(self.bursts_at).min()
-    }
-
-    pub(super) fn set_timer(&mut self, id: ConnId) {
-        let Some(conn) = self.get(id) else { return };
-        let Some(at) = conn.due() else { return };
-        // A timer that goes off too early is set again then; one that is too late must be moved.
-        if conn.timer.is_none_or(|timer| at < timer) {
-            conn.timer = Some(at);
-            self.timers.push(Reverse((at, id)));
-        }
+        let own = [self.stopping.map(|stopping| stopping.until), self.tidy, self.bursts_at];
+        let due = own.into_iter().fold(timer, sooner);
+        self.listeners.iter().map(Accepting::retry_at).fold(due, sooner)
     }
 
     /// By the time of the last look at the sockets: what had come by then has been read, however

@@ -80,12 +80,15 @@ impl<S: Service> EventLoop<S> {
                 self.service.ended(conn.session.as_mut(), Reply::Given);
                 self.answered = Some(id);
                 conn.answer(key, answer);
-                if !std::mem::replace(&mut conn.touched, true) {
-                    self.touched.push(id);
-                }
+                conn.touch(&mut self.touched);
             }
             None => self.service.ended(conn.session.as_mut(), Reply::Later),
         }
+    }
+
+    /// Whether one lies ready, be it for elsewhere.
+    pub(in crate::net) fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
     }
 
     /// Others have their turn before the next one begins, which may use what this one has left.

@@ -9,6 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Where a turn of the loop makes no difference.
+const LONG: Duration = Duration::from_secs(1);
+
 impl<S: Service> EventLoop<S> {
     pub(super) fn wait(&mut self, events: &mut mio::Events) {
         let idle = self.ready.is_empty() && self.jobs.is_empty();
@@ -46,12 +49,21 @@ impl<S: Service> EventLoop<S> {
             }
         }
         let due = self.next_due();
-        self.poll.poll(events, due.map(|due| due.saturating_duration_since(Instant::now())))
+        self.poll.poll(events, due.map(|due| self.time_until(due)))
+    }
+
+    /// How long it is until then: without a look at the clock, and a little more, if it is long.
+    fn time_until(&self, due: Instant) -> Duration {
+        let left = due.saturating_duration_since(self.heard);
+        match left > LONG {
+            true => left,
+            false => due.saturating_duration_since(Instant::now()),
+        }
     }
 
     pub(super) fn note(&mut self, token: Token, event: &mio::event::Event) {
         match token {
-            WAKE => {}
+            WAKE => self.called = true,
             Token(index) if LISTENERS - index < self.listeners.len() => {
                 self.accept(LISTENERS - index);
             }
@@ -60,9 +72,8 @@ impl<S: Service> EventLoop<S> {
                 conn.readable |= event.is_readable() || event.is_read_closed();
                 conn.read_closed |= event.is_read_closed();
                 conn.writable |= event.is_writable() || event.is_write_closed();
-                let id = conn.id;
-                self.queue(id);
-                self.touch(id);
+                conn.queue(&mut self.ready);
+                conn.touch(&mut self.touched);
             }
         }
     }
