@@ -98,7 +98,8 @@ pub(crate) struct EventLoop<S: Service> {
     answered: Option<ConnId>,
     /// Memory for the input of whichever connection is being read.
     spare: Buffer,
-    events: mio::Events,
+    /// There but while they are taken note of.
+    events: Option<mio::Events>,
     commands: Vec<Command>,
     /// Another thread has asked for something, and nobody has looked.
     called: bool,
@@ -171,7 +172,7 @@ impl<S: Service> EventLoop<S> {
             jobs: VecDeque::new(),
             answered: None,
             spare: Buffer::new(),
-            events: mio::Events::with_capacity(EVENTS),
+            events: Some(mio::Events::with_capacity(EVENTS)),
             commands: Vec::new(),
             called: false,
             stopping: None,
@@ -219,7 +220,7 @@ impl<S: Service> EventLoop<S> {
 
     /// The same for all connections, and for what other threads ask.
     fn look_around(&mut self) {
-        let mut events = std::mem::replace(&mut self.events, mio::Events::with_capacity(0));
+        let Some(mut events) = self.events.take() else { return };
         self.wait(&mut events);
         if self.polling.is_on() && !events.is_empty() {
             self.note_turn(&events);
@@ -227,7 +228,7 @@ impl<S: Service> EventLoop<S> {
         for event in &events {
             self.note(event.token(), event);
         }
-        self.events = events;
+        self.events = Some(events);
         // Whoever asks first wakes the loop, and all that is asked then is taken at once.
         if std::mem::take(&mut self.called) {
             self.take_commands();

@@ -151,7 +151,7 @@ impl Connection {
 
     /// When what has begun to arrive must be complete; never while this side does not read.
     fn arrival_deadline(&self) -> Option<Instant> {
-        if !self.wants_input() {
+        if self.unfinished.is_none() && !self.inbound.collects_any() || !self.wants_input() {
             return None;
         }
         let patience = |frame: Unfinished| patience(&self.config.limits, frame.len as usize);
