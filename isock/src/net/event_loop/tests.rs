@@ -357,7 +357,10 @@ fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
             one.ping(&mut event_loop);
             event_loop.alone.apart() == Some(id)
         });
+        one.ping(&mut event_loop);
+        let began = Instant::now();
         while event_loop.alone.is_apart() {
+            assert!(began.elapsed() < PATIENCE, "it is never put back");
             event_loop.gather();
             event_loop.scatter();
         }
