@@ -215,7 +215,6 @@ impl<S: Service> EventLoop<S> {
         if !(self.alone.is_apart() && self.look_alone()) {
             self.look_around();
         }
-        self.service.settle();
     }
 
     /// The same for all connections, and for what other threads ask.

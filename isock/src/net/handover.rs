@@ -162,9 +162,10 @@ impl<S: Service> Shared<S> {
         let _leading = Leading(shared);
         let _standing = Standing::holding(Arc::clone(shared) as Arc<dyn GiveAway>);
         let me = thread::current().id();
+        let mut last = None;
         while !event_loop.is_done() {
             event_loop.gather();
-            match shared.run_jobs(event_loop, me) {
+            match shared.run_jobs(event_loop, &mut last, me) {
                 Some(back) => event_loop = back,
                 None => return,
             }
@@ -174,16 +175,18 @@ impl<S: Service> Shared<S> {
         shared.end();
     }
 
-    /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken.
+    /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken. `last`
+    /// hears how long they take, if it is of their action: it was that of the last one.
     fn run_jobs(
         &self,
         mut event_loop: Box<EventLoop<S>>,
+        last: &mut Option<Arc<dyn Pace>>,
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job(self.whereabouts(), None) else {
             return Some(event_loop);
         };
-        let mut pace = job.pace();
+        let mut pace = last.take().unwrap_or_else(|| job.pace());
         let mut timing = Timing::begin(self.ticks, BATCH, event_loop.heard());
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
@@ -206,6 +209,7 @@ impl<S: Service> Shared<S> {
                 timing.go_on(&pace);
                 if timing.is_over() {
                     event_loop.keep_job(job);
+                    *last = Some(pace);
                     return Some(event_loop);
                 }
             }
@@ -216,6 +220,7 @@ impl<S: Service> Shared<S> {
         }
         drop(place);
         timing.end(&pace);
+        *last = Some(pace);
         Some(event_loop)
     }
 

@@ -188,6 +188,10 @@ impl Service for Dispatch {
         self.desk.tally.settle();
     }
 
+    fn relieve(&mut self) {
+        self.desk.tally.relieve();
+    }
+
     fn is_full(&self, session: &Session) -> bool {
         session.lanes.as_ref().is_some_and(|lanes| lanes.are_full())
     }

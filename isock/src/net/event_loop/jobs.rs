@@ -109,7 +109,7 @@ impl<S: Service> EventLoop<S> {
     /// while others are served, and the memory that they lay in serves the next connection.
     pub(super) fn write_early(&mut self, id: ConnId) {
         let heard = self.heard;
-        self.service.settle();
+        self.service.relieve();
         let Some(conn) = self.get(id) else { return };
         if conn.proto.output_len() <= EARLY {
             // If the other side is gone, so it is for whoever flushes.

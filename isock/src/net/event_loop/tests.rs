@@ -115,6 +115,8 @@ impl Service for Frail {
 
     fn settle(&mut self) {}
 
+    fn relieve(&mut self) {}
+
     fn cancelled(&mut self, _: &mut Arc<Far>, _: ServedKey) {}
 
     fn cancelled_all(&mut self, _: &mut Arc<Far>) {}
