@@ -1,4 +1,7 @@
 //! One connection of an event loop: its stream, its protocol machine and its session.
+//!
+//! Knows what waits to be written, and what it holds. How it is read and how it ends is in files of their
+//! own. Does not know the other connections, or what calls mean.
 
 mod ending;
 mod reading;

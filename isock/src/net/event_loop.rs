@@ -111,7 +111,7 @@ pub(crate) struct EventLoop<S: Service> {
     bursts_at: Option<Instant>,
     /// When it last looked at its sockets.
     looked: Instant,
-    /// When it last looked at them or read from one.
+    /// When it last looked at them or read from one, or a few short reads before.
     heard: Instant,
     polling: Polling,
     alone: Alone,

@@ -1,4 +1,6 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
+//!
+//! Knows which calls run where. Does not know sockets, or when a call that stays has its turn.
 
 mod desk;
 mod running;

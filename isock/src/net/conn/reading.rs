@@ -22,7 +22,7 @@ use std::{
 /// How long a connection is read in one turn: many small frames are more work than their bytes say.
 const TURN_TIME: Duration = Duration::from_millis(1);
 /// What is read without a look at the clock, in bytes.
-const SHORT: usize = 4 * 1024;
+const SHORT: usize = 512;
 
 impl<S: Service> Conn<S> {
     /// Reads for a turn, or about [`TURN_TIME`], and hands the calls over; says when it last read

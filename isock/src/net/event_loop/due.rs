@@ -75,6 +75,7 @@ impl<S: Service> EventLoop<S> {
                 self.get(*id).is_some_and(|conn| conn.settle_flow(flow, Look::Again))
             });
             self.bursts = bursts;
+            self.has_been_busy();
         }
         if !self.bursts.is_empty() && self.bursts_at.is_none() {
             self.bursts_at = Some(self.looked + TICK);

@@ -434,6 +434,20 @@ fn one_that_the_poll_does_not_take_back_is_told_why_it_ends() {
 }
 
 #[test]
+fn what_other_threads_ask_is_no_part_of_the_calls_that_are_read_next() {
+    let (mut loops, _told) = loops(usize::MAX);
+    let mut busy = |asks: bool| {
+        let asked = asks.then(|| loops[FIRST].remote.send(Command::Room).unwrap());
+        // It does not wait for longer than for that.
+        loops[FIRST].tidy = Some(Instant::now());
+        loops[FIRST].gather();
+        let was_busy = loops[FIRST].heard() > loops[FIRST].looked;
+        asked.is_some() == was_busy
+    };
+    assert_eq!([false, true, false].map(&mut busy), [true; 3]);
+}
+
+#[test]
 fn an_answer_that_a_loop_has_taken_has_not_left() {
     let (mut loops, _told, called) = loops_that_are_called(3, usize::MAX, Polling::default());
     let (pipe, Dialled { stream, address }) = memory_pair();

@@ -31,7 +31,7 @@ impl<S: Service> EventLoop<S> {
         let mut ready = std::mem::replace(&mut self.ready, std::mem::take(&mut self.emptied));
         for (place, id) in ready.iter().enumerate() {
             if place % READS == READS - 1 {
-                self.heard = Instant::now();
+                self.has_been_busy();
             }
             if let Some(conn) = self.get(*id) {
                 conn.queued = false;
@@ -80,7 +80,7 @@ impl<S: Service> EventLoop<S> {
         let ready = conn.is_ready(&self.service);
         if conn.proto.is_open() {
             // A hook that has heard of it is no part of its first call.
-            self.heard = Instant::now();
+            self.has_been_busy();
             self.deal(id, place);
         }
         if ready {

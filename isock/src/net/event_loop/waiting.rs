@@ -61,11 +61,17 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// What was done since it last looked is no part of the calls that it reads next.
+    pub(super) fn has_been_busy(&mut self) {
+        self.heard = Instant::now();
+    }
+
     pub(super) fn note(&mut self, token: Token, event: &mio::event::Event) {
         match token {
             WAKE => self.called = true,
             Token(index) if LISTENERS - index < self.listeners.len() => {
                 self.accept(LISTENERS - index);
+                self.has_been_busy();
             }
             Token(index) => {
                 let Some(conn) = self.connections.get_mut(index) else { return };
