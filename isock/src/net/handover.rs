@@ -66,6 +66,9 @@ struct Parked<S: Service> {
     beat: u64,
 }
 
+/// Where it is put and taken from.
+type Place<'s, S> = MutexGuard<'s, Option<Parked<S>>>;
+
 #[derive(Default)]
 struct Watch {
     done: bool,
@@ -229,11 +232,11 @@ impl<S: Service> Shared<S> {
     #[inline]
     fn run_one<'s>(
         &'s self,
-        mut place: MutexGuard<'s, Option<Parked<S>>>,
+        mut place: Place<'s, S>,
         (event_loop, pace, by): (Box<EventLoop<S>>, Arc<dyn Pace>, ThreadId),
         job: &mut S::Job,
         at_most: Instant,
-    ) -> Option<(MutexGuard<'s, Option<Parked<S>>>, Parked<S>, bool)> {
+    ) -> Option<(Place<'s, S>, Parked<S>, bool)> {
         let beat = self.park(&mut place, event_loop, pace, by);
         drop(place);
         self.wake_watcher();
