@@ -24,30 +24,30 @@ impl<S: Service> EventLoop<S> {
     /// answered leaves first, unless both are of one connection: then the answers leave together.
     #[inline]
     pub(in crate::net) fn next_job(&mut self, run: Run, last: Option<S::Job>) -> Option<S::Job> {
-        let next = self.jobs.front().map(Quick::connection);
-        if let Some(answered) = self.answered.take_if(|answered| Some(*answered) != next) {
-            self.write_early(answered);
-        }
-        while let Some(call) = self.jobs.front() {
-            // Not through `get`: the service is borrowed beside the connection.
+        while let Some(call) = self.jobs.pop_front() {
             let id = call.connection();
+            if let Some(answered) = self.answered.take_if(|answered| *answered != id) {
+                self.write_early(answered);
+            }
+            // Not through `get`: the service is borrowed beside the connection.
             let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
             if let Some(conn) = conn.filter(|conn| run == Run::Here && conn.may_answer()) {
-                let quick = self.service.is_quick(call);
+                let quick = self.service.is_quick(&call);
                 if let Some(session) = conn.session.as_mut().filter(|_| quick) {
-                    let call = self.jobs.pop_front()?;
                     return Some(self.service.begin(session, call, last));
                 }
             }
-            self.put_off_job();
+            self.put_off_job(call);
+        }
+        if let Some(answered) = self.answered.take() {
+            self.write_early(answered);
         }
         self.service.rest(last);
         None
     }
 
     /// Has the next quick call wait, or run elsewhere.
-    pub(super) fn put_off_job(&mut self) {
-        let Some(mut call) = self.jobs.pop_front() else { return };
+    fn put_off_job(&mut self, mut call: S::Quick) {
         let id = call.connection();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let unread = conn.as_ref().is_some_and(|conn| !conn.may_answer());
