@@ -4,11 +4,16 @@
 use isock::{wire::spare, Action, Bytes, Client, Limits, Server, ServerHandle};
 use isock_tests::{
     memory::{self, Counting},
+    raw::{self, Raw},
     waiting::{eventually, ms},
 };
-use std::sync::{
-    atomic::{AtomicUsize, Ordering::Relaxed},
-    Mutex, MutexGuard, PoisonError,
+use std::{
+    iter,
+    sync::{
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        Mutex, MutexGuard, PoisonError,
+    },
+    time::{Duration, Instant},
 };
 
 #[global_allocator]
@@ -18,6 +23,12 @@ static MEMORY: Counting = Counting;
 #[derive(Action)]
 #[action(input = u64, output = u64)]
 struct Echo;
+
+/// Takes a number, and the processor for a while: quick enough for the loop, and in numbers more than one
+/// of its turns.
+#[derive(Action)]
+#[action(input = u64)]
+struct Toil;
 
 /// Sends texts back.
 #[derive(Action)]
@@ -107,6 +118,11 @@ fn turn() -> MutexGuard<'static, ()> {
 fn server() -> ServerHandle {
     Server::builder()
         .on::<Echo>(|number, _| Ok(number))
+        .on::<Toil>(|_, _| {
+            let until = Instant::now() + Duration::from_micros(90);
+            while Instant::now() < until {}
+            Ok(())
+        })
         .on_views::<Texts>(|texts, _| Ok(texts))
         .on::<Blob>(|bytes, _| Ok(bytes))
         .limits(Limits::default().message(2 * LONG))
@@ -152,6 +168,32 @@ fn a_pipelined_call_takes_no_block_on_either_side() {
             assert!(numbers.eq(0..DEPTH as u64));
         }
     });
+}
+
+/// The loop has one turn after the other meanwhile, and what serves the calls is there in each. The caller
+/// is no client, since those have a thread that looks after many calls.
+#[test]
+fn a_turn_of_the_loop_takes_no_block() {
+    let _turn = turn();
+    let server = server();
+    let client = client(&server);
+    (0..100).for_each(|n| client.run::<Toil>(n).unwrap());
+    let mut raw = Raw::new(raw::connect(server.address()).unwrap());
+    raw.shake_hands();
+    let mut seq = 0;
+    let found = || {
+        let all = requests(&mut || {
+            for _ in 0..CALLS / DEPTH {
+                seq += 1;
+                let call = |slot| raw::call::<Toil>(slot, seq, &[1]);
+                raw.send(&(0..DEPTH as u16).flat_map(call).collect::<Vec<u8>>());
+                (0..DEPTH).for_each(|_| drop(raw.answer()));
+            }
+        });
+        all.server
+    };
+    let found: Vec<_> = iter::repeat_with(found).take(ROUNDS).collect();
+    assert!(found.iter().any(|found| *found <= CALLS / 40), "for {CALLS} calls: {found:?}");
 }
 
 /// The list, on each side; none of its twelve texts.

@@ -4,7 +4,9 @@
 #![cfg(unix)]
 
 use isock::{
-    wire::{Credit, Flags, FrameKind, Header, Welcome, HEADER_LEN, VERSION},
+    wire::{
+        Credit, Flags, FrameKind, Header, Metadata, Welcome, HEADER_LEN, MAX_OWN_METADATA, VERSION,
+    },
     Action, Client, IntoAddresses, Server, ServerHandle,
 };
 use isock_tests::{
@@ -190,6 +192,25 @@ fn so_does_one_over_a_unix_socket() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("idle.sock");
     let _server = server(&path);
     check(|| UnixStream::connect(&path).unwrap(), Bare::calls);
+}
+
+/// What serves the calls on the loop's thread serves one after the other, and stays.
+#[test]
+fn a_call_takes_its_metadata_along_when_it_has_been_served() {
+    let _turn = turn();
+    let server = server("127.0.0.1:0");
+    let mut bare = Bare::greeting(tcp(&server));
+    let mut metadata = Vec::new();
+    Metadata { own: vec![1; MAX_OWN_METADATA], ..Metadata::default() }.write(&mut metadata);
+    let laden = |seq| raw::call_with_metadata::<Echo>(0, seq, &metadata, &[7]);
+    for seq in (1..600).step_by(2) {
+        bare.ask(&laden(seq));
+        bare.call(seq + 1);
+    }
+    let before = memory::held();
+    bare.ask(&laden(601));
+    let more = || memory::held().saturating_sub(before);
+    assert!(within(ms(5_000), || more() < MAX_OWN_METADATA / 2), "{} bytes have stayed", more());
 }
 
 #[test]

@@ -22,17 +22,17 @@ cd "$work"
 # first place counts, and \n is a new line. Lines of one name are one fault.
 faults() {
     cat <<'TABLE'
-refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.here.tally.account().charge(1 << 40)); }
+refused¦1,7,10,29,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(self.desk.tally.account().charge(1 << 40)); }
 stalled¦1,7,47¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::thread::sleep(std::time::Duration::from_millis(300)); }
 over too soon¦¦tests/sockets/arena.rs¦if witness.has_seen_enough() {¦if true {
-descriptors stay¦1,29¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
+descriptors stay¦1,29¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        if id.generation % 8 == 7 { std::mem::forget(conn) } else { drop(conn) }
 memory stays¦6,7¦isock/src/server/service.rs¦Session, why: &Closed) {¦Session, why: &Closed) {\n if let Closed::ByUs(_) = why { std::mem::forget(vec![0_u8; 1 << 20]); }
 account stays¦8,47¦isock/src/net/account.rs¦        self.set(0);¦        self.set(self.bytes / 2);
 memory on credit¦6,8,47¦isock/src/proto/inbound.rs¦let mut body = Block::default();¦let mut body = Block::with_room(total);
-memory of a stranger¦5¦isock/src/net/conn.rs¦        self.input.shrink_into(spare);¦
+memory of a stranger¦5¦isock/src/net/conn/reading.rs¦        self.input.shrink_into(spare);¦
 memory of a value¦47,49¦isock/src/action/context.rs¦info.decode_budget.unwrap_or(by_len)¦info.decode_budget.unwrap_or(by_len * 8)
 CPU while waiting¦65¦isock/src/net/accept.rs¦self.retry = Some((Instant::now() + pause, pause));¦self.retry = Some((Instant::now(), pause));
-CPU when idle¦10,11¦isock/src/net/event_loop.rs¦self.poll.poll(events, due.map(¦self.poll.poll(events, due.or(Some(Instant::now())).map(|_| Instant::now()).map(
+CPU when idle¦10,11¦isock/src/net/event_loop/waiting.rs¦self.poll.poll(events, due.map(¦self.poll.poll(events, due.or(Some(Instant::now())).map(|_| Instant::now()).map(
 CPU of a long frame¦9¦isock/src/proto/receive.rs¦let waiting = input.waiting();¦let waiting = input.waiting();\n std::hint::black_box(waiting.to_vec());
 CPU of a long message¦9¦isock/src/proto/inbound.rs¦(body.len() * 2).max(body.len() + more)¦(body.len() + more)
 CPU of a value¦47,48,49,50¦isock/src/wire/guard.rs¦        self.passed.get_or_insert(limit);¦        let until = std::time::Instant::now() + std::time::Duration::from_millis(40);\n while std::time::Instant::now() < until {}\n self.passed.get_or_insert(limit);
@@ -50,10 +50,10 @@ limit unauthenticated¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.l
 limit unauthenticated, strict¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.len() > self.most)¦(self.waiting.len() >= self.most)
 limit unauthenticated_per_address¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() > self.most_of_one + 1
 limit unauthenticated_per_address, strict¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() >= self.most_of_one
-limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() > self.peer.message + 1
+limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message()¦call.body.len() > self.peer.message() + 1
 limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() <= limit =>¦call.body.len() <= limit + 1 =>
 limit message of a peer¦6¦isock/src/proto/receive.rs¦> self.config.limits.message¦> self.config.limits.message + 1
-limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() >= self.peer.message
+limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message()¦call.body.len() >= self.peer.message()
 limit in_flight¦limits in_flight¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
 limit in_flight of a client¦limits in_flight¦isock/src/proto/handshake.rs¦self.calls.grant(slots)¦self.calls.grant(slots + 1)
 limit message_stall¦limits message_stall¦isock/src/proto/inbound.rs¦limits.message_stall +¦limits.message_stall * 30 +
@@ -87,16 +87,16 @@ streams past the limit¦20¦isock/src/server/service.rs¦call.streams > self.set
 pings without end¦21¦isock/src/proto/frames.rs¦        self.note_ping(now)?;¦        let _ = now;
 settings without end¦22¦isock/src/proto/frames.rs¦if self.settings_read > MAX_SETTINGS {¦if false {
 empty items without end¦23¦isock/src/proto/stream_frames.rs¦0 if !is_last(header) => self.note_idle(now)?,¦0 if !is_last(header) => {}
-memory of the closed¦23¦isock/src/net/conn.rs¦                    self.input.clear();¦
-reading goes on¦24¦isock/src/net/conn.rs¦self.proto.wants_input() && (!fed¦(!fed
+memory of the closed¦23¦isock/src/net/conn/reading.rs¦                    self.input.clear();¦
+reading goes on¦24¦isock/src/net/conn/reading.rs¦self.proto.wants_input() && (!fed¦(!fed
 answers without end¦25¦isock/src/net/far.rs¦before == 0 || before + len <= self.hard¦len < usize::MAX
 answers without end¦25¦isock/src/proto/commands.rs¦body.len() > self.config.limits.output_hard¦body.len() > usize::MAX / 2
 dropped responder says nothing¦61¦isock/src/serving/deferred.rs¦        self.route.answer(Answer::Refusal(refusal));¦        let _ = refusal;
 answer for nobody is well¦61¦isock/src/serving/deferred.rs¦let there = !far.is_gone();¦let there = true;
 no cycle is found¦63¦isock/src/serving/workers.rs¦if ours().next().is_none() {¦if true {
-stream never ends¦61¦isock/src/net/conn.rs¦            flows.stop_all(&mut woken);¦
+stream never ends¦61¦isock/src/net/conn/ending.rs¦            flows.stop_all(&mut woken);¦
 hooks may block¦62¦isock/src/net/blocking.rs¦Stand::Hook => Err(WouldDeadlock),¦Stand::Hook => Ok(()),
-cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, started) => link.wait(&started.pending, deadline),¦Flight::Near(link, started) => link.wait(&started.pending, deadline + std::time::Duration::from_secs(2)),
+cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, call) => link.wait(*call, deadline),¦Flight::Near(link, call) => link.wait(*call, deadline + std::time::Duration::from_secs(2)),
 pushes without end¦64¦isock/src/net/far.rs¦if self.begin_to_wait(size) > QUEUE {¦if self.begin_to_wait(size.min(4)) > 100 * QUEUE {
 items on no account¦limits held¦isock/src/net/flow.rs¦charge.set(self.held + self.counted);¦charge.set(self.counted);
 items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.saturating_sub(memory(bytes))¦state.held.saturating_sub(bytes)
@@ -108,23 +108,23 @@ pongs without end¦21¦isock/src/proto/output.rs¦match self.waiting_pong() {¦m
 memory beyond the limit¦60¦isock/src/wire/codec.rs¦held.saturating_mul(2).min(self.limit)¦self.limit * 4
 table of timers¦64¦isock/src/peer/background.rs¦        state.timers.shrink_to(TIMERS);¦        state.timers.reserve(100_000);
 calls between queue and connection¦64¦isock/src/net/far.rs¦self.begin_to_wait(size) > QUEUE {¦self.begin_to_wait(size) > 2 * QUEUE {
-last words¦30¦isock/src/net/conn.rs¦self.proto.is_closed() || serving > 0 ||¦self.proto.is_closed() || (serving > 0 && !self.eof) ||
+last words¦30¦isock/src/net/conn/ending.rs¦self.proto.is_closed() || serving > 0 ||¦self.proto.is_closed() || (serving > 0 && !self.eof) ||
 soak: a queue that stays¦soak¦isock/src/net/conn.rs¦        if let Some(flow) = flow {\n            let mut woken = Vec::new();¦        if let Some(flow) = flow {\n std::mem::forget(Arc::clone(&flow));\n            let mut woken = Vec::new();
-soak: a send that is lost¦soak¦isock/src/net/conn.rs¦Event::Send { head, body } => (None, head, body),¦Event::Send { .. } if { static N: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0); N.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 500 == 499 } => continue,\n Event::Send { head, body } => (None, head, body),
-soak: a thread that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
-soak: a descriptor that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
+soak: a send that is lost¦soak¦isock/src/net/conn/reading.rs¦Event::Send { ref head, body } => (None, head, body),¦Event::Send { .. } if { static N: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0); N.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 500 == 499 } => continue,\n Event::Send { ref head, body } => (None, head, body),
+soak: a thread that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
+soak: a descriptor that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
 kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
-kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_vec()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_block()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
 loops: the others do not hear of a drain¦loops ending¦isock/src/net/event_loop/ending.rs¦            self.loops.drain_others(until, running);¦
 loops: the first one ends before the others¦loops ending¦isock/src/net/event_loop/ending.rs¦!self.is_first() || self.loops.others_have_ended()¦true
 loops: an order for each¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: number + 10 * self.place as u64 }
 loops: an order of dealing out¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: { let _ = number; self.loops.number() } }
 loops: one has all¦loops dealing¦isock/src/net/loops.rs¦open.min_by_key(|(_, remote)| remote.connections())¦open.last()
-loops: whoever has left counts¦loops dealing¦isock/src/net/conn.rs¦            self.far.remote().left();¦
+loops: whoever has left counts¦loops dealing¦isock/src/net/conn/ending.rs¦            self.far.remote().left();¦
 loops: whoever has been dealt out is a stranger¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        self.lobby.leave(id);\n        if place¦        if place
 loops: strangers count¦loops dealing¦isock/src/net/event_loop/accepting.rs¦            self.lobby.enter(id, source);¦            self.lobby.enter(id, source);\n            self.remote.joined();
-loops: calls are read where they came¦loops dealing¦isock/src/net/conn.rs¦if self.preface == Preface::Moves && self.proto.is_open() {¦if false {
+loops: calls are read where they came¦loops dealing¦isock/src/net/conn/reading.rs¦if self.preface == Preface::Moves && self.proto.is_open() {¦if false {
 loops: what stands behind a preface stays behind¦loops dealing¦isock/src/net/event_loop/accepting.rs¦        conn.understand(Instant::now(), &mut self.service, &mut self.jobs);¦
 versions untold¦2¦isock/src/proto/handshake.rs¦min_version: self.config.versions.0,¦min_version: 0,
 odd values have run¦53,55¦isock/src/serving/task.rs¦RefusalCode::UNDECODABLE, Ran::No¦RefusalCode::UNDECODABLE, Ran::Yes
@@ -145,8 +145,8 @@ outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left =>
 calls wait without a bound¦59¦isock/src/serving/workers.rs¦state.queue.len() >= QUEUE ||¦state.queue.len() >= QUEUE * 100 ||
 load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
 late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))¦since > std::time::Duration::MAX
-clock before the sockets¦69¦isock/src/net/event_loop.rs¦        let now = self.looked;¦        let now = Instant::now();
-clock before the sockets¦69¦isock/src/net/event_loop.rs¦        self.poll.poll(events, due.map(¦        self.fire_timers();\n self.poll.poll(events, due.map(
+clock before the sockets¦69¦isock/src/net/event_loop/due.rs¦        let now = self.looked;¦        let now = Instant::now();
+clock before the sockets¦69¦isock/src/net/event_loop/waiting.rs¦        self.poll.poll(events, due.map(¦        self.fire_timers();\n self.poll.poll(events, due.map(
 clock of the wall¦69¦isock/src/peer/request.rs¦    let own = later(now, timeout);¦    static START: std::sync::OnceLock<(std::time::SystemTime, Instant)> = std::sync::OnceLock::new();\n let (wall, start) = *START.get_or_init(|| (std::time::SystemTime::now(), now));\n let own = later(std::time::SystemTime::now().duration_since(wall).map_or(now, |since| start + since), timeout);
 child calls¦70¦isock/src/sys.rs¦    FORKS.fetch_add(1, Ordering::Relaxed);¦
 child closes¦70¦isock/src/net/link.rs¦            // The connection is the parent's, and so are those whom its end concerns.\n            return;¦

@@ -59,14 +59,24 @@ impl Usage {
         paths.filter_map(|path| Task::read(&path)).collect()
     }
 
+    /// The threads that run or could, but for the one that asks.
+    pub fn ready(self) -> Vec<u64> {
+        let me = thread_id();
+        let tasks = self.tasks().into_iter().map(|task| task.id).filter(|id| *id != me);
+        tasks.filter(|id| self.state(*id) == Some('R')).collect()
+    }
+
+    /// What a thread does, in the kernel's letters.
+    fn state(self, thread: u64) -> Option<char> {
+        let stat = fs::read_to_string(self.path(&format!("task/{thread}/stat"))).ok()?;
+        // It follows the name, which is in brackets and may hold anything.
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
     /// Whether no thread of it can run: a signal stops them one by one.
     pub fn is_stopped(self) -> bool {
-        let Ok(tasks) = fs::read_dir(self.path("task")) else { return false };
-        tasks.flatten().all(|task| {
-            // The state follows the name, which is in brackets and may hold anything.
-            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-        })
+        let tasks = self.tasks();
+        !tasks.is_empty() && tasks.iter().all(|task| self.state(task.id) == Some('T'))
     }
 
     /// How long threads of this library and of `caller` were ready and did not run: for each name

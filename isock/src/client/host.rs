@@ -131,13 +131,11 @@ fn run_lane(workers: &Workers, lane: Arc<Lane>) {
 impl Host for Handlers {
     fn call(&self, link: &Weak<Link>, call: Called) -> Result<(), Refusal> {
         let found = self.router.find(call.head.name);
-        let judged = Task::judge(found, &call.head, call.body.len());
-        let entry = judged.map_err(|refusal| match refusal.code {
-            RefusalCode::UNKNOWN_ACTION if self.router.is_empty() => {
-                Refusal::new(refusal.code, Ran::No, "this client serves no actions")
-            }
-            _ => refusal,
+        let entry = found.ok_or_else(|| match self.router.is_empty() {
+            true => Refusal { text: "this client serves no actions".into(), ..Task::unknown() },
+            false => Task::unknown(),
         })?;
+        Task::judge(&entry, &call.head, call.body.len())?;
         if call.flow.is_some() && call.streams > self.settings.streams {
             let text = "too many streams on one connection";
             return Err(Refusal::new(RefusalCode::OVERLOADED, Ran::No, text));

@@ -123,6 +123,14 @@ impl Tally {
         }
     }
 
+    /// Takes off the account what has gone. What has come need not be there yet.
+    #[inline]
+    pub(crate) fn relieve(&mut self) {
+        if self.held < self.settled.bytes {
+            self.settle();
+        }
+    }
+
     /// Whether more is held than may be, by anybody.
     #[inline]
     pub(crate) fn is_overdrawn(&self) -> bool {
@@ -170,6 +178,12 @@ mod tests {
         assert_eq!(account.held(), 0);
         tally.more(UNSETTLED);
         assert_eq!(account.held(), UNSETTLED, "so many do not wait");
+        tally.more(1);
+        tally.relieve();
+        assert_eq!(account.held(), UNSETTLED, "what has come may wait");
+        tally.less(2);
+        tally.relieve();
+        assert_eq!(account.held(), UNSETTLED - 1, "what has gone does not");
         drop(tally);
         assert_eq!(account.held(), 0);
     }

@@ -66,6 +66,9 @@ struct Parked<S: Service> {
     beat: u64,
 }
 
+/// Where it is put and taken from.
+type Place<'s, S> = MutexGuard<'s, Option<Parked<S>>>;
+
 #[derive(Default)]
 struct Watch {
     done: bool,
@@ -162,9 +165,10 @@ impl<S: Service> Shared<S> {
         let _leading = Leading(shared);
         let _standing = Standing::holding(Arc::clone(shared) as Arc<dyn GiveAway>);
         let me = thread::current().id();
+        let mut last = None;
         while !event_loop.is_done() {
             event_loop.gather();
-            match shared.run_jobs(event_loop, me) {
+            match shared.run_jobs(event_loop, &mut last, me) {
                 Some(back) => event_loop = back,
                 None => return,
             }
@@ -174,16 +178,18 @@ impl<S: Service> Shared<S> {
         shared.end();
     }
 
-    /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken.
+    /// Runs quick calls for a while; `None` if one of them held the loop up and it has been taken. `last`
+    /// hears how long they take, if it is of their action: it was that of the last one.
     fn run_jobs(
         &self,
         mut event_loop: Box<EventLoop<S>>,
+        last: &mut Option<Arc<dyn Pace>>,
         me: ThreadId,
     ) -> Option<Box<EventLoop<S>>> {
         let Some(mut job) = event_loop.next_job(self.whereabouts(), None) else {
             return Some(event_loop);
         };
-        let mut pace = job.pace();
+        let mut pace = last.take().unwrap_or_else(|| job.pace());
         let mut timing = Timing::begin(self.ticks, BATCH, event_loop.heard());
         // Held from one handler to the next: between them the loop is here, and nobody could take it.
         let mut place = lock(&self.parked);
@@ -192,23 +198,23 @@ impl<S: Service> Shared<S> {
                 timing.look(&pace);
                 pace = job.pace();
             }
-            let beat = self.park(&mut place, event_loop, pace, me);
-            drop(place);
-            self.wake_watcher();
-            let ran = job.run(timing.at_most());
-            place = lock(&self.parked);
-            match self.unpark(&mut place, beat) {
-                Some(parked) => (event_loop, pace) = (parked.event_loop, parked.pace),
-                None => {
-                    drop(place);
-                    self.answer_late(job.done_late());
-                    return None;
-                }
-            }
+            let at_most = timing.at_most();
+            let Some(run) = self.run_one(place, (event_loop, pace, me), &mut job, at_most) else {
+                self.answer_late(job.done_late());
+                return None;
+            };
+            let (parked, ran);
+            (place, parked, ran) = run;
+            (event_loop, pace) = (parked.event_loop, parked.pace);
             event_loop.end_job(&mut job);
-            timing.note(&pace, ran);
-            if timing.is_over() {
-                return Some(event_loop);
+            timing.note(ran);
+            if event_loop.has_jobs() {
+                timing.go_on(&pace);
+                if timing.is_over() {
+                    event_loop.keep_job(job);
+                    *last = Some(pace);
+                    return Some(event_loop);
+                }
             }
             match event_loop.next_job(self.whereabouts(), Some(job)) {
                 Some(next) => job = next,
@@ -217,7 +223,27 @@ impl<S: Service> Shared<S> {
         }
         drop(place);
         timing.end(&pace);
+        *last = Some(pace);
         Some(event_loop)
+    }
+
+    /// Runs one call while the loop is where it can be taken, and says whether it ran; `None` if somebody
+    /// has taken the loop.
+    #[inline]
+    fn run_one<'s>(
+        &'s self,
+        mut place: Place<'s, S>,
+        (event_loop, pace, by): (Box<EventLoop<S>>, Arc<dyn Pace>, ThreadId),
+        job: &mut S::Job,
+        at_most: Instant,
+    ) -> Option<(Place<'s, S>, Parked<S>, bool)> {
+        let beat = self.park(&mut place, event_loop, pace, by);
+        drop(place);
+        self.wake_watcher();
+        let ran = job.run(at_most);
+        let mut place = lock(&self.parked);
+        let parked = self.unpark(&mut place, beat)?;
+        Some((place, parked, ran))
     }
 
     /// Where quick calls run now.

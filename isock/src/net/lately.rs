@@ -2,7 +2,7 @@
 //!
 //! Knows when this thread last looked, and whether the system's clock has ticked since.
 
-use super::timing::{last_tick, Ticks};
+use super::timing::Ticks;
 use std::{cell::Cell, sync::OnceLock, time::Instant};
 
 thread_local! {
@@ -13,7 +13,7 @@ thread_local! {
 /// The time, at most a [`TICK`](super::timing::TICK) ago: one exact look is enough for all of a tick.
 pub(crate) fn lately() -> Instant {
     static TICKS: OnceLock<Ticks> = OnceLock::new();
-    let tick = last_tick(*TICKS.get_or_init(Ticks::of_the_system));
+    let tick = TICKS.get_or_init(Ticks::of_the_system).last();
     match (LOOKED.get(), tick) {
         (Some((before, looked)), Some(tick)) if before == tick => looked,
         (_, tick) => {

@@ -16,6 +16,8 @@ use std::{
 pub(super) const TICK: Duration = Duration::from_millis(4);
 /// Runs that are timed together at most.
 const RUNS: u32 = 16;
+/// Looks for a moment between two ticks: one is enough, unless the processor is taken away meanwhile.
+const LOOKS: u32 = 16;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn tick() -> Option<u64> {
@@ -27,27 +29,45 @@ fn between_ticks() -> Option<u64> {
     None
 }
 
-/// Whether ticks of the system can be gone by.
+/// Ticks of the system, if they can be gone by: one of them, and what it is no later than until the next
+/// one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticks(bool);
+pub(super) struct Ticks(Option<(u64, Instant)>);
 
 impl Ticks {
     pub(super) fn of_the_system() -> Ticks {
-        Ticks(between_ticks().is_some_and(|apart| Duration::from_nanos(apart) <= TICK))
+        let apart = between_ticks().map(Duration::from_nanos);
+        Ticks(apart.filter(|apart| *apart <= TICK).and_then(|_| (0..LOOKS).find_map(Ticks::look)))
     }
-}
 
-/// The last one, if they can be gone by.
-pub(super) fn last_tick(ticks: Ticks) -> Option<u64> {
-    ticks.0.then(tick).flatten()
+    /// Looks at both clocks; nothing if a tick has come between: it can have been many.
+    fn look(_: u32) -> Option<(u64, Instant)> {
+        let (first, moment) = (tick()?, Instant::now());
+        (tick() == Some(first)).then_some((first, moment + TICK))
+    }
+
+    /// The last one, if they can be gone by.
+    #[inline]
+    pub(super) fn last(&self) -> Option<u64> {
+        self.0.and_then(|_| tick())
+    }
+
+    /// What it is no later than until the next one comes, and less than two of them before it is.
+    fn at_most(&self, last: Option<u64>) -> Option<Instant> {
+        let ((first, at_most), last) = self.0.zip(last)?;
+        Some(at_most + Duration::from_nanos(last.saturating_sub(first)))
+    }
 }
 
 /// Handlers that run one after the other.
 #[derive(Debug)]
 pub(super) struct Timing {
     ticks: Ticks,
-    /// For how long they may run.
-    until: Instant,
+    /// When they began, and for how long they may run.
+    began: Instant,
+    longest: Duration,
+    /// They have, as far as has been seen.
+    is_over: bool,
     /// The last look at the clock, and the tick before it.
     looked: Instant,
     /// It is no later than this.
@@ -61,15 +81,17 @@ impl Timing {
     /// The first one is about to begin. It was read after `heard`, up to a tick ago, and reading it
     /// counts as its time: that saves a look at the clock.
     pub(super) fn begin(ticks: Ticks, longest: Duration, heard: Instant) -> Timing {
-        let (began, at_most) = match ticks.0 {
-            true => (heard, heard + 2 * TICK),
-            false => {
+        let tick = ticks.last();
+        let (looked, at_most) = match ticks.at_most(tick) {
+            // Not from then on: to understand what was read can have taken longer than ticks do.
+            Some(at_most) => (heard, at_most),
+            None => {
                 let now = Instant::now();
                 (now, now)
             }
         };
-        let (until, tick) = (began + longest, last_tick(ticks));
-        Timing { ticks, until, looked: began, at_most, tick, runs: 0 }
+        let (began, is_over) = (looked, false);
+        Timing { ticks, began, longest, is_over, looked, at_most, tick, runs: 0 }
     }
 
     /// The time, or up to two ticks later.
@@ -79,36 +101,65 @@ impl Timing {
 
     /// Whether they have been running for long enough, as far as has been seen.
     pub(super) fn is_over(&self) -> bool {
-        self.looked >= self.until
+        self.is_over
     }
 
     fn looked_at(&mut self, now: Instant) {
         self.looked = now;
-        self.at_most = if self.ticks.0 { now + TICK } else { now };
+        self.is_over = now.saturating_duration_since(self.began) >= self.longest;
+        self.at_most = if self.ticks.0.is_some() { now + TICK } else { now };
     }
 
     /// One more has run, or was refused.
-    pub(super) fn note(&mut self, pace: &Arc<dyn Pace>, ran: bool) {
+    pub(super) fn note(&mut self, ran: bool) {
         self.runs += u32::from(ran);
-        if self.runs >= RUNS || self.tick.is_none() || last_tick(self.ticks) != self.tick {
+    }
+
+    /// Another one follows: looks at the clock if that is due.
+    pub(super) fn go_on(&mut self, pace: &Arc<dyn Pace>) {
+        if self.runs >= RUNS || self.tick.is_none() || self.ticks.last() != self.tick {
             self.look(pace);
         }
     }
 
     /// There is nothing more to run.
-    pub(super) fn end(mut self, pace: &Arc<dyn Pace>) {
+    pub(super) fn end(self, pace: &Arc<dyn Pace>) {
         if self.runs > 0 {
-            self.look(pace);
+            self.take(Instant::now(), pace);
         }
     }
 
     /// Looks at the clock, and takes those into account that have run.
     pub(super) fn look(&mut self, pace: &Arc<dyn Pace>) {
-        let (tick, now) = (last_tick(self.ticks), Instant::now());
+        self.tick = self.ticks.last();
+        let now = Instant::now();
+        self.take(now, pace);
+        self.looked_at(now);
+        self.runs = 0;
+    }
+
+    fn take(&self, now: Instant, pace: &Arc<dyn Pace>) {
         if self.runs > 0 {
             pace.took(now.saturating_duration_since(self.looked), self.runs);
         }
-        self.looked_at(now);
-        (self.tick, self.runs) = (tick, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program has one look at the ticks for all its time: it must be as good years later.
+    #[test]
+    fn what_runs_first_begins_no_later_than_is_said_however_long_reading_has_taken() {
+        let ticks = Ticks::of_the_system();
+        for read_for in [0, 1, 9, 10_000].map(Duration::from_millis) {
+            let Some(heard) = Instant::now().checked_sub(read_for) else { continue };
+            let before = Instant::now();
+            let timing = Timing::begin(ticks, TICK, heard);
+            let (at_most, after) = (timing.at_most(), Instant::now());
+            assert!(before <= at_most, "{read_for:?}: {:?} too early", before - at_most);
+            assert!(at_most <= after + 2 * TICK, "{read_for:?}: {:?} late", at_most - after);
+        }
     }
 }

@@ -291,7 +291,8 @@ impl Buffer {
     /// Takes the memory of `spare` if that is the larger one.
     pub fn grow_into(&mut self, spare: &mut Buffer) {
         if self.bytes.len() < spare.bytes.len() {
-            let old = std::mem::replace(&mut self.bytes, std::mem::take(spare).bytes);
+            debug_assert!(spare.is_empty() && !spare.is_lent());
+            let old = std::mem::replace(&mut self.bytes, std::mem::take(&mut spare.bytes));
             let waiting = &old[self.start..self.end];
             self.bytes[..waiting.len()].copy_from_slice(waiting);
             (self.start, self.end) = (0, waiting.len());
@@ -306,7 +307,7 @@ impl Buffer {
             let small = self.waiting().to_vec();
             let bytes = std::mem::replace(&mut self.bytes, small);
             (self.start, self.end) = (0, waiting);
-            *spare = Buffer { bytes, ..Buffer::default() };
+            spare.bytes = bytes;
         }
     }
 

@@ -104,6 +104,13 @@ pub(super) struct Unfinished {
     have: u32,
 }
 
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Connection {
     /// A frame has come that does nothing by itself.
     pub(super) fn note_idle(&mut self, now: Instant) -> Result<(), CloseCode> {
@@ -144,12 +151,12 @@ impl Connection {
 
     /// When what has begun to arrive must be complete; never while this side does not read.
     fn arrival_deadline(&self) -> Option<Instant> {
-        if !self.wants_input() {
+        if self.unfinished.is_none() && !self.inbound.collects_any() || !self.wants_input() {
             return None;
         }
         let patience = |frame: Unfinished| patience(&self.config.limits, frame.len as usize);
         let frame = self.unfinished.map(|frame| frame.since + patience(frame));
-        [frame, self.inbound.deadline()].into_iter().flatten().min()
+        sooner(frame, self.inbound.deadline())
     }
 
     fn handshake_deadline(&self) -> Option<Instant> {
@@ -165,8 +172,8 @@ impl Connection {
         if self.phase == Phase::Closed {
             return None;
         }
-        let arrival = self.handshake_deadline().into_iter().chain(self.arrival_deadline());
-        arrival.chain(self.stall_deadline()).chain(self.silence_deadline()).min()
+        let rest = [self.arrival_deadline(), self.stall_deadline(), self.handshake_deadline()];
+        rest.into_iter().fold(self.silence_deadline(), sooner)
     }
 
     /// Closes the connection if something has taken too long; asks the other side whether it is

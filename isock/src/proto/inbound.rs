@@ -204,6 +204,12 @@ impl Inbound {
         self.partial.iter().filter(call).any(|p| p.id.slot == slot)
     }
 
+    /// Whether a part of any message is here.
+    #[inline]
+    pub(super) fn collects_any(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// When the first of the messages has taken too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.partial.iter().map(|partial| partial.deadline).min()

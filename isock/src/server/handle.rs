@@ -2,7 +2,7 @@
 
 use super::{
     callers::Callers,
-    service::{Dispatch, Here, Hook, Marks},
+    service::{Desk, Dispatch, Hook, Marks},
     ServerBuilder,
 };
 use crate::{
@@ -178,7 +178,7 @@ impl Server {
             marks: Marks::default(),
             workers: workers.clone(),
             remote: remote.clone(),
-            here: Here::new(&account),
+            desk: Desk::new(&account),
             settings: Arc::clone(&settings),
             home: Arc::clone(&home),
             given_up: Arc::clone(&given_up),

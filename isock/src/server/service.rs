@@ -1,27 +1,35 @@
 //! What the event loop does with calls: find the action, give it to a worker, send the answer.
+//!
+//! Knows which calls run where. Does not know sockets, or when a call that stays has its turn.
+
+mod desk;
+mod running;
+mod work;
+
+pub(super) use desk::Desk;
+pub(super) use running::Marks;
 
 use super::callers::Callers;
 use crate::{
-    net::{
-        self, Account, Cancel, Charge, Command, ConnId, Done, Far, Incoming, Origin, Remote, Reply,
-        Service, Tally,
-    },
-    pace::Pace,
+    net::{self, Cancel, ConnId, Done, Far, Incoming, Origin, Remote, Reply, Service},
     peer::{Connection, Home, Peer, Served},
-    proto::{Answer, BySlot, Closed, ServedKey},
+    proto::{Answer, Closed, ServedKey},
     router::{Known, Lately, Router},
-    serving::{contained, Arrived, Brief, Full, Lane, Lanes, Settings, Task, Way, Work, Workers},
+    serving::{contained, Arrived, Brief, Full, Lanes, Settings, Task, Workers},
     wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
+use desk::{Job, Stays, Upcoming};
+use running::Running;
 use std::{
     collections::VecDeque,
-    mem, ptr,
+    mem,
     sync::{
-        atomic::{fence, AtomicBool, Ordering},
+        atomic::{AtomicBool, Ordering},
         Arc,
     },
     time::{Duration, Instant},
 };
+use work::{run_lane, Queued};
 
 /// Advice to callers that are turned away, unless more is known, and at least.
 const COME_BACK: Duration = Duration::from_millis(100);
@@ -35,7 +43,7 @@ pub(crate) struct Dispatch {
     pub(super) marks: Marks,
     pub(super) workers: Workers,
     pub(super) remote: Remote,
-    pub(super) here: Here,
+    pub(super) desk: Desk,
     pub(super) settings: Arc<Settings>,
     pub(super) home: Arc<Home>,
     /// Nothing begins to run any more, in no loop of the server.
@@ -48,28 +56,6 @@ pub(crate) struct Dispatch {
 /// Hears of connections that come and go.
 pub(super) type Hook = Arc<dyn Fn(&Connection, &str) + Send + Sync>;
 
-/// What serves the quick calls, one after the other: those that wait for the loop's thread, and the one
-/// that runs there.
-pub(super) struct Here {
-    /// What their inputs cost.
-    tally: Tally,
-    /// Where the one hears that nobody waits for it any more.
-    mark: Arc<Cancel>,
-    /// The one that has begun and not ended, and what the tally has for it.
-    begun: Option<(ConnId, ServedKey, usize)>,
-    /// What the last one has left.
-    spare: Option<Box<Job>>,
-    /// Where others have waited: the next ones are written there.
-    #[allow(
-        clippy::vec_box,
-        reason = "what is moved when it has just been written waits for that"
-    )]
-    blank: Vec<Box<Quick>>,
-}
-
-/// How many of those are kept.
-const BLANKS: usize = 256;
-
 /// What is kept for a connection.
 pub(crate) struct Session {
     served: Arc<Served>,
@@ -79,135 +65,9 @@ pub(crate) struct Session {
     entered: bool,
 }
 
-/// The calls of a connection that run.
-#[derive(Default)]
-struct Running(BySlot<Place>);
-
-#[derive(Default)]
-struct Place {
-    /// The number of the call on its slot.
-    seq: u32,
-    /// Nobody waits for it any more.
-    given_up: bool,
-    /// Where it hears of that; `None` while it waits for the loop's thread or runs there, and when it
-    /// has ended.
-    cancelled: Option<Arc<Cancel>>,
-}
-
-/// Marks of cancels that serve one call after the other, of whichever connection: one that is at rest has
-/// none.
-#[derive(Default)]
-pub(super) struct Marks(Vec<Arc<Cancel>>);
-
-/// Marks that are kept.
-const MARKS: usize = 1024;
-
-impl Marks {
-    #[inline]
-    fn take(&mut self) -> Arc<Cancel> {
-        self.0.pop().unwrap_or_default()
-    }
-
-    #[inline]
-    fn give(&mut self, mut mark: Arc<Cancel>) {
-        if self.0.len() < MARKS {
-            // Else the call has been answered, and its handler goes on.
-            if let Some(cancel) = Arc::get_mut(&mut mark) {
-                cancel.renew();
-                self.0.push(mark);
-            }
-        }
-    }
-}
-
-impl Running {
-    /// A call waits for the loop's thread.
-    #[inline]
-    fn wait(&mut self, key: ServedKey) {
-        *self.0.take_up(key.slot) = Place { seq: key.seq, given_up: false, cancelled: None };
-    }
-
-    /// A call hears through this that nobody waits for it any more.
-    fn begin(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
-        self.wait(key);
-        self.mark(key, mark);
-    }
-
-    /// Whether nobody waits any more for a call that waits for the loop's thread.
-    #[inline]
-    fn is_given_up(&self, key: ServedKey) -> bool {
-        self.0.get(key.slot).is_none_or(|place| place.seq != key.seq || place.given_up)
-    }
-
-    /// It hears through this that nobody does any more.
-    fn mark(&mut self, key: ServedKey, mark: &Arc<Cancel>) {
-        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
-            place.cancelled = Some(Arc::clone(mark));
-            if place.given_up {
-                place.cancel();
-            }
-        }
-    }
-
-    fn cancel(&mut self, key: ServedKey) {
-        if let Some(place) = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq) {
-            place.given_up = true;
-            place.cancel();
-        }
-    }
-
-    fn cancel_all(&self) {
-        self.0.iter().for_each(Place::cancel);
-    }
-
-    /// Gives the mark of a call that has ended.
-    fn end(&mut self, key: ServedKey) -> Option<Arc<Cancel>> {
-        let place = self.0.get_mut(key.slot).filter(|place| place.seq == key.seq)?;
-        place.cancelled.take()
-    }
-}
-
-impl Place {
-    fn cancel(&self) {
-        self.cancelled.iter().for_each(|mark| net::run_hooks(mark.tell()));
-    }
-}
-
-/// A call that waits for the loop's thread.
-pub(crate) struct Quick {
-    connection: ConnId,
-    key: ServedKey,
-    known: Known,
-    /// Nobody else is kept waiting while it runs.
-    alone: bool,
-    call: Brief,
-    /// What the input costs, if that is not on the tally.
-    charge: Option<Charge>,
-}
-
-impl Default for Quick {
-    #[inline]
-    fn default() -> Quick {
-        let (connection, known, alone, call, charge) = Default::default();
-        Quick { connection, key: ServedKey { slot: 0, seq: 0 }, known, alone, call, charge }
-    }
-}
-
-/// The call that runs on the loop's thread, one after the other; at rest, what they have in common.
-pub(crate) struct Job {
-    task: Task,
-    known: Known,
-    connection: ConnId,
-    key: ServedKey,
-    /// What the input costs, as far as that is not on the tally of the loop.
-    charge: Option<Charge>,
-    tallied: usize,
-    account: Account,
-}
-
 impl Service for Dispatch {
     type Session = Session;
-    type Quick = Box<Quick>;
+    type Quick = Box<Upcoming>;
     type Job = Box<Job>;
 
     fn opened(&mut self, origin: Origin, far: &Arc<Far>) -> Session {
@@ -233,7 +93,7 @@ impl Service for Dispatch {
         &mut self,
         session: &mut Session,
         call: Incoming<'_>,
-        jobs: &mut VecDeque<Box<Quick>>,
+        jobs: &mut VecDeque<Box<Upcoming>>,
         answer: &mut dyn FnMut(ServedKey, Answer),
     ) {
         let known = match self.judge(&call) {
@@ -247,113 +107,91 @@ impl Service for Dispatch {
         };
         let Some(key) = call.key else { return self.queue(session, known, call) };
         self.callers.called(key.slot, call.arrived);
-        let quick = self.lately.entry(known).pace.is_quick();
-        let alone = !quick
-            && call.streams == 0
-            && jobs.is_empty()
-            && self.callers.are_one(call.arrived)
-            && self.is_quick(known, true);
-        if call.conduit.is_some() || !(quick || alone) {
-            if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
-                answer(key, Answer::Refusal(refusal));
-            }
-            return;
+        if let Some(stays) = self.stays(known, &call, jobs.is_empty()) {
+            session.running.wait(key);
+            jobs.push_back(self.desk.take_in(known, stays, key, call));
+        } else if let Some(refusal) = self.call_elsewhere(session, known, key, call) {
+            answer(key, Answer::Refusal(refusal));
         }
-        session.running.wait(key);
-        let mut quick = self.here.blank.pop().unwrap_or_default();
-        quick.connection = call.connection;
-        (quick.key, quick.known, quick.alone) = (key, known, alone);
-        quick.call.note(call.head, call.arrived, call.body.into_block());
-        self.here.tally.more(quick.call.size());
-        jobs.push_back(quick);
     }
 
-    fn is_quick(&self, call: &Box<Quick>) -> bool {
-        Dispatch::is_quick(self, call.known, call.alone)
+    fn is_quick(&self, call: &Box<Upcoming>) -> bool {
+        Dispatch::is_quick(self, call.known, call.stays)
     }
 
     #[inline]
     fn begin(
         &mut self,
         session: &mut Session,
-        mut quick: Box<Quick>,
+        mut call: Box<Upcoming>,
         last: Option<Box<Job>>,
     ) -> Box<Job> {
-        let (call, charge) = (mem::take(&mut quick.call), quick.charge.take());
-        let Quick { connection, key, known, .. } = *quick;
-        if self.here.blank.len() < BLANKS {
-            self.here.blank.push(quick);
-        }
-        let has_last = last.is_some() || self.here.spare.is_some();
-        self.here.renew_mark(has_last, session.running.is_given_up(key));
-        let tallied = if charge.is_none() { call.size() } else { 0 };
-        self.here.begun = Some((connection, key, tallied));
-        let peer = || Peer::of_served(Arc::clone(&session.served));
-        let Some(mut job) = last.or_else(|| self.here.spare.take()) else {
-            let (entry, mark) = (self.lately.entry(known).clone(), Arc::clone(&self.here.mark));
-            let task = Task::of_brief(entry, call, peer(), mark, &self.settings);
-            let account = self.here.tally.account().clone();
-            return Box::new(Job { task, known, connection, key, charge, tallied, account });
+        let last = last.or_else(|| self.desk.spare.take());
+        self.desk.renew_mark(last.is_some(), session.running.is_given_up(call.key));
+        let mut job = match last {
+            Some(mut job) => {
+                self.turn(&mut job, session, &call);
+                job
+            }
+            None => self.first_job(session, &call),
         };
-        if mem::replace(&mut job.known, known) != known {
-            job.task.turn_to(self.lately.entry(known));
-        }
-        if mem::replace(&mut job.connection, connection) != connection {
-            job.task.serve(peer());
-        }
-        job.task.heed(&self.here.mark);
-        job.task.take_up(call);
-        (job.key, job.charge, job.tallied) = (key, charge, tallied);
+        job.take_up(&mut call);
+        self.desk.begin(&job, call);
         job
     }
 
     #[inline]
     fn ended(&mut self, session: Option<&mut Session>, reply: Reply) {
-        let Some((_, key, tallied)) = self.here.begun.take() else { return };
-        self.here.tally.less(tallied);
+        let Some((_, key, tallied)) = self.desk.begun.take() else { return };
+        self.desk.tally.less(tallied);
         if let Some(session) = session.filter(|_| reply == Reply::Later) {
-            session.running.mark(key, &self.here.mark);
+            session.running.mark(key, &self.desk.mark);
         }
     }
 
     fn rest(&mut self, last: Option<Box<Job>>) {
-        if last.is_some() {
-            self.here.spare = last;
+        if let Some(mut last) = last {
+            last.task.rest();
+            self.desk.spare = Some(last);
         }
     }
 
     fn begun(&self) -> Option<ConnId> {
-        self.here.begun.map(|(connection, ..)| connection)
+        self.desk.begun.map(|(connection, ..)| connection)
     }
 
     fn left_behind(&mut self, session: &mut Session) {
-        let Some((_, key, tallied)) = self.here.begun.take() else { return };
-        self.here.tally.hand_over(tallied);
-        session.running.mark(key, &self.here.mark);
+        let Some((_, key, tallied)) = self.desk.begun.take() else { return };
+        self.desk.tally.hand_over(tallied);
+        session.running.mark(key, &self.desk.mark);
     }
 
-    fn hold(&mut self, call: &mut Box<Quick>) {
-        let tally = &mut self.here.tally;
+    fn hold(&mut self, call: &mut Box<Upcoming>) {
+        let tally = &mut self.desk.tally;
         if call.charge.is_none() {
             call.charge = Some(tally.account().charge(call.call.size()));
             tally.less(call.call.size());
         }
     }
 
-    fn forget(&mut self, call: Box<Quick>) {
+    fn forget(&mut self, call: Box<Upcoming>) {
         if call.charge.is_none() {
-            self.here.tally.less(call.call.size());
+            self.desk.tally.less(call.call.size());
         }
     }
 
-    fn refuse(&mut self, call: Box<Quick>) -> Done {
+    fn refuse(&mut self, call: Box<Upcoming>) -> Done {
         let (connection, key) = (call.connection, call.key);
         self.forget(call);
         Done { connection, key, answer: Some(Answer::Refusal(stopping())) }
     }
 
     fn settle(&mut self) {
-        self.here.tally.settle();
+        self.desk.tally.settle();
+    }
+
+    fn relieve(&mut self) {
+        self.desk.tally.relieve();
     }
 
     fn is_full(&self, session: &Session) -> bool {
@@ -368,9 +206,9 @@ impl Service for Dispatch {
         session.lanes.as_ref().is_none_or(|lanes| lanes.are_idle())
     }
 
-    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Quick>) -> Option<Done> {
+    fn run_elsewhere(&mut self, session: &mut Session, mut call: Box<Upcoming>) -> Option<Done> {
         self.hold(&mut call);
-        let Quick { connection, key, known, call, charge, .. } = *call;
+        let Upcoming { connection, key, known, call, charge, .. } = *call;
         let mark = self.marks.take();
         session.running.mark(key, &mark);
         let peer = Peer::of_served(Arc::clone(&session.served));
@@ -407,7 +245,7 @@ impl Service for Dispatch {
     fn closed(&mut self, session: Session, why: &Closed) {
         session.running.cancel_all();
         // What is kept for the connection goes with it.
-        self.here.spare.take_if(|job| job.task.peer().is_of(&session.served));
+        self.desk.spare.take_if(|job| job.task.peer().is_of(&session.served));
         if session.entered {
             session.served.leave();
             self.tell(self.on_disconnect.as_ref(), &session, &words(why));
@@ -443,33 +281,6 @@ fn words(closed: &Closed) -> String {
     }
 }
 
-impl Here {
-    pub(super) fn new(account: &Account) -> Here {
-        Here {
-            tally: Tally::new(account),
-            mark: Arc::default(),
-            begun: None,
-            spare: None,
-            blank: Vec::new(),
-        }
-    }
-
-    /// Where the next one hears that nobody waits for it any more: it has, if it is given up.
-    #[inline]
-    fn renew_mark(&mut self, has_last: bool, given_up: bool) {
-        // This, and what the last one has left. A hook, a responder or a session has it else.
-        let lone = Arc::strong_count(&self.mark) <= 1 + usize::from(has_last);
-        // Whoever had it has done so before this looks at it.
-        fence(Ordering::Acquire);
-        if !lone || self.mark.is_used() {
-            self.mark = Arc::default();
-        }
-        if given_up {
-            net::run_hooks(self.mark.tell());
-        }
-    }
-}
-
 impl Dispatch {
     /// The action that a call is for.
     ///
@@ -479,10 +290,10 @@ impl Dispatch {
     fn judge(&mut self, call: &Incoming<'_>) -> Result<Known, Refusal> {
         let known = self.lately.find(&self.router, call.head.name);
         let known = known.ok_or_else(Task::unknown)?;
-        Task::judge(Some(self.lately.entry(known)), call.head, call.body.len())?;
+        Task::judge(self.lately.entry(known), call.head, call.body.len())?;
         match () {
             () if self.given_up.load(Ordering::Relaxed) => Err(stopping()),
-            () if self.here.tally.is_overdrawn() => {
+            () if self.desk.tally.is_overdrawn() => {
                 Err(overloaded("the server holds too much for its connections"))
             }
             () if call.conduit.is_some() && call.streams > self.settings.streams => {
@@ -492,11 +303,44 @@ impl Dispatch {
         }
     }
 
+    /// Whether a call runs on the loop's thread, and how it comes to that.
+    #[inline]
+    fn stays(&self, known: Known, call: &Incoming<'_>, is_next: bool) -> Option<Stays> {
+        if call.conduit.is_some() {
+            return None;
+        }
+        if self.lately.entry(known).pace.is_quick() {
+            return Some(Stays::Quick);
+        }
+        let alone = call.streams == 0 && is_next && self.callers.are_one(call.arrived);
+        (alone && self.is_quick(known, Stays::Alone)).then_some(Stays::Alone)
+    }
+
+    /// What the call before has left serves one of this action and this caller.
+    #[inline]
+    fn turn(&self, job: &mut Job, session: &Session, call: &Upcoming) {
+        if mem::replace(&mut job.known, call.known) != call.known {
+            job.task.turn_to(self.lately.entry(call.known));
+        }
+        if mem::replace(&mut job.connection, call.connection) != call.connection {
+            job.task.serve(Peer::of_served(Arc::clone(&session.served)));
+        }
+        job.task.heed(&self.desk.mark);
+    }
+
+    #[cold]
+    fn first_job(&self, session: &Session, call: &Upcoming) -> Box<Job> {
+        let (entry, mark) = (self.lately.entry(call.known).clone(), Arc::clone(&self.desk.mark));
+        let peer = Peer::of_served(Arc::clone(&session.served));
+        let task = Task::of_brief(entry, Brief::default(), peer, mark, &self.settings);
+        self.desk.first_job(task, call)
+    }
+
     /// Whether a call of an action may run where others wait for it, or is alone there.
     #[inline]
-    fn is_quick(&self, known: Known, alone: bool) -> bool {
+    fn is_quick(&self, known: Known, stays: Stays) -> bool {
         let pace = &self.lately.entry(known).pace;
-        pace.is_quick() || alone && pace.is_short()
+        pace.is_quick() || stays == Stays::Alone && pace.is_short()
     }
 
     /// A call that is ready to run on a worker.
@@ -523,7 +367,7 @@ impl Dispatch {
         session.running.begin(key, &mark);
         let connection = call.connection;
         let task = self.task(session, known, mark, call);
-        let charge = Some(self.here.tally.account().charge(task.size()));
+        let charge = Some(self.desk.tally.account().charge(task.size()));
         let refusal = self.work_off(Queued { task, connection, key, charge })?;
         self.answered(session, key);
         Some(refusal)
@@ -570,131 +414,9 @@ impl Dispatch {
         let (connection, action) = (call.connection, call.head.name);
         let task = self.task(session, known, Arc::default(), call);
         let lanes = session.lanes.get_or_insert_default();
-        let charge = self.here.tally.account().charge(task.size());
+        let charge = self.desk.tally.account().charge(task.size());
         if let Some(lane) = lanes.push(action, task, Some(charge)) {
             run_lane(&self.workers, &self.remote, connection, lane);
         }
-    }
-}
-
-fn run_lane(workers: &Workers, remote: &Remote, connection: ConnId, lane: Arc<Lane>) {
-    let work = LaneTurn { workers: workers.clone(), remote: remote.clone(), connection, lane };
-    if let Err(work) = workers.run(connection.number(), Box::new(work)) {
-        work.give_up();
-    }
-}
-
-/// A call that waits for a worker.
-struct Queued {
-    task: Task,
-    connection: ConnId,
-    key: ServedKey,
-    /// What the input costs until it is gone.
-    charge: Option<Charge>,
-}
-
-impl Work for Queued {
-    fn run(mut self: Box<Self>) {
-        let (far, key) = (self.task.peer().far(), self.key);
-        let later = self.task.run(Way::Far(key));
-        if let (Some(deferred), Some(charge)) = (&later, self.charge.take()) {
-            deferred.keep(charge);
-        }
-        let answer = self.task.take_answer();
-        // What it holds goes before its caller has the answer.
-        drop(self);
-        if let (Some(far), Some(answer)) = (far, answer) {
-            far.answer(key, answer);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.task.patience(now) == Some(Duration::ZERO)
-    }
-
-    fn give_up(self: Box<Self>) {
-        let (far, key) = (self.task.peer().far(), self.key);
-        drop(self);
-        if let Some(far) = far {
-            far.answer_at_once(key, Answer::Refusal(stopping()));
-        }
-    }
-}
-
-/// One-way sends that wait for a worker.
-struct LaneTurn {
-    workers: Workers,
-    remote: Remote,
-    connection: ConnId,
-    lane: Arc<Lane>,
-}
-
-impl Work for LaneTurn {
-    fn run(self: Box<Self>) {
-        let LaneTurn { workers, remote, connection, lane } = *self;
-        let relieved = || drop(remote.send(Command::Look(connection)));
-        if lane.run(relieved) {
-            run_lane(&workers, &remote, connection, lane);
-        }
-    }
-
-    fn give_up(self: Box<Self>) {
-        self.lane.give_up();
-    }
-}
-
-impl net::Pace for Pace {
-    fn took(&self, took: Duration, runs: u32) {
-        Pace::note_runs(self, took, runs);
-    }
-
-    fn held_up(&self) {
-        Pace::held_up(self);
-    }
-
-    fn blocks(&self) {
-        Pace::blocks(self);
-    }
-}
-
-impl net::Quick for Box<Quick> {
-    #[inline]
-    fn connection(&self) -> ConnId {
-        self.connection
-    }
-}
-
-impl net::Job for Box<Job> {
-    fn run(&mut self, at_most: Instant) -> bool {
-        let (later, ran) = self.task.run_at(at_most, Way::Far(self.key));
-        let charge = self.charge.take();
-        if let Some(deferred) = later {
-            deferred.keep(charge.unwrap_or_else(|| self.account.charge(self.task.size())));
-        }
-        ran
-    }
-
-    #[inline]
-    fn key(&self) -> (ConnId, ServedKey) {
-        (self.connection, self.key)
-    }
-
-    #[inline]
-    fn take_answer(&mut self) -> Option<Answer> {
-        self.task.take_answer()
-    }
-
-    fn done_late(mut self) -> Done {
-        drop(self.account.take_over(self.tallied));
-        Done { connection: self.connection, key: self.key, answer: self.task.take_answer() }
-    }
-
-    fn pace(&self) -> Arc<dyn net::Pace> {
-        Arc::clone(self.task.pace()) as Arc<dyn net::Pace>
-    }
-
-    #[inline]
-    fn is_of(&self, pace: &Arc<dyn net::Pace>) -> bool {
-        ptr::addr_eq(Arc::as_ptr(pace), Arc::as_ptr(self.task.pace()))
     }
 }

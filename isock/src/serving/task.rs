@@ -18,7 +18,6 @@ use crate::{
     },
 };
 use std::{
-    borrow::Borrow,
     mem,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -111,18 +110,12 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// The action that was found for a call of `len` bytes.
+    /// Whether a call of `len` bytes can be run as one of this action.
     ///
     /// # Errors
-    /// What the caller is told if none was, or it cannot be run with it.
+    /// What the caller is told if it cannot.
     #[inline]
-    pub(crate) fn judge<E: Borrow<Entry>>(
-        found: Option<E>,
-        head: &CallHead,
-        len: usize,
-    ) -> Result<E, Refusal> {
-        let found = found.ok_or_else(Task::unknown)?;
-        let entry = found.borrow();
+    pub(crate) fn judge(entry: &Entry, head: &CallHead, len: usize) -> Result<(), Refusal> {
         // Unlike at equal hashes, what comes next would read one type's bytes as another's.
         let ours = entry.registration.shapes().map_or(0, Shapes::hash);
         if ours != 0 && head.shape != 0 && ours != head.shape {
@@ -138,7 +131,7 @@ impl Task {
             let text = format!("{input} bytes, and the action takes {limit}");
             return Err(Refusal::new(RefusalCode::INPUT_TOO_LARGE, Ran::No, text));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// What the caller is told if no action was found.
@@ -169,7 +162,7 @@ impl Task {
     /// The same for a call without items.
     pub(crate) fn of_brief(
         entry: Entry,
-        call: Brief,
+        mut call: Brief,
         peer: Peer,
         cancelled: Arc<Cancel>,
         settings: &Arc<Settings>,
@@ -197,19 +190,29 @@ impl Task {
             settings: Arc::clone(settings),
             answer: None,
         };
-        task.take_up(call);
+        task.take_up(&mut call);
         task
     }
 
     /// Is another call without items from now on, and else the same as before.
     #[inline]
-    pub(crate) fn take_up(&mut self, call: Brief) {
+    pub(crate) fn take_up(&mut self, call: &mut Brief) {
         // Most calls have none.
         if call.metadata > 0 || self.metadata > 0 {
-            self.read_metadata(&call);
+            self.read_metadata(call);
         }
         (self.deadline, self.info.deadline) = (call.deadline, call.deadline);
-        (self.size, self.input) = (call.size(), call.body);
+        (self.size, self.input) = (call.size(), mem::take(&mut call.body));
+    }
+
+    /// No other call follows for now: nothing of the last one stays.
+    #[inline]
+    pub(crate) fn rest(&mut self) {
+        // The rest of it has gone where it is needed.
+        if self.metadata > 0 {
+            (self.info.metadata, self.chain, self.metadata) = (Vec::new(), Vec::new(), 0);
+            self.malformed = false;
+        }
     }
 
     fn read_metadata(&mut self, call: &Brief) {

@@ -56,7 +56,8 @@ impl Counting {
     /// A call of it that came at this moment, and whose caller waits for so long.
     fn call(&self, at: Instant, remaining: Option<Duration>, cancelled: &Arc<Cancel>) -> Task {
         let head = CallHead { name: name_hash("count"), remaining, ..CallHead::default() };
-        let entry = Task::judge(self.router.find(head.name), &head, 3).unwrap();
+        let entry = self.router.find(head.name).unwrap();
+        Task::judge(&entry, &head, 3).unwrap();
         let call = Arrived { head, at, body: vec![1, 2, 3].into(), conduit: None };
         Task::new(entry, call, self.peer.clone(), Arc::clone(cancelled), &self.settings)
     }

@@ -7,14 +7,18 @@
 //! time to sleep, the poll hears of the connection again.
 
 use super::{ConnId, EventLoop, Service};
+use crate::wire::CloseCode;
 use mio::{event::Event, Token};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 /// Turns in a row in which one connection alone had something, before it is looked at alone.
 const TURNS: u32 = 16;
 /// How long the others may wait to be looked at meanwhile, but for a turn of that connection and what it
 /// calls.
-const GLANCE: Duration = Duration::from_micros(20);
+const GLANCE: Duration = Duration::from_micros(50);
 
 /// Who had something in the last turns.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Alone {
     turns: u32,
     /// The poll does not know of it.
     is_apart: bool,
+    /// Something had come when it was looked at alone.
+    came: bool,
 }
 
 impl Alone {
@@ -50,31 +56,31 @@ impl<S: Service> EventLoop<S> {
     /// If nothing did, the others are to be looked at.
     pub(super) fn look_alone(&mut self) -> bool {
         let Some(id) = self.alone.apart() else { return false };
-        let Some(until) = self.may_stay_apart(id) else {
+        if !self.may_stay_apart(id) {
             self.put_back();
             return false;
-        };
+        }
         // What all others wait for counts from the last look at them.
         if self.heard.saturating_duration_since(self.looked) >= GLANCE {
             return false;
         }
         let before = self.heard;
-        self.read(id, Some(until.min(self.looked + GLANCE)));
-        let came = self.heard != before;
-        if came {
+        // What is due by the clock can wait for as long as the others.
+        self.read(id, Some(self.looked + GLANCE));
+        self.alone.came = self.heard != before;
+        if self.alone.came {
             self.active = self.heard;
         }
-        came
+        self.alone.came
     }
 
-    /// Whether the poll need not know of a connection any longer: until when, unless something is due
-    /// before.
-    fn may_stay_apart(&mut self, id: ConnId) -> Option<Instant> {
+    /// Whether the poll need not know of a connection any longer.
+    fn may_stay_apart(&self, id: ConnId) -> bool {
         let idle = self.ready.is_empty() && self.jobs.is_empty();
-        let until = self.polling.until(self.active).filter(|_| idle)?;
-        let until = self.next_due().map_or(until, |due| due.min(until));
-        let conn = self.connections.get(id.index).filter(|conn| conn.id == id)?;
-        conn.waits_for_input_alone(&self.service).then_some(until)
+        // Whom something came from just now is looked at once more whatever the time is.
+        let polls = || self.alone.came || self.polling.until(self.active).is_some();
+        let conn = self.connections.get(id.index).filter(|conn| conn.id == id);
+        idle && conn.is_some_and(|conn| conn.waits_for_input_alone(&self.service)) && polls()
     }
 
     /// Takes note of who had something in this turn.
@@ -114,9 +120,17 @@ impl<S: Service> EventLoop<S> {
         self.alone = Alone::default();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
-        if conn.stream.register(self.poll.registry(), Token(id.index)).is_err() {
-            // The system has no room for it: nobody would ever hear of it again.
-            self.drop_connection(id);
+        if let Err(error) = conn.stream.register(self.poll.registry(), Token(id.index)) {
+            self.shut_out(id, &error);
         }
+    }
+
+    /// Ends a connection that the poll does not take back: nobody would ever hear of it again. It is
+    /// told so, as far as its socket takes that at once, and whoever waits for it learns why.
+    fn shut_out(&mut self, id: ConnId, error: &io::Error) {
+        self.service.log(&format!("a connection ends, the system cannot watch it: {error}"));
+        self.close(id, CloseCode::OVERLOADED);
+        self.flush(Instant::now(), id);
+        self.drop_connection(id);
     }
 }

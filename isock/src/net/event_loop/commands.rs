@@ -13,6 +13,7 @@ impl<S: Service> EventLoop<S> {
     pub(super) fn take_commands(&mut self) {
         let mut commands = std::mem::take(&mut self.commands);
         self.remote.take(&mut commands);
+        let some = !commands.is_empty();
         for command in commands.drain(..) {
             match command {
                 Command::Answer { connection, key, answer, room } => {
@@ -96,6 +97,9 @@ impl<S: Service> EventLoop<S> {
         // The queue and this one take turns: after a flood both are short again.
         commands.shrink_to(COMMANDS);
         self.commands = commands;
+        if some {
+            self.has_been_busy();
+        }
     }
 
     #[inline]

@@ -93,6 +93,8 @@ pub(crate) trait Service: Send + 'static {
     fn refuse(&mut self, call: Self::Quick) -> Done;
     /// A good moment to do what need not be done for each call.
     fn settle(&mut self);
+    /// The same as far as callers who have their answers could see it.
+    fn relieve(&mut self);
     /// The caller no longer waits.
     fn cancelled(&mut self, session: &mut Self::Session, key: ServedKey);
     /// Nobody waits for any call of the connection any more.

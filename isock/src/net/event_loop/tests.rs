@@ -7,8 +7,8 @@ use crate::{
         far::Far, handover::serve, link::Link, memory_pair, origin::Origin, random_id,
         stream::LoopStream, Dialled,
     },
-    proto::{Answer, Connection, Event, ServedKey, SharedBody},
-    wire::{CallHead, Ran, Refusal, RefusalCode},
+    proto::{Answer, Closed, Connection, Event, ServedKey, SharedBody},
+    wire::{CallHead, CloseCode, Ran, Refusal, RefusalCode},
 };
 use std::{
     hint,
@@ -19,6 +19,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender, TryRecvError},
     },
+    time::Duration,
 };
 
 /// How long a loop may take to end.
@@ -113,6 +114,8 @@ impl Service for Frail {
     }
 
     fn settle(&mut self) {}
+
+    fn relieve(&mut self) {}
 
     fn cancelled(&mut self, _: &mut Arc<Far>, _: ServedKey) {}
 
@@ -261,6 +264,7 @@ struct Caller {
     proto: Connection,
     input: Buffer,
     pongs: u64,
+    closed: Option<CloseCode>,
 }
 
 impl Caller {
@@ -275,7 +279,7 @@ impl Caller {
         let id = event_loop.come_in(stream, Origin::memory()).unwrap();
         let config = Config::new(Limits::default(), random_id().unwrap());
         let proto = Connection::client(config, Instant::now());
-        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0 };
+        let mut caller = Caller { socket, proto, input: Buffer::new(), pongs: 0, closed: None };
         caller.say();
         eventually(event_loop, || caller.hear().proto.is_open());
         (caller, id)
@@ -290,14 +294,18 @@ impl Caller {
     }
 
     fn hear(&mut self) -> &Caller {
-        let Caller { socket, proto, input, pongs } = self;
+        let Caller { socket, proto, input, pongs, closed } = self;
         let _ = input.fill(|room| {
             let mut bytes = [0; 256];
             let n = socket.read(&mut bytes)?;
             Ok::<_, io::Error>(room.put(&bytes[..n]))
         });
         while let Some(event) = proto.read(Instant::now(), input) {
-            *pongs += u64::from(matches!(event, Event::Pong(_)));
+            match event {
+                Event::Pong(_) => *pongs += 1,
+                Event::Closed(Closed::ByPeer(close)) => *closed = Some(close.code),
+                _ => {}
+            }
         }
         self
     }
@@ -351,7 +359,10 @@ fn one_that_was_looked_at_alone_is_heard_when_the_loop_sleeps() {
             one.ping(&mut event_loop);
             event_loop.alone.apart() == Some(id)
         });
+        one.ping(&mut event_loop);
+        let began = Instant::now();
         while event_loop.alone.is_apart() {
+            assert!(began.elapsed() < PATIENCE, "it is never put back");
             event_loop.gather();
             event_loop.scatter();
         }
@@ -401,6 +412,39 @@ fn the_end_of_one_that_is_looked_at_alone_is_its_end() {
     drop(one);
     eventually(&mut event_loop, || told.try_recv().is_ok_and(|told| told.contains("closes")));
     assert!(event_loop.connections.is_empty());
+}
+
+#[test]
+fn one_that_the_poll_does_not_take_back_is_told_why_it_ends() {
+    let (mut event_loop, told) = polling(PATIENCE);
+    let (mut one, id) = Caller::of(&mut event_loop);
+    let (mut other, _) = Caller::of(&mut event_loop);
+    (0..20).for_each(|_| one.ping(&mut event_loop));
+    assert_eq!(event_loop.alone.apart(), Some(id));
+    // The poll refuses what it has already, as it does what it has no room for.
+    let EventLoop { connections, poll, .. } = &mut event_loop;
+    connections[id.index].stream.register(poll.registry(), Token(id.index)).unwrap();
+    other.ping(&mut event_loop);
+    assert!(event_loop.get(id).is_none());
+    assert_eq!(one.hear().closed, Some(CloseCode::OVERLOADED));
+    let lines: Vec<_> = told.try_iter().collect();
+    let begins = ["0 says: a connection ends, the system cannot watch it:", "0 closes: ByUs("];
+    let tells = |begin: &&str| lines.iter().any(|line| line.starts_with(*begin));
+    assert!(begins.iter().all(tells) && lines.len() == 2, "{lines:#?}");
+}
+
+#[test]
+fn what_other_threads_ask_is_no_part_of_the_calls_that_are_read_next() {
+    let (mut loops, _told) = loops(usize::MAX);
+    let mut busy = |asks: bool| {
+        let asked = asks.then(|| loops[FIRST].remote.send(Command::Room).unwrap());
+        // It does not wait for longer than for that.
+        loops[FIRST].tidy = Some(Instant::now());
+        loops[FIRST].gather();
+        let was_busy = loops[FIRST].heard() > loops[FIRST].looked;
+        asked.is_some() == was_busy
+    };
+    assert_eq!([false, true, false].map(&mut busy), [true; 3]);
 }
 
 #[test]

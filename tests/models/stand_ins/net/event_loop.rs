@@ -149,6 +149,12 @@ impl<S: Service> EventLoop<S> {
         None
     }
 
+    pub(crate) fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    pub(crate) fn keep_job(&mut self, _: S::Job) {}
+
     pub(crate) fn end_job(&mut self, job: &mut S::Job) {
         assert!(std::mem::take(&mut self.begun), "it was left behind");
         self.finish(job.done());
