@@ -6,7 +6,7 @@ use super::{
     blocking::{about_to_block, WouldDeadlock},
     far::{Far, Ticket},
     flow::{Conduit, Driver, Flow},
-    link::{Link, Refused},
+    link::{Link, Refused, Started},
     pending::{Awaited, Ended},
     ping::Pinged,
 };
@@ -49,11 +49,11 @@ impl Line {
     ) -> Result<Flight, Refused> {
         match self {
             Line::Near(link) => {
-                let started = link.start(now, head, body)?;
-                if started.corked {
+                let Started { call, corked } = link.start(now, head, body)?;
+                if corked {
                     link.watch_cork();
                 }
-                Ok(Flight::Near(link, started.call))
+                Ok(Flight::Near(link, call))
             }
             Line::Far(far) => {
                 let ticket = far.start(NewCall { head, body: body.clone() })?;
