@@ -50,10 +50,10 @@ limit unauthenticated¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.l
 limit unauthenticated, strict¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.len() > self.most)¦(self.waiting.len() >= self.most)
 limit unauthenticated_per_address¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() > self.most_of_one + 1
 limit unauthenticated_per_address, strict¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() >= self.most_of_one
-limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() > self.peer.message + 1
+limit message¦limits messages¦isock/src/proto/commands.rs¦if len > message && self¦if len > message + 1 && self
 limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() <= limit =>¦call.body.len() <= limit + 1 =>
 limit message of a peer¦6¦isock/src/proto/receive.rs¦> self.config.limits.message¦> self.config.limits.message + 1
-limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message¦call.body.len() >= self.peer.message
+limit message, strict¦limits messages¦isock/src/proto/commands.rs¦if len > message && self¦if len >= message && self
 limit in_flight¦limits in_flight¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
 limit in_flight of a client¦limits in_flight¦isock/src/proto/handshake.rs¦self.calls.grant(slots)¦self.calls.grant(slots + 1)
 limit message_stall¦limits message_stall¦isock/src/proto/inbound.rs¦limits.message_stall +¦limits.message_stall * 30 +

@@ -44,7 +44,7 @@ impl Line {
     pub(crate) fn start(
         self,
         now: Instant,
-        head: CallHead,
+        head: &CallHead,
         body: &SharedBody,
     ) -> Result<Flight, Refused> {
         match self {
@@ -56,7 +56,7 @@ impl Line {
                 Ok(Flight::Near(link, call))
             }
             Line::Far(far) => {
-                let ticket = far.start(NewCall { head, body: body.clone() })?;
+                let ticket = far.start(NewCall { head: *head, body: body.clone() })?;
                 Ok(Flight::Far(far, ticket))
             }
         }
@@ -107,6 +107,7 @@ impl Flight {
     ///
     /// # Errors
     /// If it has not ended, where nothing may block.
+    #[inline]
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
         match self {
             Flight::Near(link, call) => link.wait(*call, deadline),

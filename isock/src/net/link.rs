@@ -183,6 +183,7 @@ impl Link {
         self.lock().proto.token()
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,11 +200,17 @@ impl Link {
 
     /// A server that has gone away or is going has often said so already: reading it now turns
     /// a call that would be lost into one that is sent elsewhere.
+    #[inline]
     fn look_around(&self, now: Instant) -> MutexGuard<'_, State> {
         let state = self.lock();
-        if now < state.idle_from {
-            return state;
+        match now < state.idle_from {
+            true => state,
+            false => self.look_first(state),
         }
+    }
+
+    #[inline(never)]
+    fn look_first<'l>(&'l self, state: MutexGuard<'l, State>) -> MutexGuard<'l, State> {
         drop(state);
         self.glance();
         self.lock()

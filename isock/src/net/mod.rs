@@ -58,7 +58,7 @@ pub(crate) use line::{Flight, Line};
 pub(crate) use link::{Called, Host, Link, Refused};
 pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
-pub(crate) use pending::Ended;
+pub(crate) use pending::{Ended, Small};
 pub(crate) use ping::Pinged;
 pub(crate) use polling::Polling;
 pub(crate) use remote::{Command, Remote, Running};

@@ -6,13 +6,14 @@ use super::{
     crowd::{Caller, Callers, Crowd},
 };
 use crate::{
-    proto::{CallKey, Closed, Outcome},
+    proto::{Body, CallKey, Closed, Outcome},
     sync,
     wire::{Block, Ran, Refusal},
 };
 use slab::Slab;
 use std::{
-    fmt, mem,
+    fmt,
+    ops::Deref,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicU32, Ordering},
@@ -28,6 +29,8 @@ use std::{
 pub(crate) enum Ended {
     /// With an encoded value.
     Value(Block),
+    /// With one that has a few bytes.
+    Small(Small),
     /// With the action's own error, encoded.
     Error(Block),
     /// The server refused it, or it failed there.
@@ -38,13 +41,58 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// What the other side answered.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(outcome: Outcome<'_>) -> Ended {
         match outcome {
+            Outcome::Value(Body::Borrowed(bytes)) if bytes.len() <= SMALL => {
+                Ended::Small(Small::of(bytes))
+            }
             Outcome::Value(body) => Ended::Value(body.into_block()),
             Outcome::Error(body) => Ended::Error(body.into_block()),
             Outcome::Refused(refusal) => Ended::Refused(refusal),
         }
+    }
+}
+
+/// Up to here a value lies in the end of its call itself, in bytes: a block of its own would be looked
+/// for, and given back.
+const SMALL: usize = 46;
+
+/// A value that has a few bytes, encoded.
+#[derive(Clone)]
+pub(crate) struct Small {
+    len: u8,
+    bytes: [u8; SMALL],
+}
+
+impl Small {
+    /// A copy of bytes of which there are no more than that.
+    #[inline(always)]
+    fn of(value: &[u8]) -> Small {
+        let mut bytes = [0; SMALL];
+        bytes[..value.len()].copy_from_slice(value);
+        Small { len: value.len() as u8, bytes }
+    }
+}
+
+impl Deref for Small {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl From<Small> for Block {
+    fn from(small: Small) -> Block {
+        Body::Borrowed(&small).into_block()
+    }
+}
+
+impl fmt::Debug for Small {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len)
     }
 }
 
@@ -241,15 +289,15 @@ impl Waiting {
 
     /// Ends a call, and returns who is to be woken once all locks are free.
     #[must_use]
+    #[inline]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
         let (_, at) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
         let place = self.places.get_mut(at as usize)?;
-        let before = mem::replace(&mut place.stage, Stage::Ended(ended));
+        let Stage::Open(waiter) = &mut place.stage else { return None };
+        let waiter = waiter.take();
+        place.stage = Stage::Ended(ended);
         self.marks.set(at, place.number);
-        match before {
-            Stage::Open(waiter) => waiter,
-            Stage::Ended(_) => None,
-        }
+        waiter
     }
 
     fn get(&self, call: Awaited) -> Option<&Place> {
@@ -262,6 +310,7 @@ impl Waiting {
     }
 
     /// Takes the end, if it is there.
+    #[inline]
     pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
         if !matches!(self.get(call)?.stage, Stage::Ended(_)) {
             return None;
@@ -325,6 +374,22 @@ mod tests {
         let mut connection = Connection::client(config, Instant::now());
         let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
         (0..count).map(|_| connection.call(call.clone()).expect("a call")).collect()
+    }
+
+    #[test]
+    fn a_value_of_a_few_bytes_takes_no_block_and_is_the_same() {
+        for len in [0, 1, SMALL, SMALL + 1] {
+            let bytes: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let block = match Ended::of(Outcome::Value(Body::Borrowed(&bytes))) {
+                Ended::Small(small) if len <= SMALL => {
+                    assert_eq!(small[..], bytes);
+                    Block::from(small)
+                }
+                Ended::Value(block) if len > SMALL => block,
+                ended => panic!("{ended:?} of {len} bytes"),
+            };
+            assert_eq!(block[..], bytes);
+        }
     }
 
     #[test]

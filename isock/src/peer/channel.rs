@@ -189,24 +189,29 @@ impl Channel {
     /// A connection that takes calls, if there is one. `unless` has just failed.
     #[inline]
     pub(super) fn current(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
+        if self.is_forked() {
+            return None;
+        }
+        // Only a client of one connection at a time has one in mind.
+        match self.number.recent() {
+            Some(link) => Some(Route::only(Line::Near(link))),
+            None => self.look_up(pick, unless),
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
         match (&self.target, self.balanced()) {
-            _ if self.is_forked() => None,
             (Target::Connection(far, _), _) => {
                 (!far.is_gone()).then(|| Route::only(Line::Far(Arc::clone(far))))
             }
             (_, Some(several)) => several.current(pick, unless),
-            _ => self.known().map(Line::Near).map(Route::only),
+            _ => {
+                let link = self.near();
+                self.number.note(link.as_ref());
+                link.map(Line::Near).map(Route::only)
+            }
         }
-    }
-
-    /// As [`near`](Channel::near), for who calls often.
-    #[inline]
-    fn known(&self) -> Option<Arc<Link>> {
-        self.number.recent().or_else(|| {
-            let link = self.near();
-            self.number.note(link.as_ref());
-            link
-        })
     }
 
     /// The one connection of the moment of a client.

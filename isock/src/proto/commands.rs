@@ -22,34 +22,44 @@ impl Connection {
     /// # Errors
     /// If the call can never be sent; nothing has been written then.
     pub fn call(&mut self, call: NewCall) -> Result<CallKey, NotStarted> {
+        self.call_with(&call.head, &call.body)
+    }
+
+    /// The same of parts that stay where they are: a short body is copied to the output alone.
+    ///
+    /// # Errors
+    /// As [`call`](Connection::call).
+    pub fn call_with(&mut self, head: &CallHead, body: &SharedBody) -> Result<CallKey, NotStarted> {
         if self.is_over() {
             return Err(NotStarted::Closed);
         }
         if self.drained {
             return Err(NotStarted::Draining);
         }
-        if self.phase == Phase::Open && call.body.len() > self.peer.message() {
-            return Err(NotStarted::TooLarge { limit: self.peer.message() });
+        let (len, message) = (body.len(), self.peer.message());
+        if len > message && self.phase == Phase::Open {
+            return Err(NotStarted::TooLarge { limit: message });
         }
-        if call.head.metadata as usize > MAX_METADATA {
+        if head.metadata as usize > MAX_METADATA {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
         self.note_need();
-        let body = &call.body;
-        let is_short = call.head.words(None) == LEAST_WORDS
-            && !call.head.items
-            && self.output.takes_short(body.len(), self.peer.fragment());
-        if is_short && body.len() <= self.peer.message() {
-            if let Some((key, id)) = self.calls.send_at_once() {
-                self.settings_sent = 0;
-                let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, body.len());
+        let is_short = head.words(None) == LEAST_WORDS
+            && !head.items
+            && self.output.takes_short(len, self.peer.fragment());
+        if is_short && len <= message {
+            let (calls, output) = (&mut *self.calls, &mut self.output);
+            let sent = calls.send_at_once(|id| {
+                let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, len);
                 let header = header.of_call(id.slot, id.seq);
-                let end = self.output.short(header, call.head.least_words(), body);
-                self.calls.ends_here(key, end);
+                Some(output.short(header, head.least_words(), body))
+            });
+            if let Some((key, _)) = sent {
+                self.settings_sent = 0;
                 return Ok(key);
             }
         }
-        Ok(self.call_otherwise(call))
+        Ok(self.call_otherwise(NewCall { head: *head, body: body.clone() }))
     }
 
     // Apart: what it needs of the stack and of registers a short call does not pay for.
@@ -62,7 +72,7 @@ impl Connection {
             call.head
         });
         let fits = call.body.len() <= self.peer.message();
-        let at_once = if fits { self.calls.send_at_once() } else { None };
+        let at_once = if fits { self.calls.send_at_once(|_| None) } else { None };
         let (key, sent) = match at_once {
             Some((key, id)) => (key, Some((id, call))),
             None => (self.calls.push(call), None),

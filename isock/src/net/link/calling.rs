@@ -54,15 +54,14 @@ impl Link {
     pub(crate) fn start(
         self: &Arc<Self>,
         now: Instant,
-        head: CallHead,
+        head: &CallHead,
         body: &SharedBody,
     ) -> Result<Started, Refused> {
         let mut state = self.look_around(now);
         if state.proto.backlog() > QUEUE {
             return Err(Refused::Busy);
         }
-        let call = NewCall { head, body: body.clone() };
-        let key = state.proto.call(call).map_err(Refused::Protocol)?;
+        let key = state.proto.call_with(head, body).map_err(Refused::Protocol)?;
         let call = state.pending.insert(key);
         state.corked += 1;
         let leaves = state.leaves_at_once();

@@ -98,6 +98,7 @@ impl Link {
     ///
     /// # Errors
     /// If it has not ended, where nothing may block.
+    #[inline]
     pub(crate) fn wait(
         &self,
         call: Awaited,
@@ -110,6 +111,18 @@ impl Link {
         if let Some(ended) = state.pending.take(call) {
             return Ok(Some(ended));
         }
+        self.wait_longer(state, call, deadline)
+    }
+
+    /// Goes on where the end is not there.
+    // Apart: of calls that overlap most find theirs.
+    #[inline(never)]
+    fn wait_longer(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        call: Awaited,
+        deadline: Instant,
+    ) -> Result<Option<Ended>, WouldDeadlock> {
         let role = state.lead().then(|| Role(self));
         drop(state);
         let found = role.map_or(Found::Others, Found::Role);
