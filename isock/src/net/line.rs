@@ -40,7 +40,7 @@ pub(crate) enum Flight {
 impl Line {
     /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
     /// a millisecond, or when somebody waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(
         self,
         now: Instant,
@@ -107,17 +107,20 @@ impl Flight {
     ///
     /// # Errors
     /// If it has not ended, where nothing may block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
         match self {
             Flight::Near(link, call) => link.wait(*call, deadline),
-            Flight::Far(_, ticket) => {
-                if !ticket.is_ended() {
-                    about_to_block()?;
-                }
-                Ok(ticket.wait(deadline))
-            }
+            Flight::Far(_, ticket) => Flight::wait_for_loop(ticket, deadline),
         }
+    }
+
+    #[inline(never)]
+    fn wait_for_loop(ticket: &Ticket, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
+        if !ticket.is_ended() {
+            about_to_block()?;
+        }
+        Ok(ticket.wait(deadline))
     }
 
     /// The end, if it is there.

@@ -187,7 +187,7 @@ impl Channel {
     }
 
     /// A connection that takes calls, if there is one. `unless` has just failed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn current(&self, pick: Pick, unless: Option<&Arc<Seat>>) -> Option<Route> {
         if self.is_forked() {
             return None;

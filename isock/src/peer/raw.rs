@@ -760,8 +760,11 @@ impl RawCall {
 
 /// Dropping a call gives it up.
 impl Drop for RawCall {
+    #[inline]
     fn drop(&mut self) {
-        self.cancel();
+        if let State::Sent(_) = self.state {
+            self.cancel();
+        }
     }
 }
 

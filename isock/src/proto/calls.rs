@@ -207,24 +207,26 @@ impl Calls {
         CallKey { index: index as u32, generation }
     }
 
-    /// Gives a new call a slot, if none waits before it and one is free. `write` says where its last
-    /// byte lies, if it has its place in the output at once.
+    /// Gives a new call a slot, if none waits before it and one is free: it is to be
+    /// [put](Calls::put) there next.
     #[inline(always)]
-    pub(super) fn send_at_once(
-        &mut self,
-        write: impl FnOnce(MessageId) -> Option<Offset>,
-    ) -> Option<(CallKey, MessageId)> {
+    pub(super) fn slot_at_once(&mut self) -> Option<MessageId> {
         if !self.queue.is_empty() {
             return None;
         }
         let slot = self.lowest_free()?;
-        let ordinal = self.count();
         let place = self.calls.vacant_key() as u32;
-        let id = self.take_slot(slot, place);
-        let end = write(id);
-        let key = self.insert(State::Sent(Sent { slot, ordinal, end, abandoned: false }));
-        debug_assert_eq!(key.index, place);
-        Some((key, id))
+        Some(self.take_slot(slot, place))
+    }
+
+    /// Puts a call on its slot, with where its last byte lies if it has its place in the output.
+    #[inline(always)]
+    pub(super) fn put(&mut self, id: MessageId, end: Option<Offset>) -> CallKey {
+        let ordinal = self.count();
+        let sent = Sent { slot: id.slot, ordinal, end, abandoned: false };
+        let key = self.insert(State::Sent(sent));
+        debug_assert_eq!(self.slots[usize::from(id.slot)].call, Some(key.index));
+        key
     }
 
     #[inline(always)]

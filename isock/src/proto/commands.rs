@@ -48,15 +48,13 @@ impl Connection {
             && !head.items
             && self.output.takes_short(len, self.peer.fragment());
         if is_short && len <= message {
-            let (calls, output) = (&mut *self.calls, &mut self.output);
-            let sent = calls.send_at_once(|id| {
+            let calls = &mut *self.calls;
+            if let Some(id) = calls.slot_at_once() {
+                self.settings_sent = 0;
                 let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, len);
                 let header = header.of_call(id.slot, id.seq);
-                Some(output.short(header, head.least_words(), body))
-            });
-            if let Some((key, _)) = sent {
-                self.settings_sent = 0;
-                return Ok(key);
+                let end = self.output.short(header, head.least_words(), body);
+                return Ok(calls.put(id, Some(end)));
             }
         }
         Ok(self.call_otherwise(NewCall { head: *head, body: body.clone() }))
@@ -72,9 +70,9 @@ impl Connection {
             call.head
         });
         let fits = call.body.len() <= self.peer.message();
-        let at_once = if fits { self.calls.send_at_once(|_| None) } else { None };
+        let at_once = if fits { self.calls.slot_at_once() } else { None };
         let (key, sent) = match at_once {
-            Some((key, id)) => (key, Some((id, call))),
+            Some(id) => (self.calls.put(id, None), Some((id, call))),
             None => (self.calls.push(call), None),
         };
         if let Some(head) = stream {

@@ -98,7 +98,7 @@ impl Link {
     ///
     /// # Errors
     /// If it has not ended, where nothing may block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(
         &self,
         call: Awaited,
