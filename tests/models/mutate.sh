@@ -59,7 +59,7 @@ net/link/reading.rs|if let Some(ended) = state.pending.take(call) {|if let Some(
 net/link/reading.rs|let before = if free { None } else { state.wait_as(wanted, waiter) };|let before = state.wait_as(wanted, waiter);|who parks does not look whether anybody reads
 net/link/reading.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
 net/link/writing.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
-net/pending.rs|Stage::Open(waiter) => waiter,|Stage::Open(_) => None,|an end wakes nobody
+net/pending.rs|let waiter = waiter.take();|let waiter = waiter.take().filter(\|_\| false);|an end wakes nobody
 net/pending.rs|Ok(before.replace(waiter))|Ok(None)|nobody is noted who waits for an end
 net/behind.rs|.filter(\|link\| !ptr::eq(link.as_ptr(), here))|.filter(\|_\| false)|what stays behind elsewhere waits for its time
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at

@@ -93,6 +93,8 @@ struct State {
     /// Calls in the output that nobody has tried to write.
     corked: u32,
     start: Pattern,
+    /// Calls that were under way when somebody last began to wait.
+    depth: u32,
     last_traffic: Instant,
     /// When that is so long ago that the other side may have gone.
     idle_from: Instant,
@@ -149,6 +151,7 @@ impl Link {
             closed: None,
             corked: 0,
             start: Pattern::Single,
+            depth: 0,
             last_traffic: now,
             idle_from: now + IDLE,
             write_failed: false,

@@ -458,7 +458,7 @@ fn pipe_to(server: &Remote) -> Result<Dialled, NoLink> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, Server};
+    use crate::{proto::SharedBody, wire::CallHead, Client, Server};
 
     fn recent(client: &Client) -> Option<Arc<Link>> {
         client.channel().number.recent()
@@ -466,6 +466,28 @@ mod tests {
 
     fn near(client: &Client) -> Arc<Link> {
         client.channel().near().expect("a connection")
+    }
+
+    /// Starts so many calls, waits for all, and says how often some of them left before that.
+    fn departures(link: &Arc<Link>, calls: usize) -> usize {
+        let (head, body) = (CallHead::default(), SharedBody::default());
+        let start = || link.start(Instant::now(), &head, &body).expect("a connection");
+        let started: Vec<_> = (0..calls).map(|_| start()).collect();
+        let soon = Instant::now() + Duration::from_secs(60);
+        for call in &started {
+            assert!(link.wait(call.call, soon).expect("may block").is_some());
+        }
+        started.iter().filter(|call| !call.corked).count()
+    }
+
+    #[test]
+    fn of_calls_that_are_kept_under_way_a_quarter_leaves_together() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        client.ping().expect("a server");
+        let link = near(&client);
+        departures(&link, 200);
+        assert!(departures(&link, 200) <= 4);
     }
 
     #[test]

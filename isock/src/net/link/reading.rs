@@ -321,6 +321,7 @@ impl Link {
             thread::yield_now();
             state = self.lock();
         }
+        state.depth = state.proto.in_flight() as u32;
         if state.corked > 0 {
             state.note_pattern();
             self.flush(&mut state);
