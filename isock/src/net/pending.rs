@@ -10,9 +10,8 @@ use crate::{
     sync,
     wire::{Block, Ran, Refusal},
 };
-use slab::Slab;
 use std::{
-    fmt,
+    fmt, mem,
     ops::Deref,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
@@ -243,7 +242,11 @@ impl Marks {
 /// lies under the connection's own lock: to put an end there takes no other one.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    places: Slab<Place>,
+    places: Vec<Place>,
+    /// A free place, which names the next one; where the places end if there is none.
+    free: u32,
+    /// How many are not.
+    taken: u32,
     /// The places of those that have not ended, each where its key says.
     open: Vec<Option<(CallKey, u32)>>,
     /// Calls so far; no call is number 0.
@@ -253,7 +256,9 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 struct Place {
+    /// 0 in a free place.
     number: u32,
+    next_free: u32,
     key: CallKey,
     stage: Stage,
 }
@@ -276,7 +281,16 @@ impl Waiting {
     pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
         self.last = self.last.wrapping_add(1).max(1);
         let number = self.last;
-        let place = self.places.insert(Place { number, key, stage: Stage::Open(None) }) as u32;
+        let place = self.free;
+        match self.places.get_mut(place as usize) {
+            // Its stage has been as that of a new one since it was left.
+            Some(free) => {
+                self.free = free.next_free;
+                (free.number, free.key) = (number, key);
+            }
+            None => self.widen(Place { number, next_free: 0, key, stage: Stage::Open(None) }),
+        }
+        self.taken += 1;
         // All numbers have been used before after some billions of calls.
         self.marks.set(place, 0);
         let at = key.index();
@@ -285,6 +299,12 @@ impl Waiting {
         }
         self.open[at] = Some((key, place));
         Awaited { place, number }
+    }
+
+    #[cold]
+    fn widen(&mut self, place: Place) {
+        self.places.push(place);
+        self.free = self.places.len() as u32;
     }
 
     /// Ends a call, and returns who is to be woken once all locks are free.
@@ -315,7 +335,7 @@ impl Waiting {
         if !matches!(self.get(call)?.stage, Stage::Ended(_)) {
             return None;
         }
-        match self.leave(call).stage {
+        match self.leave(call) {
             Stage::Ended(ended) => Some(ended),
             Stage::Open(_) => None,
         }
@@ -328,16 +348,25 @@ impl Waiting {
         if let Some(open) = self.open.get_mut(key.index()) {
             open.take_if(|(known, _)| *known == key);
         }
-        Some((key, self.leave(call).stage))
+        Some((key, self.leave(call)))
     }
 
-    #[inline]
-    fn leave(&mut self, call: Awaited) -> Place {
-        let place = self.places.remove(call.place as usize);
-        if self.places.is_empty() && self.places.capacity() > SPARE {
-            (self.places, self.open) = Default::default();
+    /// Frees the place of a call that has it.
+    #[inline(always)]
+    fn leave(&mut self, call: Awaited) -> Stage {
+        let place = &mut self.places[call.place as usize];
+        (place.number, place.next_free, self.free) = (0, self.free, call.place);
+        let stage = mem::replace(&mut place.stage, Stage::Open(None));
+        self.taken -= 1;
+        if self.taken == 0 && self.places.capacity() > SPARE {
+            self.shrink();
         }
-        place
+        stage
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        (self.places, self.open, self.free) = Default::default();
     }
 
     /// Says who waits, unless the end is there: then it is given back. Who waited before is not dropped
@@ -367,6 +396,7 @@ mod tests {
         proto::{Config, Connection, NewCall, SharedBody},
         wire::{CallHead, InstanceId},
     };
+    use std::collections::{BTreeSet, VecDeque};
 
     /// The keys of so many calls that are under way at once.
     fn keys(count: usize) -> Vec<CallKey> {
@@ -407,6 +437,25 @@ mod tests {
             assert!(waiting.take(call).is_none());
         }
         assert!(waiting.places.capacity() <= SPARE);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_taken_again_by_one_call_at_a_time() {
+        let mut waiting = Waiting::default();
+        let keys = keys(100);
+        let mut under_way = VecDeque::new();
+        for (n, key) in keys.iter().enumerate() {
+            under_way.push_back(waiting.insert(*key));
+            // In another order than they came.
+            if n % 3 > 0 {
+                under_way.rotate_left(n % under_way.len());
+                let left = under_way.pop_front().expect("one at least");
+                assert!(waiting.remove(left).is_some() && waiting.remove(left).is_none());
+            }
+            let places: BTreeSet<_> = under_way.iter().map(|call| call.place).collect();
+            assert_eq!(places.len(), under_way.len());
+            assert!(waiting.places.len() <= under_way.len() + 1);
+        }
     }
 
     #[test]
