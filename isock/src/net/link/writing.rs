@@ -20,6 +20,9 @@ use std::{
 
 /// Pieces of one vectored write.
 const PIECES: usize = 32;
+/// Bytes that mostly lie in very few: to name all of those takes longer than much else that a call needs.
+const LITTLE: usize = 4 * 1024;
+const FEW_PIECES: usize = 4;
 
 /// A way to write.
 type Write = fn(&CallerStream, &[IoSlice<'_>]) -> io::Result<usize>;
@@ -110,11 +113,10 @@ impl Link {
                 state.proto.discard_output();
                 break;
             }
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = state.proto.slices(&mut slices);
-            let result = match state.full {
-                false => write(&self.stream, &slices[..count]),
-                true => self.stream.write_now(&slices[..count]),
+            let write = if state.full { CallerStream::write_now } else { write };
+            let result = match state.proto.output_len() <= LITTLE {
+                true => self.write_pieces::<FEW_PIECES>(state, write),
+                false => self.write_pieces::<PIECES>(state, write),
             };
             let now = Instant::now();
             match result {
@@ -142,6 +144,17 @@ impl Link {
         if state.go_on_with_flows() {
             self.flush_by(state, write);
         }
+    }
+
+    #[inline(always)]
+    fn write_pieces<const MOST: usize>(
+        &self,
+        state: &mut State,
+        write: Write,
+    ) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = state.proto.slices(&mut slices);
+        write(&self.stream, &slices[..count])
     }
 
     pub(super) fn say_last(&self, state: &mut State) {
@@ -188,6 +201,9 @@ impl State {
 
     /// Hands the protocol what the users of streams have asked for.
     pub(super) fn settle_flows(&mut self) {
+        if self.unsettled.is_empty() {
+            return;
+        }
         for flow in std::mem::take(&mut self.unsettled) {
             if self.flows.key_of(&flow).is_some() {
                 self.flows.settle(&flow, Look::Asked, &mut self.proto, &mut self.woken);
