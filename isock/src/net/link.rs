@@ -93,7 +93,9 @@ struct State {
     /// Calls in the output that nobody has tried to write.
     corked: u32,
     start: Pattern,
-    /// Calls that were under way when somebody last began to wait.
+    /// The most calls that have been under way since somebody last waited, 0 if none were started; and
+    /// that were so before.
+    deepest: u32,
     depth: u32,
     last_traffic: Instant,
     /// When that is so long ago that the other side may have gone.
@@ -151,6 +153,7 @@ impl Link {
             closed: None,
             corked: 0,
             start: Pattern::Single,
+            deepest: 0,
             depth: 0,
             last_traffic: now,
             idle_from: now + IDLE,

@@ -487,7 +487,11 @@ mod tests {
         client.ping().expect("a server");
         let link = near(&client);
         departures(&link, 200);
-        assert!(departures(&link, 200) <= 4);
+        // After a pause it may be read before all are started.
+        assert!((0..10).any(|_| departures(&link, 200) <= 4));
+        // After that it is of no account how many once were.
+        departures(&link, 40);
+        assert!((0..10).any(|_| departures(&link, 40) == 1));
     }
 
     #[test]

@@ -65,9 +65,9 @@ impl Link {
         let call = state.pending.insert(key);
         state.corked += 1;
         let leaves = state.leaves_at_once();
+        state.deepest = state.deepest.max(state.proto.in_flight() as u32);
         // Whoever keeps many under way has few of them while it starts the next ones.
-        let deep = state.depth.max(state.proto.in_flight() as u32);
-        let most = CORK_CALLS.max(deep / CORK_PART);
+        let most = CORK_CALLS.max(state.deepest.max(state.depth) / CORK_PART);
         if leaves || state.corked >= most || state.proto.output_len() >= CORK_BYTES {
             self.flush_unless_full(&mut state);
         }

@@ -321,7 +321,9 @@ impl Link {
             thread::yield_now();
             state = self.lock();
         }
-        state.depth = state.proto.in_flight() as u32;
+        if state.deepest > 0 {
+            state.depth = std::mem::take(&mut state.deepest);
+        }
         if state.corked > 0 {
             state.note_pattern();
             self.flush(&mut state);
