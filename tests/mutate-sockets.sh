@@ -96,7 +96,7 @@ answer for nobody is well¦61¦isock/src/serving/deferred.rs¦let there = !far.i
 no cycle is found¦63¦isock/src/serving/workers.rs¦if ours().next().is_none() {¦if true {
 stream never ends¦61¦isock/src/net/conn.rs¦            flows.stop_all(&mut woken);¦
 hooks may block¦62¦isock/src/net/blocking.rs¦Stand::Hook => Err(WouldDeadlock),¦Stand::Hook => Ok(()),
-cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, started) => link.wait(&started.pending, deadline),¦Flight::Near(link, started) => link.wait(&started.pending, deadline + std::time::Duration::from_secs(2)),
+cycle without a deadline¦63¦isock/src/net/line.rs¦Flight::Near(link, call) => link.wait(*call, deadline),¦Flight::Near(link, call) => link.wait(*call, deadline + std::time::Duration::from_secs(2)),
 pushes without end¦64¦isock/src/net/far.rs¦if self.begin_to_wait(size) > QUEUE {¦if self.begin_to_wait(call.body.len()) > 100 * QUEUE {
 items on no account¦limits held¦isock/src/net/flow.rs¦charge.set(self.held + self.counted);¦charge.set(self.counted);
 items stay on the account¦limits held¦isock/src/net/flow.rs¦state.held.saturating_sub(ENTRY + bytes)¦state.held.saturating_sub(bytes)
@@ -113,8 +113,8 @@ soak: a send that is lost¦soak¦isock/src/net/conn.rs¦Event::Send { head, body
 soak: a thread that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
 soak: a descriptor that stays¦soak¦isock/src/net/event_loop.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
-kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
-kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_vec()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, which, terms, attempts, ran: Ran::No,¦RawCall { channel, which, terms, attempts, ran: Ran::Unknown,
+kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Ended::Small(Small::of(bytes))¦{ let _ = bytes; Ended::Lost(Ran::Unknown, Closed::Eof) }
 loops: the others do not hear of a drain¦loops ending¦isock/src/net/event_loop/ending.rs¦            self.loops.drain_others(until, running);¦
 loops: the first one ends before the others¦loops ending¦isock/src/net/event_loop/ending.rs¦!self.is_first() || self.loops.others_have_ended()¦true
 loops: an order for each¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: number + 10 * self.place as u64 }

@@ -228,3 +228,13 @@ impl<A: Action> fmt::Debug for Call<A> {
         f.debug_struct("Call").field("action", &A::INFO.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_moved_in_three_lines_of_the_cache() {
+        assert!(size_of::<Started>() <= 3 * 64);
+    }
+}

@@ -94,15 +94,15 @@ impl Explained {
         match self.asked.take() {
             None => self.call.wait().or_else(|problem| {
                 let asked = ask(&self.call, problem)?;
-                self.wait_for_words(asked)
+                self.wait_for_words(*asked)
             }),
-            Some(asked) => self.wait_for_words(asked),
+            Some(asked) => self.wait_for_words(*asked),
         }
     }
 
     #[cold]
-    fn wait_for_words(&self, asked: Box<Asked>) -> Result<Reply, Problem> {
-        let Asked { mut question, problem, pair } = *asked;
+    fn wait_for_words(&self, asked: Asked) -> Result<Reply, Problem> {
+        let Asked { mut question, problem, pair } = asked;
         let answer = question.wait().map(RawReply::from);
         Err(told(&self.call, problem, pair, answer))
     }

@@ -790,3 +790,28 @@ pub(crate) fn words(closed: &Closed, whom: &str) -> String {
         Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Server;
+
+    static SUBJECT: Subject =
+        Subject { action: Cow::Borrowed("any"), name: 1, kind: ActionKind::Once, stated: None };
+
+    #[test]
+    fn what_a_long_input_took_to_encode_is_not_taken_from_its_call() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        let timeout = Duration::from_secs(60);
+        let earlier = Instant::now() - 2 * timeout;
+        for (len, anew) in [(LONG - 1, false), (LONG, true)] {
+            let body = SharedBody::new(vec![0; len]);
+            let (shapes, deadline) = (&Shapes::UNSTATED, earlier + timeout);
+            let terms = Terms { shapes, body, metadata: 0, deadline, inherited: false };
+            let mut call = RawCall::of(Arc::clone(client.channel()), &SUBJECT, terms, 1);
+            call.begin(earlier, timeout).expect("the time that it was given is not over");
+            assert_eq!(call.deadline() > Instant::now(), anew, "{len} bytes");
+        }
+    }
+}

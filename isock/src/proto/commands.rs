@@ -25,7 +25,7 @@ impl Connection {
         self.call_with(&call.head, &call.body)
     }
 
-    /// The same of parts that stay where they are: a short body is copied to the output alone.
+    /// The same of parts that stay where they are: what leaves in one piece is copied to the output alone.
     ///
     /// # Errors
     /// As [`call`](Connection::call).
@@ -44,10 +44,10 @@ impl Connection {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
         self.note_need();
-        let is_short = head.words(None) == LEAST_WORDS
+        let in_one_piece = head.words(None) == LEAST_WORDS
             && !head.items
             && self.output.takes_short(len, self.peer.fragment());
-        if is_short && len <= message {
+        if in_one_piece && len <= message {
             let calls = &mut *self.calls;
             if let Some(id) = calls.slot_at_once() {
                 self.settings_sent = 0;
@@ -60,7 +60,7 @@ impl Connection {
         Ok(self.call_otherwise(NewCall { head: *head, body: body.clone() }))
     }
 
-    // Apart: what it needs of the stack and of registers a short call does not pay for.
+    // Apart: what it needs of the stack and of registers a call in one piece does not pay for.
     #[inline(never)]
     fn call_otherwise(&mut self, mut call: NewCall) -> CallKey {
         let stream = call.head.is_stream().then(|| {
