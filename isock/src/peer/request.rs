@@ -250,14 +250,9 @@ pub(super) fn run<A: Action>(channel: &Arc<Channel>, input: &impl SendAs<A::Inpu
 where
     A::Pattern: OneReply,
 {
-    if net::may_block().is_err() {
+    // A handler's call says who waits for it.
+    if net::is_handling() || net::may_block().is_err() {
         return Request::<A>::new(Arc::clone(channel), input).run();
-    }
-    // As in `run_by`.
-    if let Some(waiting) = net::begin_to_wait() {
-        let mut request = Request::<A>::new(Arc::clone(channel), input);
-        request.metadata.chain = waiting.chain();
-        return request.start().wait();
     }
     Call::<A>::new(start::<A>(channel, input)).wait_here()
 }
