@@ -140,7 +140,7 @@ impl Started {
     }
 
     /// The same as it comes.
-    #[inline]
+    #[inline(always)]
     fn wait_for_reply(&mut self) -> Result<(&Explained, Reply), Problem> {
         match &mut self.0 {
             Ok(call) => match call.wait() {
