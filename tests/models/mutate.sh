@@ -54,7 +54,7 @@ net/flow.rs|state.last_sent = state.last;~                state.count();~       
 net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|state.held = 0;~        state.count();|a stream that is stopped wakes nobody
 net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
 net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
-net/link/reading.rs|let next = state.next_reader();|let next = None::<(ThreadId, Caller)>;|whoever leaves hands the role to nobody
+net/link/reading.rs|let next = state.next_reader();|let next = None::<(thread::ThreadId, Caller)>;|whoever leaves hands the role to nobody
 net/link/reading.rs|if let Some(ended) = state.pending.take(call) {|if let Some(ended) = None::<Ended> {|who comes when its answer is there reads before it looks
 net/link/reading.rs|let before = if free { None } else { state.wait_as(wanted, waiter) };|let before = state.wait_as(wanted, waiter);|who parks does not look whether anybody reads
 net/link/reading.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
