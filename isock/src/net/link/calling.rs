@@ -7,7 +7,7 @@ use crate::{
     net::{
         behind, corker,
         flow::Flow,
-        pending::{Awaited, Stage},
+        pending::{Awaited, Ended, Stage, Waiter},
         ping::{Echo, Pinged},
     },
     proto::{CallKey, NewCall, NotStarted, SharedBody},
@@ -16,6 +16,7 @@ use crate::{
 use std::{
     fmt::Debug,
     sync::Arc,
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -166,6 +167,37 @@ impl Link {
         let ended = self.wait_for_signal(&echo.pending, deadline);
         self.lock().pings.forget(&echo);
         Ok(echo.ended(ended))
+    }
+
+    /// Takes the end of a call, if it is there.
+    pub(crate) fn take(&self, call: Awaited) -> Option<Ended> {
+        match self.owner.is_this() {
+            true => self.lock().pending.take(call),
+            false => None,
+        }
+    }
+
+    /// Whether a wait for it would return at once, as one does in a child of the process.
+    pub(crate) fn has_ended(&self, call: Awaited) -> bool {
+        let locked = || self.lock().pending.has_ended(call);
+        !self.owner.is_this() || self.marks.has_ended(call).unwrap_or_else(locked)
+    }
+
+    /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
+    pub(crate) fn wake_with(&self, call: Awaited, waker: &Waker) -> bool {
+        if !self.owner.is_this() {
+            return false;
+        }
+        let waiter = Waiter::Future(waker.clone());
+        let mut state = self.lock();
+        let before = state.pending.wait_as(call, waiter);
+        let waits = before.is_ok();
+        if waits && state.corked > 0 {
+            state.note_pattern();
+            self.flush_unless_full(&mut state);
+        }
+        self.unlock(state);
+        waits
     }
 
     /// Gives a call up, and says whether its handler can have run.

@@ -22,7 +22,6 @@ use crate::{
 use std::{
     io,
     sync::{atomic::Ordering, Arc, MutexGuard, PoisonError},
-    task::Waker,
     thread,
     time::{Duration, Instant},
 };
@@ -197,37 +196,6 @@ impl Link {
             None if state.lead() => Found::Role(Role(self)),
             None => Found::Others,
         }
-    }
-
-    /// Takes the end of a call, if it is there.
-    pub(crate) fn take(&self, call: Awaited) -> Option<Ended> {
-        match self.owner.is_this() {
-            true => self.lock().pending.take(call),
-            false => None,
-        }
-    }
-
-    /// Whether a wait for it would return at once, as one does in a child of the process.
-    pub(crate) fn has_ended(&self, call: Awaited) -> bool {
-        let locked = || self.lock().pending.has_ended(call);
-        !self.owner.is_this() || self.marks.has_ended(call).unwrap_or_else(locked)
-    }
-
-    /// Has the waker woken at the end, and sends what stayed behind; false if the end has come.
-    pub(crate) fn wake_with(&self, call: Awaited, waker: &Waker) -> bool {
-        if !self.owner.is_this() {
-            return false;
-        }
-        let waiter = Waiter::Future(waker.clone());
-        let mut state = self.lock();
-        let before = state.pending.wait_as(call, waiter);
-        let waits = before.is_ok();
-        if waits && state.corked > 0 {
-            state.note_pattern();
-            self.flush_unless_full(&mut state);
-        }
-        self.unlock(state);
-        waits
     }
 
     /// Understands what lies there already: an answer that has come in time is no late one because
