@@ -114,7 +114,7 @@ soak: a send that is lost¦soak¦isock/src/net/conn/reading.rs¦Event::Send { re
 soak: a thread that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        drop(conn);\n if id.generation % 16 == 15 { std::thread::spawn(|| loop { std::thread::park(); }); }
 soak: a descriptor that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
-kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, order, attempts, ran: Ran::No,¦RawCall { channel, order, attempts, ran: Ran::Unknown,
+kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, which, terms, attempts, ran: Ran::No,¦RawCall { channel, which, terms, attempts, ran: Ran::Unknown,
 kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_block()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
 loops: the others do not hear of a drain¦loops ending¦isock/src/net/event_loop/ending.rs¦            self.loops.drain_others(until, running);¦
 loops: the first one ends before the others¦loops ending¦isock/src/net/event_loop/ending.rs¦!self.is_first() || self.loops.others_have_ended()¦true
@@ -144,13 +144,13 @@ item of any length¦27¦isock/src/net/flow.rs¦if state.key.is_some() && cost > 
 outcome of what was lost¦58,68,73¦isock/src/proto/calls.rs¦if *end <= left => Ran::Unknown,¦if *end < left => Ran::Unknown,
 calls wait without a bound¦59¦isock/src/serving/workers.rs¦state.queue.len() >= QUEUE ||¦state.queue.len() >= QUEUE * 100 ||
 load that nobody sees¦59¦isock/src/serving/workers.rs¦(state.threads - state.idle, state.queue.len())¦(0, state.queue.len())
-late because another one reads¦69¦isock/src/net/link.rs¦since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))¦since > std::time::Duration::MAX
+late because another one reads¦69¦isock/src/net/link/reading.rs¦since < 2 * FULL || (since < PATIENCE && (was_stopped || self.stream.has_more()))¦since > std::time::Duration::MAX
 clock before the sockets¦69¦isock/src/net/event_loop/due.rs¦        let now = self.looked;¦        let now = Instant::now();
 clock before the sockets¦69¦isock/src/net/event_loop/waiting.rs¦        self.poll.poll(events, due.map(¦        self.fire_timers();\n self.poll.poll(events, due.map(
 clock of the wall¦69¦isock/src/peer/request.rs¦    let own = later(now, timeout);¦    static START: std::sync::OnceLock<(std::time::SystemTime, Instant)> = std::sync::OnceLock::new();\n let (wall, start) = *START.get_or_init(|| (std::time::SystemTime::now(), now));\n let own = later(std::time::SystemTime::now().duration_since(wall).map_or(now, |since| start + since), timeout);
 child calls¦70¦isock/src/sys.rs¦    FORKS.fetch_add(1, Ordering::Relaxed);¦
 child closes¦70¦isock/src/net/link.rs¦            // The connection is the parent's, and so are those whom its end concerns.\n            return;¦
-child waits¦70¦isock/src/net/link.rs¦            return None;¦
+child waits¦70¦isock/src/net/link/reading.rs¦            return None;¦
 silence for ever¦71¦isock/src/proto/silence.rs¦let asks = ¦let asks = false && 
 once is twice¦71¦isock/src/peer/retry.rs¦    kind != ActionKind::Once¦    kind != ActionKind::Once || true
 outcome without a connection¦72¦isock/src/peer/raw.rs¦call.problem(ProblemKind::NotConnected, Ran::No, text)¦call.problem(ProblemKind::NotConnected, Ran::Unknown, text)

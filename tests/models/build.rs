@@ -29,6 +29,7 @@ const ENGINE: &[&str] = &[
     "net/flow.rs",
     "net/handover.rs",
     "net/inherited.rs",
+    "net/link",
     "net/link.rs",
     "net/loops.rs",
     "net/pending.rs",
@@ -112,7 +113,7 @@ fn shadowed(name: &str, text: String) -> String {
         }
     }
     // The models look at what only the neighbours of a file may.
-    text = text.replace("pub(super)", "pub(crate)");
+    text = text.replace("pub(super)", "pub(crate)").replace("pub(in crate::net)", "pub(crate)");
     // The wire has no state but the memory that has been used.
     if name.starts_with("wire/") && name != "wire/spare.rs" {
         return text;

@@ -49,14 +49,14 @@ pub(crate) fn new_call(input: u8) -> NewCall {
 /// Starts a call.
 pub(crate) fn start(link: &Arc<Link>, input: u8) -> Result<Started, Refused> {
     let NewCall { head, body } = new_call(input);
-    link.start(Instant::now(), head, &body)
+    link.start(Instant::now(), &head, &body)
 }
 
 /// Calls, and waits for the answer.
 fn call(link: &Arc<Link>, input: u8) {
     let started = start(link, input).unwrap();
     let ended = link.wait(started.call, late()).unwrap();
-    assert!(matches!(ended, Some(Ended::Value(value)) if *value == [input]));
+    assert!(matches!(ended, Some(Ended::Small(value)) if *value == [input]));
 }
 
 /// Two callers: whichever reads, each has its own answer.
@@ -155,7 +155,7 @@ fn a_call_that_is_given_up_leaves_nothing_to_the_next() {
         away.answer(&[2]);
         assert!(link.take(started.call).is_none());
         let ended = link.wait(next.call, late()).unwrap();
-        assert!(matches!(ended, Some(Ended::Value(value)) if *value == [2]));
+        assert!(matches!(ended, Some(Ended::Small(value)) if *value == [2]));
     });
 }
 
@@ -176,7 +176,7 @@ fn a_stream_goes_on_while_another_caller_reads() {
         conduit.finish();
         assert!(matches!(conduit.receive(late()), Some(Received::End)));
         let ended = conduit.take_end();
-        assert!(matches!(ended, Some(Ended::Value(value)) if *value == [1, 2]));
+        assert!(matches!(ended, Some(Ended::Small(value)) if *value == [1, 2]));
         caller.join().unwrap();
         assert_eq!(away.items(), [1, 2]);
         until_at_rest();

@@ -54,17 +54,17 @@ net/flow.rs|state.last_sent = state.last;~                state.count();~       
 net/flow.rs|state.held = 0;~        state.count();~        state.fire(woken);|state.held = 0;~        state.count();|a stream that is stopped wakes nobody
 net/flow.rs|match self.received.pop_front() {|match self.received.pop_front().filter(\|_\| !self.complete) {|the end is seen before the last items
 net/remote.rs|queue.closed = true;|queue.closed = false;|a loop that has returned still takes commands
-net/link.rs|let next = state.next_reader();|let next = None::<(ThreadId, Caller)>;|whoever leaves hands the role to nobody
-net/link.rs|if let Some(ended) = state.pending.take(call) {|if let Some(ended) = None::<Ended> {|who comes when its answer is there reads before it looks
-net/link.rs|let before = if free { None } else { state.wait_as(wanted, waiter) };|let before = state.wait_as(wanted, waiter);|who parks does not look whether anybody reads
-net/link.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
-net/link.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
-net/pending.rs|Stage::Open(waiter) => waiter,|Stage::Open(_) => None,|an end wakes nobody
+net/link/reading.rs|let next = state.next_reader();|let next = None::<(thread::ThreadId, Caller)>;|whoever leaves hands the role to nobody
+net/link/reading.rs|if let Some(ended) = state.pending.take(call) {|if let Some(ended) = None::<Ended> {|who comes when its answer is there reads before it looks
+net/link/reading.rs|let before = if free { None } else { state.wait_as(wanted, waiter) };|let before = state.wait_as(wanted, waiter);|who parks does not look whether anybody reads
+net/link/reading.rs|if let Some(bell) = watcher {|if let Some(bell) = watcher.filter(\|_\| false) {|whoever leaves does not tell the watcher
+net/link/writing.rs|if corked {~            state.note_pattern();~            self.flush_unless_full(&mut state);~        }|if corked {~            state.note_pattern();~        }|what stays behind is not sent when its time is over
+net/pending.rs|let waiter = waiter.take();|let waiter = waiter.take().filter(\|_\| false);|an end wakes nobody
 net/pending.rs|Ok(before.replace(waiter))|Ok(None)|nobody is noted who waits for an end
 net/behind.rs|.filter(\|link\| !ptr::eq(link.as_ptr(), here))|.filter(\|_\| false)|what stays behind elsewhere waits for its time
 net/corker.rs|link.looking().0.store(false, Ordering::SeqCst);~        // A call|// A call|a connection that is left alone is said to be looked at
 net/corker.rs|state.running = !state.watched.is_empty();~        state.running|!state.watched.is_empty()|the thread ends and is said to run
-net/link.rs|drop(state);~        let patience|drop(state);~        let heard = self.crowd.heard();~        let patience|who sleeps does not hear what was called out before
+net/link/reading.rs|drop(state);~        let patience|drop(state);~        let heard = self.crowd.heard();~        let patience|who sleeps does not hear what was called out before
 net/crowd.rs|self.calls.fetch_add(1, Ordering::Release);~            wake_at|wake_at|a call is not heard by who is about to sleep
 net/crowd.rs|self.0 \|= caller.bit();|self.0 = caller.bit();|of several callers the last one is woken
 net/link.rs|*caller != Caller::me()|*caller == Caller::me()|who reads wakes itself and not the others

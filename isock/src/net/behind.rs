@@ -33,6 +33,9 @@ pub(super) fn note(link: &Arc<Link>) {
 /// This thread is about to wait on one of them: what stays behind on the others leaves.
 pub(super) fn leave_all_but(here: &Link) {
     let _ = BEHIND.try_with(|behind| {
+        if behind.borrow().is_empty() {
+            return;
+        }
         // Not while it is borrowed: whoever is woken meanwhile may start a call.
         let mut left = mem::take(&mut *behind.borrow_mut());
         for link in left.drain(..).filter(|link| !ptr::eq(link.as_ptr(), here)) {

@@ -91,6 +91,12 @@ pub(crate) fn handling<T>(chain: Vec<ChainStep>, run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// Whether this thread runs such a handler, and does not wait for a call of its own.
+#[inline]
+pub(crate) fn is_handling() -> bool {
+    STAND.get() == Stand::Handler
+}
+
 /// Nobody waits any more for this thread's handler to return.
 pub(crate) fn forget_chain() {
     drop(CHAIN.take());
@@ -119,7 +125,7 @@ impl Drop for Waiting {
 /// Said before a call is sent that this thread will block in until it ends; `None` unless a handler
 /// runs on it.
 pub(crate) fn begin_to_wait() -> Option<Waiting> {
-    if STAND.get() != Stand::Handler {
+    if !is_handling() {
         return None;
     }
     let process = process()?;

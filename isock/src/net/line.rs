@@ -6,7 +6,7 @@ use super::{
     blocking::{about_to_block, WouldDeadlock},
     far::{Far, Ticket},
     flow::{Conduit, Driver, Flow},
-    link::{Link, Refused},
+    link::{Link, Refused, Started},
     pending::{Awaited, Ended},
     ping::Pinged,
 };
@@ -40,23 +40,23 @@ pub(crate) enum Flight {
 impl Line {
     /// Sends a call, or queues it. Returns soon in any case; what stays behind leaves within about
     /// a millisecond, or when somebody waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(
         self,
         now: Instant,
-        head: CallHead,
+        head: &CallHead,
         body: &SharedBody,
     ) -> Result<Flight, Refused> {
         match self {
             Line::Near(link) => {
-                let started = link.start(now, head, body)?;
-                if started.corked {
+                let Started { call, corked } = link.start(now, head, body)?;
+                if corked {
                     link.watch_cork();
                 }
-                Ok(Flight::Near(link, started.call))
+                Ok(Flight::Near(link, call))
             }
             Line::Far(far) => {
-                let ticket = far.start(NewCall { head, body: body.clone() })?;
+                let ticket = far.start(NewCall { head: *head, body: body.clone() })?;
                 Ok(Flight::Far(far, ticket))
             }
         }
@@ -107,16 +107,20 @@ impl Flight {
     ///
     /// # Errors
     /// If it has not ended, where nothing may block.
+    #[inline(always)]
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
         match self {
             Flight::Near(link, call) => link.wait(*call, deadline),
-            Flight::Far(_, ticket) => {
-                if !ticket.is_ended() {
-                    about_to_block()?;
-                }
-                Ok(ticket.wait(deadline))
-            }
+            Flight::Far(_, ticket) => Flight::wait_for_loop(ticket, deadline),
         }
+    }
+
+    #[inline(never)]
+    fn wait_for_loop(ticket: &Ticket, deadline: Instant) -> Result<Option<Ended>, WouldDeadlock> {
+        if !ticket.is_ended() {
+            about_to_block()?;
+        }
+        Ok(ticket.wait(deadline))
     }
 
     /// The end, if it is there.

@@ -46,7 +46,9 @@ pub(crate) use account::{Account, Charge, Tally};
 pub(crate) use bell::Bell;
 pub(crate) use blocking::{about_to_block, hook, may_block};
 pub(crate) use cancel::{run_hooks, Cancel};
-pub(crate) use chain::{begin_to_wait, forget_chain, handling, waiters, work_at, Place, Waiting};
+pub(crate) use chain::{
+    begin_to_wait, forget_chain, handling, is_handling, waiters, work_at, Place, Waiting,
+};
 pub(crate) use dial::{dial, share, Dialled};
 pub(crate) use event_loop::{ConnId, Done, EventLoop, Incoming, Job, Pace, Quick, Reply, Service};
 pub(crate) use far::Far;
@@ -58,7 +60,7 @@ pub(crate) use line::{Flight, Line};
 pub(crate) use link::{Called, Host, Link, Refused};
 pub(crate) use listen::bind;
 pub(crate) use origin::Origin;
-pub(crate) use pending::Ended;
+pub(crate) use pending::{Ended, Small};
 pub(crate) use ping::Pinged;
 pub(crate) use polling::Polling;
 pub(crate) use remote::{Command, Remote, Running};

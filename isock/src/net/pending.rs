@@ -6,13 +6,13 @@ use super::{
     crowd::{Caller, Callers, Crowd},
 };
 use crate::{
-    proto::{CallKey, Closed, Outcome},
+    proto::{Body, CallKey, Closed, Outcome},
     sync,
     wire::{Block, Ran, Refusal},
 };
-use slab::Slab;
 use std::{
     fmt, mem,
+    ops::Deref,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicU32, Ordering},
@@ -28,6 +28,8 @@ use std::{
 pub(crate) enum Ended {
     /// With an encoded value.
     Value(Block),
+    /// With one that has a few bytes.
+    Small(Small),
     /// With the action's own error, encoded.
     Error(Block),
     /// The server refused it, or it failed there.
@@ -38,13 +40,58 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// What the other side answered.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(outcome: Outcome<'_>) -> Ended {
         match outcome {
+            Outcome::Value(Body::Borrowed(bytes)) if bytes.len() <= SMALL => {
+                Ended::Small(Small::of(bytes))
+            }
             Outcome::Value(body) => Ended::Value(body.into_block()),
             Outcome::Error(body) => Ended::Error(body.into_block()),
             Outcome::Refused(refusal) => Ended::Refused(refusal),
         }
+    }
+}
+
+/// Up to here a value lies in the end of its call itself, in bytes: a block of its own would be looked
+/// for, and given back.
+const SMALL: usize = 46;
+
+/// A value that has a few bytes, encoded.
+#[derive(Clone)]
+pub(crate) struct Small {
+    len: u8,
+    bytes: [u8; SMALL],
+}
+
+impl Small {
+    /// A copy of bytes of which there are no more than that.
+    #[inline(always)]
+    fn of(value: &[u8]) -> Small {
+        let mut bytes = [0; SMALL];
+        bytes[..value.len()].copy_from_slice(value);
+        Small { len: value.len() as u8, bytes }
+    }
+}
+
+impl Deref for Small {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl From<Small> for Block {
+    fn from(small: Small) -> Block {
+        Body::Borrowed(&small).into_block()
+    }
+}
+
+impl fmt::Debug for Small {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len)
     }
 }
 
@@ -195,7 +242,11 @@ impl Marks {
 /// lies under the connection's own lock: to put an end there takes no other one.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    places: Slab<Place>,
+    places: Vec<Place>,
+    /// A free place, which names the next one; where the places end if there is none.
+    free: u32,
+    /// How many are not.
+    taken: u32,
     /// The places of those that have not ended, each where its key says.
     open: Vec<Option<(CallKey, u32)>>,
     /// Calls so far; no call is number 0.
@@ -205,7 +256,9 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 struct Place {
+    /// 0 in a free place.
     number: u32,
+    next_free: u32,
     key: CallKey,
     stage: Stage,
 }
@@ -228,7 +281,16 @@ impl Waiting {
     pub(super) fn insert(&mut self, key: CallKey) -> Awaited {
         self.last = self.last.wrapping_add(1).max(1);
         let number = self.last;
-        let place = self.places.insert(Place { number, key, stage: Stage::Open(None) }) as u32;
+        let place = self.free;
+        match self.places.get_mut(place as usize) {
+            // Its stage has been as that of a new one since it was left.
+            Some(free) => {
+                self.free = free.next_free;
+                (free.number, free.key) = (number, key);
+            }
+            None => self.widen(Place { number, next_free: 0, key, stage: Stage::Open(None) }),
+        }
+        self.taken += 1;
         // All numbers have been used before after some billions of calls.
         self.marks.set(place, 0);
         let at = key.index();
@@ -239,17 +301,23 @@ impl Waiting {
         Awaited { place, number }
     }
 
+    #[cold]
+    fn widen(&mut self, place: Place) {
+        self.places.push(place);
+        self.free = self.places.len() as u32;
+    }
+
     /// Ends a call, and returns who is to be woken once all locks are free.
     #[must_use]
+    #[inline]
     pub(super) fn end(&mut self, key: CallKey, ended: Ended) -> Option<Waiter> {
         let (_, at) = self.open.get_mut(key.index())?.take_if(|(known, _)| *known == key)?;
         let place = self.places.get_mut(at as usize)?;
-        let before = mem::replace(&mut place.stage, Stage::Ended(ended));
+        let Stage::Open(waiter) = &mut place.stage else { return None };
+        let waiter = waiter.take();
+        place.stage = Stage::Ended(ended);
         self.marks.set(at, place.number);
-        match before {
-            Stage::Open(waiter) => waiter,
-            Stage::Ended(_) => None,
-        }
+        waiter
     }
 
     fn get(&self, call: Awaited) -> Option<&Place> {
@@ -262,11 +330,12 @@ impl Waiting {
     }
 
     /// Takes the end, if it is there.
+    #[inline]
     pub(super) fn take(&mut self, call: Awaited) -> Option<Ended> {
         if !matches!(self.get(call)?.stage, Stage::Ended(_)) {
             return None;
         }
-        match self.leave(call).stage {
+        match self.leave(call) {
             Stage::Ended(ended) => Some(ended),
             Stage::Open(_) => None,
         }
@@ -279,16 +348,25 @@ impl Waiting {
         if let Some(open) = self.open.get_mut(key.index()) {
             open.take_if(|(known, _)| *known == key);
         }
-        Some((key, self.leave(call).stage))
+        Some((key, self.leave(call)))
     }
 
-    #[inline]
-    fn leave(&mut self, call: Awaited) -> Place {
-        let place = self.places.remove(call.place as usize);
-        if self.places.is_empty() && self.places.capacity() > SPARE {
-            (self.places, self.open) = Default::default();
+    /// Frees the place of a call that has it.
+    #[inline(always)]
+    fn leave(&mut self, call: Awaited) -> Stage {
+        let place = &mut self.places[call.place as usize];
+        (place.number, place.next_free, self.free) = (0, self.free, call.place);
+        let stage = mem::replace(&mut place.stage, Stage::Open(None));
+        self.taken -= 1;
+        if self.taken == 0 && self.places.capacity() > SPARE {
+            self.shrink();
         }
-        place
+        stage
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        (self.places, self.open, self.free) = Default::default();
     }
 
     /// Says who waits, unless the end is there: then it is given back. Who waited before is not dropped
@@ -318,6 +396,7 @@ mod tests {
         proto::{Config, Connection, NewCall, SharedBody},
         wire::{CallHead, InstanceId},
     };
+    use std::collections::{BTreeSet, VecDeque};
 
     /// The keys of so many calls that are under way at once.
     fn keys(count: usize) -> Vec<CallKey> {
@@ -325,6 +404,22 @@ mod tests {
         let mut connection = Connection::client(config, Instant::now());
         let call = NewCall { head: CallHead::default(), body: SharedBody::default() };
         (0..count).map(|_| connection.call(call.clone()).expect("a call")).collect()
+    }
+
+    #[test]
+    fn a_value_of_a_few_bytes_takes_no_block_and_is_the_same() {
+        for len in [0, 1, SMALL, SMALL + 1] {
+            let bytes: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let block = match Ended::of(Outcome::Value(Body::Borrowed(&bytes))) {
+                Ended::Small(small) if len <= SMALL => {
+                    assert_eq!(small[..], bytes);
+                    Block::from(small)
+                }
+                Ended::Value(block) if len > SMALL => block,
+                ended => panic!("{ended:?} of {len} bytes"),
+            };
+            assert_eq!(block[..], bytes);
+        }
     }
 
     #[test]
@@ -342,6 +437,25 @@ mod tests {
             assert!(waiting.take(call).is_none());
         }
         assert!(waiting.places.capacity() <= SPARE);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_taken_again_by_one_call_at_a_time() {
+        let mut waiting = Waiting::default();
+        let keys = keys(100);
+        let mut under_way = VecDeque::new();
+        for (n, key) in keys.iter().enumerate() {
+            under_way.push_back(waiting.insert(*key));
+            // In another order than they came.
+            if n % 3 > 0 {
+                under_way.rotate_left(n % under_way.len());
+                let left = under_way.pop_front().expect("one at least");
+                assert!(waiting.remove(left).is_some() && waiting.remove(left).is_none());
+            }
+            let places: BTreeSet<_> = under_way.iter().map(|call| call.place).collect();
+            assert_eq!(places.len(), under_way.len());
+            assert!(waiting.places.len() <= under_way.len() + 1);
+        }
     }
 
     #[test]

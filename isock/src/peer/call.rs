@@ -2,12 +2,13 @@
 
 use super::{
     mismatch::Explained,
-    raw::{RawCall, RawReply},
+    raw::{RawCall, RawReply, Reply},
     CallResult,
 };
 use crate::{
     action::{shapes_of, Action, Decoding, Payload, Shapes},
     error::{CallError, Problem, ProblemKind},
+    proto::SharedBody,
     wire::{DecodeError, Ran},
 };
 use std::{
@@ -38,7 +39,22 @@ impl<A: Action> Call<A> {
     /// # Errors
     /// The action's own error as a value, or the problem that kept it from answering.
     pub fn wait(mut self) -> CallResult<A> {
-        decode_started::<A>(self.started.wait())
+        self.wait_here()
+    }
+
+    /// The same where it is: to move a call takes as long as much else that it needs.
+    #[inline]
+    pub(super) fn wait_here(&mut self) -> CallResult<A> {
+        let (call, reply) = self.started.wait_for_reply()?;
+        let decoding = call.decoding();
+        match reply {
+            Reply::Small(bytes) => {
+                let limits = decoding.limits(&A::INFO, bytes.len());
+                A::Output::decode(&bytes, limits, call.shapes().output_ceiling())
+                    .map_err(|error| undecodable_of::<A>(&error))
+            }
+            Reply::Raw(reply) => decode::<A>(Ok(reply), decoding),
+        }
     }
 
     /// Whether [`wait`](Call::wait) would return at once, as far as has been read. Does not read.
@@ -78,32 +94,59 @@ impl<A: Action> Future for Call<A> {
 pub(super) struct Started(Result<Explained, Option<Problem>>);
 
 impl Started {
-    /// Begins a call, where it will stay: to move one takes as long as much else that it needs.
-    #[inline]
+    /// Begins a call, or keeps why there is none.
     pub(super) fn begin(
         call: Result<RawCall, Problem>,
         now: Instant,
         timeout: Duration,
     ) -> Started {
-        let mut started = match call {
-            Ok(call) => Started(Ok(Explained::new(call))),
-            Err(problem) => Started(Err(Some(problem))),
-        };
-        if let Ok(call) = &mut started.0 {
-            if let Err(problem) = call.begin(now, timeout) {
-                started.0 = Err(Some(problem));
-            }
-        }
+        let mut started = call.map_or_else(Started::failed, Started::new);
+        started.begin_with(now, timeout, |_| Ok(()));
         started
+    }
+
+    /// One that is about to begin.
+    #[inline(always)]
+    pub(super) fn new(call: RawCall) -> Started {
+        Started(Ok(Explained::new(call)))
+    }
+
+    pub(super) fn failed(problem: Problem) -> Started {
+        Started(Err(Some(problem)))
+    }
+
+    /// Begins the call where it will stay, once its input is there: to move one takes as long as much
+    /// else that it needs.
+    #[inline(always)]
+    pub(super) fn begin_with(
+        &mut self,
+        now: Instant,
+        timeout: Duration,
+        input: impl FnOnce(&mut SharedBody) -> Result<(), Problem>,
+    ) {
+        let Ok(call) = &mut self.0 else { return };
+        let begun = match input(call.input()) {
+            Ok(()) => call.begin(now, timeout),
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = begun {
+            self.0 = Err(Some(problem));
+        }
     }
 
     /// Blocks until the call has ended. With the reply comes what decoding it may cost.
     pub(super) fn wait(&mut self) -> Result<(RawReply, Decoding), Problem> {
+        self.wait_for_reply().map(|(call, reply)| (reply.into(), call.decoding()))
+    }
+
+    /// The same as it comes.
+    #[inline(always)]
+    fn wait_for_reply(&mut self) -> Result<(&Explained, Reply), Problem> {
         match &mut self.0 {
-            Ok(call) => {
-                let decoding = call.decoding();
-                call.wait().map(|reply| (reply, decoding))
-            }
+            Ok(call) => match call.wait() {
+                Ok(reply) => Ok((call, reply)),
+                Err(problem) => Err(problem),
+            },
             Err(problem) => Err(told(problem.take())),
         }
     }
@@ -183,5 +226,15 @@ pub(super) fn undecodable(error: &impl fmt::Display) -> Problem {
 impl<A: Action> fmt::Debug for Call<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("action", &A::INFO.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_moved_in_three_lines_of_the_cache() {
+        assert!(size_of::<Started>() <= 3 * 64);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Wraps every call. One that ends otherwise costs nothing here.
 
-use super::raw::{Order, RawCall, RawReply, RawResult};
+use super::raw::{RawCall, RawReply, RawResult, Reply, Subject};
 use crate::{
     action::{Action, ActionKind, Decoding, Payload, Shapes, PARTS},
     builtin::ShapesOf,
@@ -13,6 +13,7 @@ use crate::{
     wire::{name_hash, Encoder, Ran},
 };
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -24,6 +25,14 @@ const MAX_REMEMBERED: usize = 128;
 
 /// A server may say so of types that are the same, for reasons of its own.
 const NO_DIFFERENCE: &str = "no difference is found in what the server says its types are";
+
+/// What the server is asked.
+static QUESTION: Subject = Subject {
+    action: Cow::Borrowed(ShapesOf::INFO.name),
+    name: name_hash(ShapesOf::INFO.name),
+    kind: ActionKind::Read,
+    stated: None,
+};
 
 /// A call whose mismatch is told in words.
 #[derive(Debug)]
@@ -67,6 +76,12 @@ impl Explained {
         }
     }
 
+    /// Where its input goes before it begins.
+    #[inline]
+    pub(super) fn input(&mut self) -> &mut SharedBody {
+        self.call.input()
+    }
+
     /// As [`RawCall::begin`].
     #[inline]
     pub(super) fn begin(&mut self, now: Instant, timeout: Duration) -> Result<(), Problem> {
@@ -74,17 +89,27 @@ impl Explained {
     }
 
     /// Blocks until the call has ended.
-    pub(super) fn wait(&mut self) -> RawResult {
-        let asked = match self.asked.take() {
-            Some(asked) => asked,
-            None => match self.call.wait() {
-                Err(problem) => ask(&self.call, problem)?,
-                reply => return reply,
-            },
-        };
-        let Asked { mut question, problem, pair } = *asked;
-        let answer = question.wait();
+    #[inline]
+    pub(super) fn wait(&mut self) -> Result<Reply, Problem> {
+        match self.asked.take() {
+            None => self.call.wait().or_else(|problem| {
+                let asked = ask(&self.call, problem)?;
+                self.wait_for_words(*asked)
+            }),
+            Some(asked) => self.wait_for_words(*asked),
+        }
+    }
+
+    #[cold]
+    fn wait_for_words(&self, asked: Asked) -> Result<Reply, Problem> {
+        let Asked { mut question, problem, pair } = asked;
+        let answer = question.wait().map(RawReply::from);
         Err(told(&self.call, problem, pair, answer))
+    }
+
+    /// The types that the call is of on this side.
+    pub(super) fn shapes(&self) -> &'static Shapes {
+        self.call.shapes()
     }
 
     /// Goes on as far as it can without blocking.
@@ -124,7 +149,7 @@ pub(super) fn explained(call: &RawCall, problem: Problem) -> Problem {
     match ask(call, problem) {
         Ok(asked) => {
             let Asked { mut question, problem, pair } = *asked;
-            let answer = question.wait();
+            let answer = question.wait().map(RawReply::from);
             told(call, problem, pair, answer)
         }
         Err(problem) => problem,
@@ -139,37 +164,25 @@ fn ask(call: &RawCall, problem: Problem) -> Result<Box<Asked>, Problem> {
     if problem.kind() != ProblemKind::Mismatch {
         return Err(problem);
     }
-    let order = call.order();
+    let (subject, shape) = (call.subject(), call.shape());
     // What a server of another make says instead is kept as it is.
     let Ok(there) = u64::from_str_radix(problem.detail(), 16) else { return Err(problem) };
-    if order.shape != order.shapes.hash() {
-        return Err(
-            problem.with_detail(format!("stated {:016x}, expected {there:016x}", order.shape))
-        );
+    if shape != call.shapes().hash() {
+        return Err(problem.with_detail(format!("stated {shape:016x}, expected {there:016x}")));
     }
-    let pair = Pair { name: order.name, here: order.shape, there };
+    let pair = Pair { name: subject.name, here: shape, there };
     let known = remembered().get(&pair).cloned();
     if let Some(words) = known {
         return Err(problem.with_detail(&*words));
     }
     let mut encoder = Encoder::new(u32::MAX as usize);
-    if Payload::encode(&order.name, &mut encoder).is_err() {
+    if Payload::encode(&subject.name, &mut encoder).is_err() {
         return Err(problem);
     }
-    let mut question = call.about(|order| Order {
-        action: ShapesOf::INFO.name.into(),
-        name: name_hash(ShapesOf::INFO.name),
-        shape: 0,
-        shapes: &Shapes::UNSTATED,
-        kind: ActionKind::Read,
-        body: SharedBody::encoded(encoder),
-        metadata: 0,
-        deadline: order.deadline,
-        inherited: order.inherited,
-        attempts: order.attempts,
-    });
+    let body = SharedBody::encoded(encoder);
+    let mut question = call.about(&QUESTION, &Shapes::UNSTATED, body);
     let now = Instant::now();
-    match question.begin(now, order.deadline.saturating_duration_since(now)) {
+    match question.begin(now, call.deadline().saturating_duration_since(now)) {
         Ok(()) => Ok(Box::new(Asked { question, problem, pair })),
         Err(_) => Err(problem),
     }
@@ -189,7 +202,7 @@ fn told(call: &RawCall, problem: Problem, pair: Pair, answer: RawResult) -> Prob
         return problem.with_detail("the server did not say what its types are");
     };
     let theirs = theirs.each_ref().map(Option::as_ref);
-    let words: Arc<str> = differences(call.order().shapes.parts(), theirs).into();
+    let words: Arc<str> = differences(call.shapes().parts(), theirs).into();
     // Whoever answers for another pair must not put words into its place.
     if ShapeHash::of_parts(&theirs).get() == pair.there {
         remember(pair, Arc::clone(&words));

@@ -133,7 +133,7 @@ impl Peer {
         A::Pattern: OneReply,
     {
         // The input goes last: so the owner of long bytes is dropped here, and by no other thread.
-        Request::<A>::new(Arc::clone(self.channel()), &input).run()
+        request::run::<A>(self.channel(), &input)
     }
 
     /// Calls an action whose struct is its own input.
@@ -178,7 +178,7 @@ impl Peer {
     where
         A::Pattern: OneReply,
     {
-        self.request::<A>(input).start()
+        Call::new(request::start::<A>(self.channel(), &input))
     }
 
     /// Opens a stream: a call that carries items, from the handler, to it, or both.

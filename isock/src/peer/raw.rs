@@ -8,6 +8,7 @@ use super::{
     backoff,
     channel::{Channel, Pick, Route},
     connector::NoLink,
+    request::deadline,
     retry::{Attempts, Failed},
     several::{Busy, Seat},
     stream::RawStream,
@@ -16,7 +17,7 @@ use crate::{
     action::{ActionKind, Decoding, Directions, Shapes},
     address::Address,
     error::{Problem, ProblemKind},
-    net::{self, Ended, Flight, Flow, Line, Pinged, Refused},
+    net::{self, Ended, Flight, Flow, Line, Pinged, Refused, Small},
     proto::{Closed, NewCall, NotStarted, SharedBody},
     wire::{Block, CallHead, CloseCode, Ran, Refusal, ITEM_LEN},
 };
@@ -30,6 +31,9 @@ use std::{
 
 /// How long a future that is late waits for who reads, before it looks again.
 const AGAIN: Duration = Duration::from_millis(2);
+
+/// An input from this length on may take as long as the clock's ticks are apart, in bytes.
+const LONG: usize = 64 * 1024;
 
 /// What a child of the client's process is told.
 const FORKED: &str = "the client belongs to the process that forked this one; make another here";
@@ -61,17 +65,71 @@ pub(super) enum RawReply {
     Error(Block),
 }
 
+/// The same as it is waited for: a value may have a few bytes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Small(Small),
+    Raw(RawReply),
+}
+
+impl From<Reply> for RawReply {
+    fn from(reply: Reply) -> RawReply {
+        match reply {
+            Reply::Small(small) => RawReply::Value(small.into()),
+            Reply::Raw(reply) => reply,
+        }
+    }
+}
+
 pub(super) type RawResult = Result<RawReply, Problem>;
 
-/// A call under way.
+/// Which action is called: the same for all calls that a program has of it.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) action: Cow<'static, str>,
+    pub(super) name: u32,
+    pub(super) kind: ActionKind,
+    /// The hash that the call states, if it is not that of its types.
+    pub(super) stated: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Which {
+    Known(&'static Subject),
+    /// By a name that came at run time.
+    Named(Box<Subject>),
+}
+
+/// What one call asks for, and within which bounds.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) shapes: &'static Shapes,
+    /// Metadata, then the encoded input.
+    pub(super) body: SharedBody,
+    /// Bytes of metadata.
+    pub(super) metadata: u32,
+    pub(super) deadline: Instant,
+    /// The deadline is that of the call whose handler makes this one.
+    pub(super) inherited: bool,
+}
+
+/// A call under way. It is moved when it is started and when it is waited for: what few calls need is
+/// aside.
 #[derive(Debug)]
 pub(super) struct RawCall {
     channel: Arc<Channel>,
-    order: Order,
+    which: Which,
+    terms: Terms,
     attempts: Attempts,
     /// What earlier attempts may have done.
     ran: Ran,
     state: State,
+    aside: Option<Box<Aside>>,
+}
+
+/// What a call needs that is polled, or has several servers.
+#[derive(Debug, Default)]
+struct Aside {
     /// The server of the last attempt, if there are several, and that it is at work.
     seat: Option<Arc<Seat>>,
     busy: Option<Busy>,
@@ -92,21 +150,85 @@ enum State {
 }
 
 impl RawCall {
-    #[inline]
+    /// A call of an action that is known by name only.
     pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
-        let state = State::Waiting(None);
-        let attempts = Attempts::new(order.attempts, order.deadline);
-        let (seat, busy, timer, late) = (None, None, None, None);
-        RawCall { channel, order, attempts, ran: Ran::No, state, seat, busy, timer, late }
+        let Order { action, name, shape, shapes, kind, body, metadata, .. } = order;
+        let Order { deadline, inherited, attempts, .. } = order;
+        let which = Which::Named(Box::new(Subject { action, name, kind, stated: Some(shape) }));
+        let terms = Terms { shapes, body, metadata, deadline, inherited };
+        RawCall::with(channel, which, terms, attempts)
     }
 
-    /// Another call on the same channel, to learn about this one.
-    pub(super) fn about(&self, order: impl FnOnce(&Order) -> Order) -> RawCall {
-        RawCall::new(Arc::clone(&self.channel), order(&self.order))
+    /// A call of an action of this program.
+    #[inline(always)]
+    pub(super) fn of(
+        channel: Arc<Channel>,
+        subject: &'static Subject,
+        terms: Terms,
+        attempts: u32,
+    ) -> RawCall {
+        RawCall::with(channel, Which::Known(subject), terms, attempts)
     }
 
-    pub(super) fn order(&self) -> &Order {
-        &self.order
+    #[inline(always)]
+    fn with(channel: Arc<Channel>, which: Which, terms: Terms, attempts: u32) -> RawCall {
+        let (attempts, state) = (Attempts::new(attempts), State::Waiting(None));
+        RawCall { channel, which, terms, attempts, ran: Ran::No, state, aside: None }
+    }
+
+    /// Another call on the same channel, to learn about this one, within its bounds.
+    pub(super) fn about(
+        &self,
+        subject: &'static Subject,
+        shapes: &'static Shapes,
+        body: SharedBody,
+    ) -> RawCall {
+        let Terms { deadline, inherited, .. } = self.terms;
+        let terms = Terms { shapes, body, metadata: 0, deadline, inherited };
+        RawCall::of(Arc::clone(&self.channel), subject, terms, self.attempts.most())
+    }
+
+    pub(super) fn subject(&self) -> &Subject {
+        match &self.which {
+            Which::Known(subject) => subject,
+            Which::Named(subject) => subject,
+        }
+    }
+
+    /// The types that the call is of on this side.
+    pub(super) fn shapes(&self) -> &'static Shapes {
+        self.terms.shapes
+    }
+
+    /// The hash that it states.
+    pub(super) fn shape(&self) -> u64 {
+        self.subject().stated.unwrap_or(self.terms.shapes.hash())
+    }
+
+    /// Where its input goes before it begins.
+    #[inline]
+    pub(super) fn input(&mut self) -> &mut SharedBody {
+        &mut self.terms.body
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.terms.deadline
+    }
+
+    /// The server of the last attempt, if there are several.
+    fn seat(&self) -> Option<&Arc<Seat>> {
+        self.aside.as_ref()?.seat.as_ref()
+    }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// Its server is not at work on it any more.
+    fn rests(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.busy = None;
+        }
     }
 
     /// What decoding the reply may cost.
@@ -118,9 +240,10 @@ impl RawCall {
     /// Sends the call if there is a connection; else whoever waits first makes one. The deadline is
     /// its own timeout from now, unless it is inherited.
     pub(super) fn begin(&mut self, now: Instant, timeout: Duration) -> Result<(), Problem> {
+        let now = if self.terms.body.len() < LONG { now } else { self.begin_now(timeout) };
         self.check_time(now)?;
         match self.current(Pick::LeastBusy) {
-            Some(route) if self.order.inherited => self.send(now, route),
+            Some(route) if self.terms.inherited => self.send(now, route),
             // To subtract moments takes longer than much else here.
             Some(route) => self.send_within(now, timeout, route),
             // Nobody is to keep calls that nothing could send any more.
@@ -131,17 +254,25 @@ impl RawCall {
         }
     }
 
+    /// To encode a long input takes a while, which is not the call's.
+    #[cold]
+    fn begin_now(&mut self, timeout: Duration) -> Instant {
+        let now = Instant::now();
+        (self.terms.deadline, self.terms.inherited) = deadline(now, timeout);
+        now
+    }
+
     /// Sends the input without taking a slot or waiting for an answer. A connection is made first
     /// if there is none.
     pub(super) fn send_only(mut self) -> Result<(), Problem> {
         loop {
             let Some(line) = self.find_line(Pick::Same)? else { continue };
             let head = self.head(self.left(Instant::now()));
-            let call = NewCall { head, body: self.order.body.clone() };
+            let call = NewCall { head, body: self.terms.body.clone() };
             match line.send(&call) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Protocol(NotStarted::TooLarge { limit })) => {
-                    let size = self.order.body.len();
+                    let size = self.terms.body.len();
                     let text = format!("{size} bytes; a send takes {limit}, a call more");
                     return Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text));
                 }
@@ -158,7 +289,7 @@ impl RawCall {
         }
         loop {
             let Some(line) = self.find_line(Pick::Same)? else { continue };
-            match line.ping(self.order.deadline) {
+            match line.ping(self.terms.deadline) {
                 Ok(Pinged::After(took)) => return Ok(took),
                 Ok(Pinged::Late) => return Err(self.late()),
                 Ok(Pinged::Lost(closed)) => {
@@ -183,7 +314,7 @@ impl RawCall {
             if directions.items {
                 head.credit = self.channel.options.limits.first_window();
             }
-            let call = NewCall { head, body: self.order.body.clone() };
+            let call = NewCall { head, body: self.terms.body.clone() };
             match line.open(call, &flow) {
                 Ok(conduit) => {
                     self.state = State::Ended;
@@ -204,7 +335,7 @@ impl RawCall {
         if net::about_to_block().is_err() {
             return Err(self.problem(ProblemKind::WouldDeadlock, Ran::No, ""));
         }
-        match self.channel.route(pick, self.seat.as_ref(), self.order.deadline) {
+        match self.channel.route(pick, self.seat(), self.terms.deadline) {
             Ok(route) => Ok(Some(self.take(route))),
             Err(error) => {
                 self.not_linked(error)?;
@@ -215,25 +346,33 @@ impl RawCall {
     }
 
     /// A connection that is there already.
+    #[inline(always)]
     fn current(&self, pick: Pick) -> Option<Route> {
-        self.channel.current(pick, self.seat.as_ref())
+        self.channel.current(pick, self.seat())
     }
 
     /// An attempt begins.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
         // Mostly there is one server, and no seat.
-        if seat.is_some() || self.seat.is_some() {
-            self.busy = seat.as_ref().map(Busy::at);
-            self.seat = seat;
+        if seat.is_some() || self.aside.is_some() {
+            self.sit(seat);
         }
         line
     }
 
+    #[inline(never)]
+    fn sit(&mut self, seat: Option<Arc<Seat>>) {
+        let busy = seat.as_ref().map(Busy::at);
+        let aside = self.aside();
+        (aside.seat, aside.busy) = (seat, busy);
+    }
+
     /// A call whose time is over does not start.
+    #[inline(always)]
     fn check_time(&mut self, now: Instant) -> Result<(), Problem> {
-        match self.order.deadline <= now {
+        match self.terms.deadline <= now {
             true => Err(self.late()),
             false => Ok(()),
         }
@@ -243,6 +382,7 @@ impl RawCall {
     pub(super) fn told(&self, ended: Ended) -> RawResult {
         match ended {
             Ended::Value(bytes) => Ok(RawReply::Value(bytes)),
+            Ended::Small(bytes) => Ok(RawReply::Value(bytes.into())),
             Ended::Error(bytes) => Ok(RawReply::Error(bytes)),
             Ended::Refused(refusal) => Err(self.finish(Problem::refused(refusal))),
             Ended::Lost(ran, closed) => Err(self.lost(ran, &closed)),
@@ -262,20 +402,45 @@ impl RawCall {
     }
 
     /// Blocks until the call has ended.
-    pub(super) fn wait(&mut self) -> RawResult {
+    pub(super) fn wait(&mut self) -> Result<Reply, Problem> {
+        let State::Sent(flight) = &self.state else { return self.wait_on() };
+        // Of calls that overlap most find their answers.
+        let reply = match flight.wait(self.terms.deadline) {
+            Ok(Some(Ended::Small(bytes))) => Reply::Small(bytes),
+            Ok(Some(Ended::Value(bytes))) => Reply::Raw(RawReply::Value(bytes)),
+            Ok(Some(ended)) => return self.wait_after(ended),
+            Ok(None) => return Err(self.late()),
+            Err(_) => return Err(self.would_deadlock()),
+        };
+        self.answered();
+        Ok(reply)
+    }
+
+    /// The same of one whose attempt has ended so.
+    #[inline(never)]
+    fn wait_after(&mut self, ended: Ended) -> Result<Reply, Problem> {
+        match self.ended(ended)? {
+            Some(reply) => Ok(reply),
+            None => self.wait_on(),
+        }
+    }
+
+    /// The same of one that may need further attempts.
+    #[inline(never)]
+    fn wait_on(&mut self) -> Result<Reply, Problem> {
         loop {
             match &self.state {
                 State::Waiting(_) => {
                     net::about_to_block().map_err(|_| self.would_deadlock())?;
                     self.pause();
                     self.check_time(Instant::now())?;
-                    let (seat, deadline) = (self.seat.as_ref(), self.order.deadline);
+                    let (seat, deadline) = (self.seat(), self.terms.deadline);
                     match self.channel.route(Pick::LeastBusy, seat, deadline) {
                         Ok(route) => self.send(Instant::now(), route)?,
                         Err(error) => self.not_linked(error)?,
                     }
                 }
-                State::Sent(flight) => match flight.wait(self.order.deadline) {
+                State::Sent(flight) => match flight.wait(self.terms.deadline) {
                     Ok(Some(ended)) => {
                         if let Some(reply) = self.ended(ended)? {
                             return Ok(reply);
@@ -300,7 +465,7 @@ impl RawCall {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RawResult> {
         loop {
             match self.advance(cx) {
-                Ok(Some(reply)) => return Poll::Ready(Ok(reply)),
+                Ok(Some(reply)) => return Poll::Ready(Ok(reply.into())),
                 Ok(None) => {}
                 Err(Stop::Problem(problem)) => {
                     self.state = State::Ended;
@@ -311,17 +476,17 @@ impl RawCall {
         }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>) -> Result<Option<RawReply>, Stop> {
+    fn advance(&mut self, cx: &mut Context<'_>) -> Result<Option<Reply>, Stop> {
         let now = Instant::now();
         match &self.state {
             State::Ended => {
                 panic!("a call was polled after it had ended");
             }
             _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
-            _ if self.order.deadline <= now && !self.has_ended() => {
-                let late = *self.late.get_or_insert(now);
+            _ if self.terms.deadline <= now && !self.has_ended() => {
+                let late = *self.aside().late.get_or_insert(now);
                 if let State::Sent(flight) = &self.state {
-                    if flight.may_have_come(now, late, self.order.deadline) {
+                    if flight.may_have_come(now, late, self.terms.deadline) {
                         let link = flight.to_read();
                         self.wake_at(now + AGAIN, cx, link);
                         return Err(Stop::Pending);
@@ -340,8 +505,8 @@ impl RawCall {
                 Some(route) => self.send(Instant::now(), route)?,
                 None => {
                     self.state = State::Dialling;
-                    self.wake_at(self.order.deadline, cx, Weak::new());
-                    self.channel.background.dial(self.order.deadline, cx.waker());
+                    self.wake_at(self.terms.deadline, cx, Weak::new());
+                    self.channel.background.dial(self.terms.deadline, cx.waker());
                     return Err(Stop::Pending);
                 }
             },
@@ -351,8 +516,8 @@ impl RawCall {
                     (Some(route), _) => self.send(Instant::now(), route)?,
                     (None, Some(error)) => self.not_linked(error)?,
                     (None, None) => {
-                        self.wake_at(self.order.deadline, cx, Weak::new());
-                        self.channel.background.dial(self.order.deadline, cx.waker());
+                        self.wake_at(self.terms.deadline, cx, Weak::new());
+                        self.channel.background.dial(self.terms.deadline, cx.waker());
                         return Err(Stop::Pending);
                     }
                 }
@@ -360,7 +525,7 @@ impl RawCall {
             State::Sent(flight) => {
                 if flight.wake_with(cx.waker()) {
                     let link = flight.to_read();
-                    self.wake_at(self.order.deadline, cx, link);
+                    self.wake_at(self.terms.deadline, cx, link);
                     return Err(Stop::Pending);
                 }
                 if let Some(ended) = flight.take() {
@@ -378,18 +543,21 @@ impl RawCall {
 
     /// Wakes the future then, and has its connection read until then.
     pub(super) fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
-        self.channel.background.wake_at(&mut self.timer, at, cx.waker(), link);
+        let timer = &mut self.aside.get_or_insert_default().timer;
+        self.channel.background.wake_at(timer, at, cx.waker(), link);
     }
 
     /// One attempt.
+    #[inline(never)]
     fn send(&mut self, now: Instant, route: Route) -> Result<(), Problem> {
         self.send_within(now, self.left(now), route)
     }
 
     /// The same with the time that is left.
+    #[inline(always)]
     fn send_within(&mut self, now: Instant, left: Duration, route: Route) -> Result<(), Problem> {
         let line = self.take(route);
-        match line.start(now, self.head(left), &self.order.body) {
+        match line.start(now, &self.head(left), &self.terms.body) {
             Ok(flight) => {
                 self.state = State::Sent(flight);
                 Ok(())
@@ -399,22 +567,23 @@ impl RawCall {
     }
 
     fn left(&self, now: Instant) -> Duration {
-        self.order.deadline.saturating_duration_since(now)
+        self.terms.deadline.saturating_duration_since(now)
     }
 
     fn head(&self, left: Duration) -> CallHead {
         CallHead {
-            name: self.order.name,
-            shape: self.order.shape,
+            name: self.subject().name,
+            shape: self.shape(),
             remaining: Some(left),
-            metadata: self.order.metadata,
+            metadata: self.terms.metadata,
             ..CallHead::default()
         }
     }
 
     /// The connection did not take it.
+    #[cold]
     fn not_taken(&mut self, refused: Refused) -> Result<(), Problem> {
-        self.busy = None;
+        self.rests();
         match refused {
             Refused::Busy => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
             Refused::Unattended => {
@@ -422,7 +591,7 @@ impl RawCall {
                 Err(self.problem(ProblemKind::UnknownAction, Ran::No, text))
             }
             Refused::Protocol(NotStarted::TooLarge { limit }) => {
-                let size = self.order.body.len();
+                let size = self.terms.body.len();
                 let text = format!("{size} bytes, and the other side accepts {limit}");
                 Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text))
             }
@@ -456,49 +625,54 @@ impl RawCall {
 
     /// An attempt has ended: with a reply, or with another attempt to come (`None`).
     #[inline]
-    fn ended(&mut self, ended: Ended) -> Result<Option<RawReply>, Problem> {
-        self.busy = None;
+    fn ended(&mut self, ended: Ended) -> Result<Option<Reply>, Problem> {
         let reply = match ended {
-            Ended::Value(bytes) => RawReply::Value(bytes),
-            Ended::Error(bytes) => RawReply::Error(bytes),
-            Ended::Refused(_) | Ended::Lost(..) => return self.failed(ended).map(|()| None),
+            Ended::Small(bytes) => Reply::Small(bytes),
+            Ended::Value(bytes) => Reply::Raw(RawReply::Value(bytes)),
+            Ended::Error(bytes) => Reply::Raw(RawReply::Error(bytes)),
+            Ended::Refused(refusal) => return self.refused(refusal).map(|()| None),
+            Ended::Lost(ran, closed) => return self.cut(ran, closed).map(|()| None),
         };
-        self.state = State::Ended;
-        self.channel.bucket.succeeded();
+        self.answered();
         Ok(Some(reply))
     }
 
-    /// An attempt has ended without a reply: is there another one?
+    /// A handler has answered.
+    #[inline]
+    fn answered(&mut self) {
+        self.rests();
+        self.state = State::Ended;
+        self.channel.bucket.succeeded();
+    }
+
+    /// The connection ended under an attempt: is there another one?
     #[cold]
-    fn failed(&mut self, ended: Ended) -> Result<(), Problem> {
-        let flight = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Sent(flight) => Some(flight),
+    fn cut(&mut self, ran: Ran, closed: Closed) -> Result<(), Problem> {
+        self.rests();
+        if ran != Ran::No {
+            self.ran = Ran::Unknown;
+        }
+        let address = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Sent(flight) => flight.address().cloned(),
             _ => None,
         };
-        match ended {
-            Ended::Value(_) | Ended::Error(_) => Ok(()),
-            Ended::Refused(refusal) => self.refused(refusal),
-            Ended::Lost(ran, closed) => {
-                if ran != Ran::No {
-                    self.ran = Ran::Unknown;
-                }
-                let address = flight.and_then(|flight| flight.address().cloned());
-                let problem = move |call: &RawCall| {
-                    let made = call.attempts.made();
-                    call.lost(ran, &closed).at(address, made)
-                };
-                let failed = Failed::by_loss(self.order.kind, ran);
-                match failed.filter(|_| !self.channel.is_closed()) {
-                    Some(failed) => self.again(failed, problem),
-                    None => Err(problem(self)),
-                }
-            }
+        let problem = move |call: &RawCall| {
+            let made = call.attempts.made();
+            call.lost(ran, &closed).at(address, made)
+        };
+        let failed = Failed::by_loss(self.subject().kind, ran);
+        match failed.filter(|_| !self.channel.is_closed()) {
+            Some(failed) => self.again(failed, problem),
+            None => Err(problem(self)),
         }
     }
 
     /// The server said no: some of these are worth another attempt.
+    #[cold]
     fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
-        let failed = Failed::by_refusal(self.order.kind, &refusal);
+        self.rests();
+        self.state = State::Ended;
+        let failed = Failed::by_refusal(self.subject().kind, &refusal);
         let problem = |call: &RawCall| call.finish(Problem::refused(refusal));
         match failed {
             Some(failed) => self.again(failed, problem),
@@ -513,7 +687,8 @@ impl RawCall {
         problem: impl FnOnce(&RawCall) -> Problem,
     ) -> Result<(), Problem> {
         let (now, chance) = (Instant::now(), backoff::fraction());
-        match self.attempts.again(now, failed, chance, &self.channel.bucket) {
+        let until = self.terms.deadline;
+        match self.attempts.again((now, until), failed, chance, &self.channel.bucket) {
             Some(at) => {
                 self.state = State::Waiting((at > now).then_some(at));
                 Ok(())
@@ -523,12 +698,13 @@ impl RawCall {
     }
 
     /// The deadline has passed, or nobody is there who could keep it.
+    #[cold]
     fn late(&mut self) -> Problem {
         let ran = self.cancel();
         if let Some(problem) = self.forked(ran) {
             return problem;
         }
-        let detail = match self.order.inherited {
+        let detail = match self.terms.inherited {
             true => "the caller of the handler that made it waits no longer",
             false => "",
         };
@@ -549,7 +725,7 @@ impl RawCall {
 
     /// Gives the attempt under way up.
     pub(super) fn cancel(&mut self) -> Ran {
-        self.busy = None;
+        self.rests();
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Sent(flight) => flight.cancel(),
             _ => Ran::No,
@@ -573,13 +749,13 @@ impl RawCall {
 
     /// Where the last attempt went.
     fn address(&self) -> &Address {
-        self.seat.as_ref().map_or(self.channel.address(), |seat| &seat.address)
+        self.seat().map_or(self.channel.address(), |seat| &seat.address)
     }
 
     fn finish(&self, problem: Problem) -> Problem {
         let made = self.attempts.made().max(1);
         problem
-            .action(self.order.action.clone())
+            .action(self.subject().action.clone())
             .at(Some(self.address().clone()), made)
             .at_least(self.ran)
             .of_client(self.channel.is_to_client())
@@ -588,8 +764,11 @@ impl RawCall {
 
 /// Dropping a call gives it up.
 impl Drop for RawCall {
+    #[inline]
     fn drop(&mut self) {
-        self.cancel();
+        if let State::Sent(_) = self.state {
+            self.cancel();
+        }
     }
 }
 
@@ -613,5 +792,30 @@ pub(crate) fn words(closed: &Closed, whom: &str) -> String {
         Closed::ByUs(close) if close.code == CloseCode::DONE => "closed by this side".to_owned(),
         Closed::ByUs(close) => format!("closed by this side: {}", close.text),
         Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Server;
+
+    static SUBJECT: Subject =
+        Subject { action: Cow::Borrowed("any"), name: 1, kind: ActionKind::Once, stated: None };
+
+    #[test]
+    fn what_a_long_input_took_to_encode_is_not_taken_from_its_call() {
+        let server = Server::in_memory().spawn().expect("a server");
+        let client = server.client();
+        let timeout = Duration::from_secs(60);
+        let earlier = Instant::now() - 2 * timeout;
+        for (len, anew) in [(LONG - 1, false), (LONG, true)] {
+            let body = SharedBody::new(vec![0; len]);
+            let (shapes, deadline) = (&Shapes::UNSTATED, earlier + timeout);
+            let terms = Terms { shapes, body, metadata: 0, deadline, inherited: false };
+            let mut call = RawCall::of(Arc::clone(client.channel()), &SUBJECT, terms, 1);
+            call.begin(earlier, timeout).expect("the time that it was given is not over");
+            assert_eq!(call.deadline() > Instant::now(), anew, "{len} bytes");
+        }
     }
 }

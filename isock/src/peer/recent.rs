@@ -38,7 +38,7 @@ impl Number {
 
     /// The connection that the last call of this thread took, if it takes further ones: a client moves
     /// on from one that does not, and from no other.
-    #[inline]
+    #[inline(always)]
     pub(super) fn recent(self) -> Option<Arc<Link>> {
         let find = |recent: &RefCell<Recent>| match &recent.borrow()[self.place()] {
             Some((number, link)) if *number == self => link.upgrade(),

@@ -3,12 +3,13 @@
 use super::{
     call::Started,
     channel::Channel,
-    raw::{Order, RawCall},
+    raw::{RawCall, Subject, Terms},
     Call, CallResult, Stream,
 };
 use crate::{
     action::{
-        shapes_of, Action, Directions, Kind, OneReply, Repeatable, SendAs, Streaming, Uncarried,
+        shapes_of, Action, Directions, Kind, OneReply, Repeatable, SendAs, Shapes, Streaming,
+        Uncarried,
     },
     error::{CallError, Problem, ProblemKind},
     net,
@@ -16,8 +17,10 @@ use crate::{
     wire::{name_hash, ChainStep, EncodeError, Encoder, Metadata, Ran, MAX_OWN_METADATA},
 };
 use std::{
+    borrow::Cow,
     fmt,
     marker::PhantomData,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,7 +32,9 @@ const UNHURRIED: Duration = Duration::from_secs(10);
 #[must_use = "a request does nothing until `.run()` or `.start()`"]
 pub struct Request<A> {
     channel: Arc<Channel>,
-    input: Result<SharedBody, EncodeError>,
+    input: SharedBody,
+    /// Why the input could not be encoded.
+    unencoded: Option<EncodeError>,
     metadata: Metadata,
     timeout: Duration,
     idle: Duration,
@@ -40,19 +45,14 @@ pub struct Request<A> {
 impl<A: Action> Request<A> {
     #[inline]
     pub(super) fn new(channel: Arc<Channel>, input: &impl SendAs<A::Input>) -> Request<A> {
-        let limit = A::INFO.max_input.unwrap_or(u32::MAX as usize);
         let mut body = SharedBody::default();
-        let encoded = Encoder::lend_message(limit, |encoder| {
-            input.encode(encoder)?;
-            body.fill(encoder);
-            Ok(())
-        });
-        let input = encoded.map(|()| body);
+        let unencoded = encode::<A>(input, &mut body).err();
         let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
         let attempts = channel.options.attempts;
         let idle = channel.options.limits.stream_idle;
         let metadata = Metadata::default();
-        Request { channel, input, metadata, timeout, idle, attempts, action: PhantomData }
+        let action = PhantomData;
+        Request { channel, input: body, unencoded, metadata, timeout, idle, attempts, action }
     }
 
     /// How long the call may take, all its attempts together. Unless set it is the action's own
@@ -168,8 +168,9 @@ impl<A: Action> Request<A> {
 
     /// The same request to another peer.
     pub(super) fn over(&self, channel: &Arc<Channel>) -> Request<A> {
-        let (input, metadata) = (self.input.clone(), self.metadata.clone());
-        Request { channel: Arc::clone(channel), input, metadata, ..*self }
+        let (input, unencoded) = (self.input.clone(), self.unencoded.clone());
+        let (channel, metadata) = (Arc::clone(channel), self.metadata.clone());
+        Request { channel, input, unencoded, metadata, ..*self }
     }
 
     /// Said before the call is sent, so that it does not run.
@@ -181,36 +182,115 @@ impl<A: Action> Request<A> {
     }
 
     #[inline]
-    fn begin(self) -> Started {
-        // One with time to spare may end a few milliseconds earlier: to look at the clock takes longer
-        // than much else that a call needs.
-        let timeout = self.timeout;
-        let now = if timeout >= UNHURRIED { net::lately() } else { Instant::now() };
-        Started::begin(self.call(now), now, timeout)
+    fn begin(mut self) -> Started {
+        let (now, timeout) = (begins(self.timeout), self.timeout);
+        let call = self.check().map(|(shapes, metadata)| self.checked(shapes, metadata, now));
+        Started::begin(call, now, timeout)
     }
 
     /// The call without its types, not begun.
-    #[inline]
-    fn call(self, now: Instant) -> Result<RawCall, Problem> {
-        let action = A::INFO.name;
-        let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(action))?;
-        let input = self.input.map_err(|error| unencodable(&error).action(action))?;
+    fn call(mut self, now: Instant) -> Result<RawCall, Problem> {
+        let (shapes, metadata) = self.check()?;
+        Ok(self.checked(shapes, metadata, now))
+    }
+
+    /// Says of what types the call is, and puts its metadata in front of the input: so many bytes.
+    #[inline(always)]
+    fn check(&mut self) -> Result<(&'static Shapes, u32), Problem> {
+        let shapes = shapes_of::<A>().map_err(|why| uncarried(why).action(A::INFO.name))?;
+        if let Some(error) = self.unencoded.take() {
+            return Err(unencodable(&error).action(A::INFO.name));
+        }
+        // Most calls have none.
+        if self.metadata.own.is_empty() && self.metadata.chain.is_empty() {
+            return Ok((shapes, 0));
+        }
+        let (metadata, input) = (mem::take(&mut self.metadata), mem::take(&mut self.input));
         let (body, metadata) =
-            with_metadata(&self.metadata, input).map_err(|problem| problem.action(action))?;
+            with_metadata(&metadata, input).map_err(|problem| problem.action(A::INFO.name))?;
+        self.input = body;
+        Ok((shapes, metadata))
+    }
+
+    #[inline(always)]
+    fn checked(self, shapes: &'static Shapes, metadata: u32, now: Instant) -> RawCall {
         let (deadline, inherited) = deadline(now, self.timeout);
-        let order = Order {
-            action: action.into(),
-            name: const { name_hash(A::INFO.name) },
-            shape: shapes.hash(),
-            shapes,
+        let terms = Terms { shapes, body: self.input, metadata, deadline, inherited };
+        RawCall::of(self.channel, subject::<A>(), terms, self.attempts)
+    }
+}
+
+/// Starts a call without options of its own: built where it will stay.
+#[inline]
+pub(super) fn start<A: Action>(channel: &Arc<Channel>, input: &impl SendAs<A::Input>) -> Started {
+    let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
+    let now = begins(timeout);
+    let (deadline, inherited) = deadline(now, timeout);
+    let carried = shapes_of::<A>();
+    let terms = Terms {
+        shapes: carried.unwrap_or(&Shapes::UNSTATED),
+        body: SharedBody::default(),
+        metadata: 0,
+        deadline,
+        inherited,
+    };
+    let attempts = channel.options.attempts;
+    let call = RawCall::of(Arc::clone(channel), subject::<A>(), terms, attempts);
+    let mut started = Started::new(call);
+    started.begin_with(now, timeout, |body| {
+        carried.map_err(|why| uncarried(why).action(A::INFO.name))?;
+        encode::<A>(input, body).map_err(|error| unencodable(&error).action(A::INFO.name))
+    });
+    started
+}
+
+/// Calls without options of its own, and waits.
+#[inline]
+pub(super) fn run<A: Action>(channel: &Arc<Channel>, input: &impl SendAs<A::Input>) -> CallResult<A>
+where
+    A::Pattern: OneReply,
+{
+    // A handler's call says who waits for it.
+    if net::is_handling() || net::may_block().is_err() {
+        return Request::<A>::new(Arc::clone(channel), input).run();
+    }
+    Call::<A>::new(start::<A>(channel, input)).wait_here()
+}
+
+/// When a call begins. One with time to spare may end a few milliseconds earlier: to look at the clock
+/// takes longer than much else that a call needs.
+#[inline]
+fn begins(timeout: Duration) -> Instant {
+    if timeout >= UNHURRIED {
+        net::lately()
+    } else {
+        Instant::now()
+    }
+}
+
+#[inline]
+fn encode<A: Action>(
+    input: &impl SendAs<A::Input>,
+    body: &mut SharedBody,
+) -> Result<(), EncodeError> {
+    let limit = A::INFO.max_input.unwrap_or(u32::MAX as usize);
+    Encoder::lend_message(limit, |encoder| {
+        input.encode(encoder)?;
+        body.fill(encoder);
+        Ok(())
+    })
+}
+
+/// What all calls of an action have in common.
+#[inline(always)]
+fn subject<A: Action>() -> &'static Subject {
+    const {
+        &Subject {
+            action: Cow::Borrowed(A::INFO.name),
+            name: name_hash(A::INFO.name),
             kind: <A::Kind as Kind>::VALUE,
-            body,
-            metadata,
-            deadline,
-            inherited,
-            attempts: self.attempts,
-        };
-        Ok(RawCall::new(self.channel, order))
+            stated: None,
+        }
     }
 }
 
@@ -220,15 +300,10 @@ pub(super) fn chain(waiting: Option<&net::Waiting>) -> Vec<ChainStep> {
 }
 
 /// The body of a call, and how many bytes of it are metadata.
-#[inline]
 pub(super) fn with_metadata(
     metadata: &Metadata,
     input: SharedBody,
 ) -> Result<(SharedBody, u32), Problem> {
-    // Most calls have none.
-    if metadata.own.is_empty() && metadata.chain.is_empty() {
-        return Ok((input, 0));
-    }
     let own = metadata.own.len();
     if own > MAX_OWN_METADATA {
         let text = format!("{own} bytes of metadata, and a call carries {MAX_OWN_METADATA}");
@@ -260,7 +335,7 @@ pub(super) fn after(timeout: Duration) -> Instant {
 }
 
 fn later(now: Instant, timeout: Duration) -> Instant {
-    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 86_400))
 }
 
 /// Told before a byte moves, on this side too.

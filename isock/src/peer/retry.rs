@@ -89,12 +89,12 @@ pub(super) struct Attempts {
     made: u32,
     /// It has been sent elsewhere once, which costs nothing.
     moved: bool,
-    deadline: Instant,
 }
 
 impl Attempts {
-    pub(super) fn new(most: u32, deadline: Instant) -> Attempts {
-        Attempts { most, made: 0, moved: false, deadline }
+    #[inline]
+    pub(super) fn new(most: u32) -> Attempts {
+        Attempts { most, made: 0, moved: false }
     }
 
     /// One more begins.
@@ -106,11 +106,16 @@ impl Attempts {
         self.made
     }
 
-    /// When the next one begins; `None` if there have been enough, there is no time for it, or the
-    /// client has spent what its calls may. `chance` is from 0 up to 1.
+    /// How many there may be.
+    pub(super) fn most(self) -> u32 {
+        self.most
+    }
+
+    /// When the next one begins; `None` if there have been enough, there is no time for it before the
+    /// deadline, or the client has spent what its calls may. `chance` is from 0 up to 1.
     pub(super) fn again(
         &mut self,
-        now: Instant,
+        (now, deadline): (Instant, Instant),
         failed: Failed,
         chance: f64,
         bucket: &Bucket,
@@ -120,7 +125,7 @@ impl Attempts {
             Failed::Lost { pause: true } => backoff::pause_by(self.made, chance),
             Failed::Overloaded(advice) => advice.max(backoff::pause_by(self.made, chance)),
         };
-        let at = now.checked_add(pause).filter(|at| *at < self.deadline)?;
+        let at = now.checked_add(pause).filter(|at| *at < deadline)?;
         if self.made >= self.most {
             return None;
         }
@@ -151,21 +156,21 @@ mod tests {
         let mut due = BinaryHeap::new();
         for call in 0..calls {
             let begins = start + 60 * SECOND * call / calls;
-            all.push(Attempts::new(most, begins + 30 * SECOND));
+            all.push((Attempts::new(most), begins + 30 * SECOND));
             due.push(Reverse((begins, call as usize)));
         }
         let mut made = 0;
         while let Some(Reverse((now, call))) = due.pop() {
-            let attempts = &mut all[call];
-            assert!(now < attempts.deadline);
+            let (attempts, deadline) = &mut all[call];
+            assert!(now < *deadline);
             attempts.begin();
             made += 1;
-            if let Some(at) = attempts.again(now, failed, chance(&mut state), bucket) {
+            if let Some(at) = attempts.again((now, *deadline), failed, chance(&mut state), bucket) {
                 assert!(at >= now);
                 due.push(Reverse((at, call)));
             }
         }
-        assert!(all.iter().all(|attempts| (1..=most).contains(&attempts.made)));
+        assert!(all.iter().all(|(attempts, _)| (1..=most).contains(&attempts.made)));
         made
     }
 
@@ -214,9 +219,9 @@ mod tests {
             (1, 700, 1.0, 700),
             (5, 700, 1.0, 1000),
         ] {
-            let mut attempts = Attempts { made, ..Attempts::new(20, now + 60 * SECOND) };
+            let mut attempts = Attempts { made, ..Attempts::new(20) };
             let failed = Failed::Overloaded(Duration::from_millis(advice));
-            let at = attempts.again(now, failed, chance, &bucket).unwrap();
+            let at = attempts.again((now, now + 60 * SECOND), failed, chance, &bucket).unwrap();
             assert_eq!(at - now, Duration::from_millis(millis), "after {made}");
         }
     }
@@ -239,15 +244,16 @@ mod tests {
         for call in 0..30_000 {
             let kind = [ActionKind::Once, ActionKind::Idempotent, ActionKind::Read][call % 3];
             let (bucket, mut now) = (Bucket::default(), start);
-            let mut attempts = Attempts::new(6, start + 3 * SECOND);
+            let mut attempts = Attempts::new(6);
             let mut runs = 0;
             loop {
                 attempts.begin();
                 now += SECOND.mul_f64(chance(&mut state));
                 let (ran, failed) = failed_of(kind, &mut state);
                 runs += u32::from(ran != Ran::No);
-                let next = failed
-                    .and_then(|failed| attempts.again(now, failed, chance(&mut state), &bucket));
+                let next = failed.and_then(|failed| {
+                    attempts.again((now, start + 3 * SECOND), failed, chance(&mut state), &bucket)
+                });
                 let Some(at) = next else { break };
                 assert!(kind != ActionKind::Once || runs == 0, "a second run of a `once` call");
                 assert!((now..start + 3 * SECOND).contains(&at));
@@ -264,9 +270,12 @@ mod tests {
     fn an_attempt_that_would_begin_too_late_is_not_made_and_costs_nothing() {
         let (now, bucket) = (Instant::now(), Bucket::default());
         for advice in [2 * SECOND, SECOND, Duration::MAX] {
-            let mut attempts = Attempts::new(3, now + SECOND);
+            let mut attempts = Attempts::new(3);
             attempts.begin();
-            assert_eq!(attempts.again(now, Failed::Overloaded(advice), 0.0, &bucket), None);
+            assert_eq!(
+                attempts.again((now, now + SECOND), Failed::Overloaded(advice), 0.0, &bucket),
+                None
+            );
         }
         assert_eq!(bucket.0.into_inner(), MOST);
     }

@@ -171,7 +171,7 @@ pub(super) struct RawStream {
 
 impl RawStream {
     pub(super) fn new(call: RawCall, conduit: Conduit, idle: Duration) -> RawStream {
-        let opening = Some(call.order().deadline);
+        let opening = Some(call.deadline());
         let items = ItemStream::new(conduit, idle);
         RawStream { call, items, opening, rested: None, end: None, told: false }
     }

@@ -207,24 +207,34 @@ impl Calls {
         CallKey { index: index as u32, generation }
     }
 
-    /// Gives a new call a slot, if none waits before it and one is free.
+    /// Gives a new call a slot, if none waits before it and one is free: it is to be
+    /// [put](Calls::put) there next.
     #[inline(always)]
-    pub(super) fn send_at_once(&mut self) -> Option<(CallKey, MessageId)> {
+    pub(super) fn slot_at_once(&mut self) -> Option<MessageId> {
         if !self.queue.is_empty() {
             return None;
         }
         let slot = self.lowest_free()?;
+        let place = self.calls.vacant_key() as u32;
+        Some(self.take_slot(slot, place))
+    }
+
+    /// Puts a call on its slot, with where its last byte lies if it has its place in the output.
+    #[inline(always)]
+    pub(super) fn put(&mut self, id: MessageId, end: Option<Offset>) -> CallKey {
         let ordinal = self.count();
-        let key = self.insert(State::Sent(Sent { slot, ordinal, end: None, abandoned: false }));
-        Some((key, self.take_slot(slot, key)))
+        let sent = Sent { slot: id.slot, ordinal, end, abandoned: false };
+        let key = self.insert(State::Sent(sent));
+        debug_assert_eq!(self.slots[usize::from(id.slot)].call, Some(key.index));
+        key
     }
 
     #[inline(always)]
-    fn take_slot(&mut self, slot: u16, key: CallKey) -> MessageId {
+    fn take_slot(&mut self, slot: u16, call: u32) -> MessageId {
         let at = usize::from(slot);
         self.free[at / 64] &= !(1 << (at % 64));
         let place = &mut self.slots[at];
-        place.call = Some(key.index);
+        place.call = Some(call);
         place.seq = place.seq.wrapping_add(1);
         MessageId { initiator: true, slot, seq: place.seq }
     }
@@ -260,7 +270,7 @@ impl Calls {
         let key = self.first_queued()?;
         let slot = self.lowest_free()?;
         self.queue.pop_front();
-        let id = self.take_slot(slot, key);
+        let id = self.take_slot(slot, key.index);
         let ordinal = self.count();
         let sent = Sent { slot, ordinal, end: None, abandoned: false };
         let state = &mut self.calls[key.index as usize].state;
@@ -313,14 +323,6 @@ impl Calls {
         // Items that follow the call on its slot end as well, and change nothing.
         if let Some(sent) = self.sent(id) {
             sent.end.get_or_insert(end);
-        }
-    }
-
-    /// The same of a call that has just been given its slot.
-    #[inline]
-    pub(super) fn ends_here(&mut self, key: CallKey, at: Offset) {
-        if let Some(OutCall { state: State::Sent(sent), .. }) = self.calls.get_mut(key.index()) {
-            sent.end = Some(at);
         }
     }
 

@@ -22,37 +22,45 @@ impl Connection {
     /// # Errors
     /// If the call can never be sent; nothing has been written then.
     pub fn call(&mut self, call: NewCall) -> Result<CallKey, NotStarted> {
+        self.call_with(&call.head, &call.body)
+    }
+
+    /// The same of parts that stay where they are: what leaves in one piece is copied to the output alone.
+    ///
+    /// # Errors
+    /// As [`call`](Connection::call).
+    pub fn call_with(&mut self, head: &CallHead, body: &SharedBody) -> Result<CallKey, NotStarted> {
         if self.is_over() {
             return Err(NotStarted::Closed);
         }
         if self.drained {
             return Err(NotStarted::Draining);
         }
-        if self.phase == Phase::Open && call.body.len() > self.peer.message() {
-            return Err(NotStarted::TooLarge { limit: self.peer.message() });
+        let (len, message) = (body.len(), self.peer.message());
+        if len > message && self.phase == Phase::Open {
+            return Err(NotStarted::TooLarge { limit: message });
         }
-        if call.head.metadata as usize > MAX_METADATA {
+        if head.metadata as usize > MAX_METADATA {
             return Err(NotStarted::TooLarge { limit: MAX_METADATA });
         }
         self.note_need();
-        let body = &call.body;
-        let is_short = call.head.words(None) == LEAST_WORDS
-            && !call.head.items
-            && self.output.takes_short(body.len(), self.peer.fragment());
-        if is_short && body.len() <= self.peer.message() {
-            if let Some((key, id)) = self.calls.send_at_once() {
+        let in_one_piece = head.words(None) == LEAST_WORDS
+            && !head.items
+            && self.output.takes_short(len, self.peer.fragment());
+        if in_one_piece && len <= message {
+            let calls = &mut *self.calls;
+            if let Some(id) = calls.slot_at_once() {
                 self.settings_sent = 0;
-                let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, body.len());
+                let header = Header::new(FrameKind::CALL, id.flags(), LEAST_WORDS, len);
                 let header = header.of_call(id.slot, id.seq);
-                let end = self.output.short(header, call.head.least_words(), body);
-                self.calls.ends_here(key, end);
-                return Ok(key);
+                let end = self.output.short(header, head.least_words(), body);
+                return Ok(calls.put(id, Some(end)));
             }
         }
-        Ok(self.call_otherwise(call))
+        Ok(self.call_otherwise(NewCall { head: *head, body: body.clone() }))
     }
 
-    // Apart: what it needs of the stack and of registers a short call does not pay for.
+    // Apart: what it needs of the stack and of registers a call in one piece does not pay for.
     #[inline(never)]
     fn call_otherwise(&mut self, mut call: NewCall) -> CallKey {
         let stream = call.head.is_stream().then(|| {
@@ -62,9 +70,9 @@ impl Connection {
             call.head
         });
         let fits = call.body.len() <= self.peer.message();
-        let at_once = if fits { self.calls.send_at_once() } else { None };
+        let at_once = if fits { self.calls.slot_at_once() } else { None };
         let (key, sent) = match at_once {
-            Some((key, id)) => (key, Some((id, call))),
+            Some(id) => (self.calls.put(id, None), Some((id, call))),
             None => (self.calls.push(call), None),
         };
         if let Some(head) = stream {

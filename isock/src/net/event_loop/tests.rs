@@ -454,7 +454,7 @@ fn an_answer_that_a_loop_has_taken_has_not_left() {
     loops[FIRST].remote.send(Command::Accept(pipe)).unwrap();
     let config = Config::new(Limits::default(), random_id().unwrap());
     let link = Link::new(stream, address, config, Polling::default(), None);
-    link.start(Instant::now(), CallHead::default(), &SharedBody::default()).unwrap();
+    link.start(Instant::now(), &CallHead::default(), &SharedBody::default()).unwrap();
     loops[FIRST].gather();
     loops[FIRST].scatter();
     let (far, key) = called.try_recv().unwrap();
