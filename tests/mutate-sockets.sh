@@ -50,10 +50,10 @@ limit unauthenticated¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.l
 limit unauthenticated, strict¦limits strangers¦isock/src/net/lobby.rs¦(self.waiting.len() > self.most)¦(self.waiting.len() >= self.most)
 limit unauthenticated_per_address¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() > self.most_of_one + 1
 limit unauthenticated_per_address, strict¦limits strangers¦isock/src/net/lobby.rs¦.count() > self.most_of_one¦.count() >= self.most_of_one
-limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message()¦call.body.len() > self.peer.message() + 1
+limit message¦limits messages¦isock/src/proto/commands.rs¦if len > message && self¦if len > message + 1 && self
 limit message¦limits messages¦isock/src/proto/commands.rs¦call.body.len() <= limit =>¦call.body.len() <= limit + 1 =>
 limit message of a peer¦6¦isock/src/proto/receive.rs¦> self.config.limits.message¦> self.config.limits.message + 1
-limit message, strict¦limits messages¦isock/src/proto/commands.rs¦call.body.len() > self.peer.message()¦call.body.len() >= self.peer.message()
+limit message, strict¦limits messages¦isock/src/proto/commands.rs¦if len > message && self¦if len >= message && self
 limit in_flight¦limits in_flight¦isock/src/proto/served.rs¦key.slot >= self.grant¦key.slot > self.grant
 limit in_flight of a client¦limits in_flight¦isock/src/proto/handshake.rs¦self.calls.grant(slots)¦self.calls.grant(slots + 1)
 limit message_stall¦limits message_stall¦isock/src/proto/inbound.rs¦limits.message_stall +¦limits.message_stall * 30 +
@@ -115,7 +115,7 @@ soak: a thread that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop
 soak: a descriptor that stays¦soak¦isock/src/net/event_loop/turns.rs¦        drop(conn);¦        if id.generation % 64 == 63 { std::mem::forget(conn) } else { drop(conn) }
 kills: no where unknown is right¦kills¦isock/src/proto/calls.rs¦*end <= left => Ran::Unknown,¦*end <= left => Ran::No,
 kills: unknown where no is right¦kills¦isock/src/peer/raw.rs¦RawCall { channel, which, terms, attempts, ran: Ran::No,¦RawCall { channel, which, terms, attempts, ran: Ran::Unknown,
-kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Outcome::Value(body) => Ended::Value(body.into_block()),¦Outcome::Value(_) => Ended::Lost(Ran::Unknown, Closed::Eof),
+kills: unknown although it was answered¦kills¦isock/src/net/pending.rs¦Ended::Small(Small::of(bytes))¦{ let _ = bytes; Ended::Lost(Ran::Unknown, Closed::Eof) }
 loops: the others do not hear of a drain¦loops ending¦isock/src/net/event_loop/ending.rs¦            self.loops.drain_others(until, running);¦
 loops: the first one ends before the others¦loops ending¦isock/src/net/event_loop/ending.rs¦!self.is_first() || self.loops.others_have_ended()¦true
 loops: an order for each¦loops dealing¦isock/src/net/event_loop/accepting.rs¦generation: number }¦generation: number + 10 * self.place as u64 }
