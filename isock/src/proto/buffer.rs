@@ -26,7 +26,7 @@ pub struct Buffer {
     long: bool,
     /// How the last long message lay, if it came in one frame.
     last: Option<Layout>,
-    /// So did the one before it: the next one is read as if it does too.
+    /// The one before it lay the same: the next one is read as if it does too.
     alike: bool,
 }
 
@@ -65,7 +65,8 @@ const BATCH: usize = 64 * 1024;
 /// can then be read where it stays.
 const GLANCE: usize = 64;
 /// What is read with the end of a fragment that another one follows, in bytes: that one's header, and a
-/// few short frames in between. What comes here of it has to be copied.
+/// few short frames in between. What comes here of it has to be copied. The same behind a message that
+/// is expected.
 const BEHIND: usize = 4 * 1024;
 /// What a buffer grows to for the longest frame and a batch behind it, in bytes: a driver that
 /// reads after each fill never needs more.
@@ -111,7 +112,7 @@ impl Buffer {
     /// Lends memory that lies ready for one read: a peer that does not send what it has announced must
     /// not keep it.
     fn grant(&mut self, wish: &Wish) {
-        let Some(ready) = spare::ready(wish.total) else { return };
+        let Some(ready) = spare::ready_for_part(wish.total) else { return };
         let mut aside = Aside::new(ready, wish.len, wish.total).for_one_read();
         aside.put(&self.waiting()[wish.at..]);
         self.lend(wish.at, aside);
@@ -122,9 +123,14 @@ impl Buffer {
     fn guess(&mut self) -> usize {
         let likely = self.long && self.alike && self.is_empty() && !self.is_lent();
         let Some(Layout { at, len }) = self.last.filter(|_| likely) else { return 0 };
-        let Some(ready) = spare::ready(len as usize) else { return 0 };
+        let ahead = usize::from(at.get());
+        // What is lent to it may be what a slow connection held; without memory it gets enough.
+        if (1..=ahead).contains(&self.bytes.len()) {
+            return 0;
+        }
+        let Some(ready) = spare::ready_for_part(len as usize) else { return 0 };
         self.aside = Some(Box::new(Aside::new(ready, len as usize, len as usize).for_one_read()));
-        at.get().into()
+        ahead
     }
 
     /// Whether what has come beside the buffer is the payload that was guessed.
@@ -138,6 +144,7 @@ impl Buffer {
     #[cold]
     fn take_back(&mut self, ahead: usize) {
         let Some(aside) = self.aside.take() else { return };
+        (self.last, self.alike) = (None, false);
         let behind = self.waiting()[ahead..].to_vec();
         self.end = self.start + ahead;
         self.push(aside.payload());
@@ -307,8 +314,16 @@ impl Buffer {
             let small = self.waiting().to_vec();
             let bytes = std::mem::replace(&mut self.bytes, small);
             (self.start, self.end) = (0, waiting);
-            spare.bytes = bytes;
+            if bytes.len() >= FIRST {
+                spare.bytes = bytes;
+            }
         }
+    }
+
+    /// One with so much memory, as another connection may leave it.
+    #[cfg(test)]
+    pub(super) fn with_memory(len: usize) -> Buffer {
+        Buffer { bytes: vec![0; len], ..Buffer::default() }
     }
 
     /// Bytes of memory held.

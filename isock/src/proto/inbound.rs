@@ -221,7 +221,7 @@ impl Inbound {
     }
 
     /// Bytes of memory held, but for what is lent: for each message as many as it is long at most. What
-    /// memory that lay ready holds beyond that has a bound of its own.
+    /// memory that lay ready holds beyond that is at most a quarter.
     pub(super) fn memory(&self) -> usize {
         let held = |p: &Partial| p.body.as_ref().map_or(0, |body| body.held().min(p.total));
         self.partial.iter().map(held).sum()
@@ -244,7 +244,7 @@ fn append(body: &mut Block, fragment: Fragment<'_>, total: usize) {
 fn reserve(body: &mut Block, more: usize, come: usize, total: usize) {
     if body.room() < more {
         if total / READY <= body.len() + come {
-            if let Some(ready) = spare::ready(total) {
+            if let Some(ready) = spare::ready_for_part(total) {
                 return body.move_to(ready);
             }
         }

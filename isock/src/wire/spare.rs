@@ -21,6 +21,8 @@ const MOST: usize = 48 << 20;
 const BLOCKS: usize = 16;
 /// A block is not lent to a message of less than this part of it.
 const WASTE: usize = 4;
+/// What is lent to a message of which a part has come may be longer than it by this part of it.
+const MARGIN: usize = 4;
 
 static SPARE: OfProcess<Spare> = OfProcess::new(Spare::new(), Spare::new);
 
@@ -44,12 +46,21 @@ struct Pool {
 
 /// An empty block with room for at least `len` bytes if one is kept; one that is asked for is kept the next time.
 pub fn ready(len: usize) -> Option<Block> {
+    ready_within(len, len.saturating_mul(WASTE))
+}
+
+/// The same for a message of which a part has come: its sender is not to hold much more than it announced.
+pub fn ready_for_part(len: usize) -> Option<Block> {
+    ready_within(len, len + len / MARGIN)
+}
+
+fn ready_within(len: usize, most: usize) -> Option<Block> {
     if len < LONG {
         return None;
     }
     let spare = SPARE.get();
     let mut pool = spare.lock();
-    let known = pool.take(LEAD.saturating_add(len));
+    let known = pool.take(LEAD.saturating_add(len), LEAD.saturating_add(most));
     spare.held.store(pool.is_used(), Ordering::Relaxed);
     drop(pool);
     known.map(Block::led)
@@ -115,8 +126,9 @@ impl Pool {
         self.bytes > 0 || self.missed > 0
     }
 
-    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
-        let fits = |block: &Vec<u8>| (len..=len * WASTE).contains(&block.capacity());
+    /// A block of at least that length, and at most this one.
+    fn take(&mut self, len: usize, most: usize) -> Option<Vec<u8>> {
+        let fits = |block: &Vec<u8>| (len..=most).contains(&block.capacity());
         let Some(at) = self.blocks.iter().rposition(fits) else {
             self.missed = self.missed.saturating_add(len).min(MOST);
             return None;
@@ -151,6 +163,10 @@ impl Pool {
 mod tests {
     use super::*;
 
+    fn take(pool: &mut Pool, len: usize) -> Option<Vec<u8>> {
+        pool.take(len, len * WASTE)
+    }
+
     fn pool() -> Pool {
         Pool { blocks: Vec::new(), bytes: 0, missed: MOST }
     }
@@ -159,9 +175,9 @@ mod tests {
     fn a_block_is_lent_to_messages_of_about_its_size() {
         let mut pool = pool();
         assert!(pool.give(Vec::with_capacity(8 * LONG)).is_empty());
-        assert!(pool.take(LONG).is_none(), "it would hold eight times as much");
-        assert!(pool.take(8 * LONG + 1).is_none());
-        assert!(pool.take(8 * LONG).is_some());
+        assert!(take(&mut pool, LONG).is_none(), "it would hold eight times as much");
+        assert!(take(&mut pool, 8 * LONG + 1).is_none());
+        assert!(take(&mut pool, 8 * LONG).is_some());
         assert_eq!((pool.bytes, pool.blocks.len()), (0, 0));
     }
 
@@ -175,17 +191,17 @@ mod tests {
         }
         assert_eq!(pool.bytes, pool.blocks.iter().map(Vec::capacity).sum());
         assert_eq!(pool.give(Vec::with_capacity(MOST + 1)).len(), 1);
-        assert!(pool.take(59 * LONG).is_some(), "the youngest are kept");
+        assert!(take(&mut pool, 59 * LONG).is_some(), "the youngest are kept");
     }
 
     #[test]
     fn what_nobody_has_asked_for_is_not_kept() {
         let mut pool = Pool { missed: 0, ..pool() };
         assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 1);
-        assert!(pool.take(LONG).is_none());
+        assert!(take(&mut pool, LONG).is_none());
         assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 0);
         assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 1);
-        assert!(pool.take(LONG).is_some());
+        assert!(take(&mut pool, LONG).is_some());
         assert_eq!(pool.give(Vec::with_capacity(LONG)).len(), 0);
     }
 
@@ -196,9 +212,21 @@ mod tests {
             let mut block = Vec::with_capacity(LONG);
             block.resize(len, 7);
             pool.give(block);
-            let block = pool.take(LONG).unwrap();
+            let block = take(&mut pool, LONG).unwrap();
             assert_eq!(block.len(), left);
             assert!(Block::led(block).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_comes_in_part_is_lent_hardly_more_than_it_announced() {
+        for _ in 0..100 {
+            let len = 5 * LONG;
+            drop(Block::with_room(2 * len));
+            drop(Block::with_room(len));
+            // Other tests take what lies ready as well.
+            let held = ready_for_part(len).map_or(len, |block| block.held());
+            assert!((len..=len + len / MARGIN).contains(&held), "{held}");
         }
     }
 }
