@@ -94,7 +94,7 @@ sync/turns.rs|!std::mem::replace(&mut state.busy, true)|state.busy = true;~     
 sync/turns.rs|state.busy = next.is_some();|state.busy = true;|who finds nothing left is said to be busy still
 sync/progress.rs|.compare_exchange(QUEUED, end, Ordering::AcqRel, Ordering::Acquire).is_ok()|.swap(end, Ordering::AcqRel) != end|what has been taken is given up
 wire/spare.rs|spare.held.store(false, Ordering::Relaxed);~    drop(pool);|drop(pool);~    spare.held.store(false, Ordering::Relaxed);|what is kept is said after the lock is free
-net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
+net/remote.rs|        let first = queue.commands.is_empty();~        queue.commands.push(command);~        self.0.any.store(true, Ordering::Relaxed);~        drop(queue);|        drop(queue);~        let first = self.lock().commands.is_empty();~        self.lock().commands.push(command);|who queues a command looks whether it is the first, and queues it later
 net/far.rs|self.unsaid.store(unsaid, Ordering::Relaxed);~        self.taken(room);|let _ = unsaid;~        self.taken(room);|what has been taken looks as if it had left
 net/far.rs|self.waiting.fetch_sub(bytes, Ordering::Relaxed);~        self.let_on();|self.waiting.fetch_sub(bytes, Ordering::Relaxed);|what was taken and dropped tells nobody
 net/far.rs|self.gone.store(true, Ordering::Release);~        self.let_on();|self.gone.store(true, Ordering::Release);|an answer waits on after the end of its connection

@@ -265,6 +265,33 @@ fn a_quick_handler_that_blocks_by_surprise_delays_nobody() {
     }
 }
 
+/// One connection, on which nobody else has a reason to wake the loop.
+#[test]
+fn what_ran_before_a_handler_that_blocks_by_surprise_is_answered() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server = spawn(Server::builder().on::<Peek>(move |number, _| {
+        if number == u32::MAX {
+            held.pass();
+        }
+        Ok(number)
+    }));
+    let _end = gate.opened_at_the_end();
+    let client = connect(&server);
+    for number in 0..100 {
+        assert_eq!(client.run::<Peek>(number).unwrap(), number);
+    }
+    let calls: Vec<_> = (0..8).map(|number| client.start::<Peek>(number)).collect();
+    let blocks = client.start::<Peek>(u32::MAX);
+    for (number, call) in calls.into_iter().enumerate() {
+        let before = Instant::now();
+        assert_eq!(call.wait().unwrap() as usize, number);
+        assert!(before.elapsed() < ms(250), "{:?}", before.elapsed());
+    }
+    gate.open();
+    assert_eq!(blocks.wait().unwrap(), u32::MAX);
+}
+
 /// What one of them is told is told the next one as well, as far as it is the same.
 #[test]
 fn a_quick_handler_sees_its_own_call_and_nothing_of_the_one_before() {

@@ -228,16 +228,16 @@ impl<S: Service> EventLoop<S> {
             self.note(event.token(), event);
         }
         self.events = Some(events);
-        // Whoever asks first wakes the loop, and all that is asked then is taken at once.
-        if std::mem::take(&mut self.called) {
+        // Who has been woken looks in any case: the flag may be on its way.
+        if std::mem::take(&mut self.called) || self.remote.has_any() {
             self.take_commands();
         }
         self.look_at_bursts();
         self.read_ready();
     }
 
-    /// When it last looked at its sockets or read from one: that late it was when the calls that
-    /// lie ready began to.
+    /// When it last looked at its sockets, or a few short reads before: that late it was when the calls
+    /// that lie ready began to.
     pub(super) fn heard(&self) -> Instant {
         self.heard
     }

@@ -165,16 +165,24 @@ impl Far {
         }
         let mut queueing = self.queueing.lock().unwrap_or_else(PoisonError::into_inner);
         *queueing += 1;
+        // What only goes from one place to another has not been read.
+        let (mut least, mut until) = (usize::MAX, Instant::now());
         let room = loop {
             if self.has_room(len) || self.is_gone() {
                 break true;
             }
-            let (again, waited) =
-                self.left.wait_timeout(queueing, UNREAD).unwrap_or_else(PoisonError::into_inner);
-            queueing = again;
-            if waited.timed_out() {
-                break self.has_room(len);
+            let (now, left) = (Instant::now(), self.left_over());
+            if left < least {
+                (least, until) = (left, now + UNREAD);
             }
+            if until <= now {
+                break false;
+            }
+            queueing = self
+                .left
+                .wait_timeout(queueing, until - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         };
         *queueing -= 1;
         room
@@ -182,8 +190,13 @@ impl Far {
 
     /// Whether an answer of this length need not wait.
     pub(super) fn has_room(&self, len: usize) -> bool {
-        let before = self.waiting() + self.unsaid.load(Ordering::Relaxed);
+        let before = self.left_over();
         before == 0 || before + len <= self.hard
+    }
+
+    /// Bytes that wait for the loop or in the connection.
+    fn left_over(&self) -> usize {
+        self.waiting() + self.unsaid.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait for the loop.

@@ -1,7 +1,7 @@
 //! The driver of blocking callers: a connection whose callers do its reading and writing.
 //!
 //! No thread stands between a caller and the kernel. Of several callers one reads for all, and
-//! hands that role on when it leaves; each finds its own answer in its [`Pending`].
+//! hands that role on when it leaves; each finds its own answer among those of the calls that are waited for.
 //!
 //! Here is what a connection consists of, how it begins and how it ends. The rest is by thought:
 //! `calling` is what callers ask of it, `reading` who waits for what comes, `writing` what leaves and

@@ -16,7 +16,7 @@ use crate::{
 use std::{
     io,
     sync::{
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc, Mutex, MutexGuard, PoisonError,
     },
     time::Instant,
@@ -96,6 +96,8 @@ pub(crate) struct Remote(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
+    /// There are commands: known without the lock.
+    any: AtomicBool,
     waker: mio::Waker,
     /// Connections that the loop has, or will have: counted only where there are several loops.
     connections: AtomicUsize,
@@ -111,7 +113,8 @@ struct Queue {
 impl Remote {
     pub(super) fn new(waker: mio::Waker) -> Remote {
         let connections = AtomicUsize::new(0);
-        Remote(Arc::new(Shared { queue: Mutex::default(), waker, connections }))
+        let any = AtomicBool::new(false);
+        Remote(Arc::new(Shared { queue: Mutex::default(), any, waker, connections }))
     }
 
     /// Queues a command. One that comes after the loop has returned is dropped, and the result
@@ -123,6 +126,7 @@ impl Remote {
         }
         let first = queue.commands.is_empty();
         queue.commands.push(command);
+        self.0.any.store(true, Ordering::Relaxed);
         drop(queue);
         // Only the first of a batch wakes: the loop takes all of them at once.
         if first {
@@ -131,9 +135,16 @@ impl Remote {
         Ok(())
     }
 
+    /// Whether something is queued, as far as this thread knows: it does once it has been woken for it.
+    pub(super) fn has_any(&self) -> bool {
+        self.0.any.load(Ordering::Relaxed)
+    }
+
     /// Moves what is queued into `into`.
     pub(super) fn take(&self, into: &mut Vec<Command>) {
-        std::mem::swap(&mut self.lock().commands, into);
+        let mut queue = self.lock();
+        self.0.any.store(false, Ordering::Relaxed);
+        std::mem::swap(&mut queue.commands, into);
     }
 
     /// Accepts nothing more, and drops what is queued: pipes in it close, so their callers learn.

@@ -47,7 +47,7 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) head: CallHead,
-    /// When its first byte had been read.
+    /// When its first byte had been read, or a few short reads before.
     pub(crate) at: Instant,
     /// Metadata, then the encoded input.
     pub(crate) body: Block,

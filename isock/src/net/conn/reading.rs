@@ -26,7 +26,7 @@ const SHORT: usize = 512;
 
 impl<S: Service> Conn<S> {
     /// Reads for a turn, or about [`TURN_TIME`], and hands the calls over; says when it last read
-    /// something. `spare` is memory for input, lent for as long as it takes: an idle connection holds
+    /// something, as far as it has looked at the clock. `spare` is memory for input, lent for as long as it takes: an idle connection holds
     /// none, and a slow one what it has sent.
     #[inline]
     pub(in crate::net) fn read(
@@ -66,12 +66,12 @@ impl<S: Service> Conn<S> {
                     }
                     service.heard(self.id, now);
                     self.dispatch(now, service, jobs);
-                    // What is short takes no time, and a look at the clock some of it.
-                    if n > SHORT {
+                    // What is short and all that has come takes no time, and a look at the clock some.
+                    if n > SHORT || self.readable {
                         now = Instant::now();
                     }
                     last = Some(now);
-                    if n > SHORT && now.saturating_duration_since(began) >= TURN_TIME {
+                    if now.saturating_duration_since(began) >= TURN_TIME {
                         break;
                     }
                 }

@@ -75,7 +75,7 @@ pub(crate) trait Service: Send + 'static {
     ) -> Self::Job;
     /// It has run there.
     fn ended(&mut self, session: Option<&mut Self::Session>, reply: Reply);
-    /// Nothing waits to run there; the last one may be used again.
+    /// Nothing runs there for now; the last one may be used again.
     fn rest(&mut self, last: Option<Self::Job>);
     /// Where the one is from that has begun and not ended.
     fn begun(&self) -> Option<ConnId>;

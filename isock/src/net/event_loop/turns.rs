@@ -50,13 +50,14 @@ impl<S: Service> EventLoop<S> {
 
     /// Gives one connection its turn, and waits for it until then.
     pub(super) fn read(&mut self, id: ConnId, until: Option<Instant>) {
+        let now = self.now();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         if !conn.proto.is_open() {
             return self.read_preface(id);
         }
         let busily = until.map(|until| (until, &mut self.polling));
-        let allowance = Allowance { bytes: TURN, now: self.heard, busily };
+        let allowance = Allowance { bytes: TURN, now, busily };
         if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, allowance) {
             self.heard = at;
         }
@@ -68,12 +69,13 @@ impl<S: Service> EventLoop<S> {
 
     /// The same for one that has not shown its preface, or has ended: it goes where it will be served.
     fn read_preface(&mut self, id: ConnId) {
+        let now = self.now();
         let conn = self.connections.get_mut(id.index).filter(|conn| conn.id == id);
         let Some(conn) = conn else { return };
         let is_dealt = conn.joined || self.place != FIRST || self.stopping.is_some();
         let place = if is_dealt { self.place } else { self.loops.fewest() };
         conn.preface = if place == self.place { Preface::Stays } else { Preface::Moves };
-        let allowance = Allowance { bytes: TURN, now: self.heard, busily: None };
+        let allowance = Allowance { bytes: TURN, now, busily: None };
         if let Some(at) = conn.read(&mut self.service, &mut self.jobs, &mut self.spare, allowance) {
             self.heard = at;
         }
@@ -99,8 +101,8 @@ impl<S: Service> EventLoop<S> {
             return;
         }
         let mut touched = std::mem::replace(&mut self.touched, std::mem::take(&mut self.emptied));
-        // No look at the clock: what is due by it is due in seconds.
-        let now = self.heard;
+        // What is due by it is due in seconds.
+        let now = self.now();
         for id in &touched {
             if let Some(conn) = self.get(*id) {
                 conn.touched = false;

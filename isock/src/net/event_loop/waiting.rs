@@ -1,8 +1,10 @@
 //! How a loop waits for its sockets, and takes note of those that have something.
 //!
-//! Knows how long it may sleep or look. Does not read: who has something is put on a list.
+//! Knows how long it may sleep or look. Does not read: who has something is put on a list, and whoever
+//! connects is let in.
 
 use super::{EventLoop, Service, LISTENERS, WAKE};
+use crate::net::lately::lately;
 use mio::Token;
 use std::{
     io, thread,
@@ -14,7 +16,8 @@ const LONG: Duration = Duration::from_secs(1);
 
 impl<S: Service> EventLoop<S> {
     pub(super) fn wait(&mut self, events: &mut mio::Events) {
-        let idle = self.ready.is_empty() && self.jobs.is_empty();
+        // A loop that was taken over may have answers that nobody has written.
+        let idle = self.ready.is_empty() && self.jobs.is_empty() && self.touched.is_empty();
         match self.poll_or_sleep(events, idle) {
             Ok(()) => {
                 self.looked = Instant::now();
@@ -47,6 +50,7 @@ impl<S: Service> EventLoop<S> {
             if let Some(result) = polling.look(until, look) {
                 return result;
             }
+            self.has_been_busy();
         }
         let due = self.next_due();
         self.poll.poll(events, due.map(|due| self.time_until(due)))
@@ -54,11 +58,16 @@ impl<S: Service> EventLoop<S> {
 
     /// How long it is until then: without a look at the clock, and a little more, if it is long.
     fn time_until(&self, due: Instant) -> Duration {
-        let left = due.saturating_duration_since(self.heard);
+        let left = due.saturating_duration_since(self.now());
         match left > LONG {
             true => left,
             false => due.saturating_duration_since(Instant::now()),
         }
+    }
+
+    /// The time, at most a tick ago: who is read after the process was stopped is not late by that.
+    pub(super) fn now(&self) -> Instant {
+        self.heard.max(lately())
     }
 
     /// What was done since it last looked is no part of the calls that it reads next.

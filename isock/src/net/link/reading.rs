@@ -289,9 +289,6 @@ impl Link {
             thread::yield_now();
             state = self.lock();
         }
-        if state.deepest > 0 {
-            state.depth = std::mem::take(&mut state.deepest);
-        }
         if state.corked > 0 {
             state.note_pattern();
             self.flush(&mut state);
@@ -355,6 +352,9 @@ impl Link {
         let mut woken = Vec::new();
         let mut state = self.lock();
         state.reader = Reader::Awake;
+        if state.deepest > 0 {
+            state.depth = std::mem::take(&mut state.deepest);
+        }
         let waiting = state.proto.output_len();
         let has_read = result.is_ok();
         // A program that was stopped looks at what has come meanwhile before it looks at its clock.

@@ -17,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-/// How many of those are kept.
+/// How many blanks are kept.
 const BLANKS: usize = 256;
 
 /// What serves the quick calls, one after the other: those that wait for the loop's thread, and the one
