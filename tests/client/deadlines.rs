@@ -9,6 +9,7 @@ use isock_tests::{
     raw,
     waiting::{in_time, ms, pass},
 };
+use serde::{Deserialize, Serialize, Serializer};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -187,4 +188,28 @@ fn while_the_server_reads_nothing() {
     expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
     let ran = expires(|| client.request::<Blob>(&large).timeout(TIMEOUT).run());
     assert_eq!(ran, Ran::No);
+}
+
+/// A number that takes its time to be encoded.
+#[derive(Deserialize)]
+struct Slow(u32);
+
+impl Serialize for Slow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        thread::sleep(2 * TIMEOUT);
+        serializer.serialize_newtype_struct("Slow", &self.0)
+    }
+}
+
+#[derive(Action)]
+#[action(input = Slow, output = u32, kind = read)]
+struct Number;
+
+#[test]
+fn what_an_input_takes_to_be_encoded_is_not_taken_from_its_call() {
+    let server = spawn(Server::builder().on::<Number>(|number, _| Ok(number.0)));
+    let client = Client::builder().timeout(TIMEOUT).connect(server.address()).unwrap();
+    assert_eq!(client.run::<Number>(Slow(1)).unwrap(), 1);
+    assert_eq!(client.start::<Number>(Slow(2)).wait().unwrap(), 2);
+    assert_eq!(client.request::<Number>(Slow(3)).run().unwrap(), 3);
 }

@@ -101,7 +101,7 @@ impl Started {
         timeout: Duration,
     ) -> Started {
         let mut started = call.map_or_else(Started::failed, Started::new);
-        started.begin_with(now, timeout, |_| Ok(()));
+        started.begin_if_well(|call| call.begin(now, timeout));
         started
     }
 
@@ -120,16 +120,19 @@ impl Started {
     #[inline(always)]
     pub(super) fn begin_with(
         &mut self,
-        now: Instant,
         timeout: Duration,
         input: impl FnOnce(&mut SharedBody) -> Result<(), Problem>,
     ) {
+        self.begin_if_well(|call| {
+            input(call.input())?;
+            call.begin_within(timeout)
+        });
+    }
+
+    #[inline(always)]
+    fn begin_if_well(&mut self, begin: impl FnOnce(&mut Explained) -> Result<(), Problem>) {
         let Ok(call) = &mut self.0 else { return };
-        let begun = match input(call.input()) {
-            Ok(()) => call.begin(now, timeout),
-            Err(problem) => Err(problem),
-        };
-        if let Err(problem) = begun {
+        if let Err(problem) = begin(call) {
             self.0 = Err(Some(problem));
         }
     }

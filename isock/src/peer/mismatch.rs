@@ -88,6 +88,12 @@ impl Explained {
         self.call.begin(now, timeout)
     }
 
+    /// As [`RawCall::begin_within`].
+    #[inline]
+    pub(super) fn begin_within(&mut self, timeout: Duration) -> Result<(), Problem> {
+        self.call.begin_within(timeout)
+    }
+
     /// Blocks until the call has ended.
     #[inline]
     pub(super) fn wait(&mut self) -> Result<Reply, Problem> {

@@ -8,7 +8,7 @@ use super::{
     backoff,
     channel::{Channel, Pick, Route},
     connector::NoLink,
-    request::deadline,
+    request::{begins, deadline},
     retry::{Attempts, Failed},
     several::{Busy, Seat},
     stream::RawStream,
@@ -31,9 +31,6 @@ use std::{
 
 /// How long a future that is late waits for who reads, before it looks again.
 const AGAIN: Duration = Duration::from_millis(2);
-
-/// An input from this length on may take as long as the clock's ticks are apart, in bytes.
-const LONG: usize = 64 * 1024;
 
 /// What a child of the client's process is told.
 const FORKED: &str = "the client belongs to the process that forked this one; make another here";
@@ -240,7 +237,6 @@ impl RawCall {
     /// Sends the call if there is a connection; else whoever waits first makes one. The deadline is
     /// its own timeout from now, unless it is inherited.
     pub(super) fn begin(&mut self, now: Instant, timeout: Duration) -> Result<(), Problem> {
-        let now = if self.terms.body.len() < LONG { now } else { self.begin_now(timeout) };
         self.check_time(now)?;
         match self.current(Pick::LeastBusy) {
             Some(route) if self.terms.inherited => self.send(now, route),
@@ -254,12 +250,12 @@ impl RawCall {
         }
     }
 
-    /// To encode a long input takes a while, which is not the call's.
-    #[cold]
-    fn begin_now(&mut self, timeout: Duration) -> Instant {
-        let now = Instant::now();
+    /// The same from now on: its input has just been encoded, which takes as long as it likes.
+    #[inline(always)]
+    pub(super) fn begin_within(&mut self, timeout: Duration) -> Result<(), Problem> {
+        let now = begins(timeout);
         (self.terms.deadline, self.terms.inherited) = deadline(now, timeout);
-        now
+        self.begin(now, timeout)
     }
 
     /// Sends the input without taking a slot or waiting for an answer. A connection is made first
@@ -792,30 +788,5 @@ pub(crate) fn words(closed: &Closed, whom: &str) -> String {
         Closed::ByUs(close) if close.code == CloseCode::DONE => "closed by this side".to_owned(),
         Closed::ByUs(close) => format!("closed by this side: {}", close.text),
         Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Server;
-
-    static SUBJECT: Subject =
-        Subject { action: Cow::Borrowed("any"), name: 1, kind: ActionKind::Once, stated: None };
-
-    #[test]
-    fn what_a_long_input_took_to_encode_is_not_taken_from_its_call() {
-        let server = Server::in_memory().spawn().expect("a server");
-        let client = server.client();
-        let timeout = Duration::from_secs(60);
-        let earlier = Instant::now() - 2 * timeout;
-        for (len, anew) in [(LONG - 1, false), (LONG, true)] {
-            let body = SharedBody::new(vec![0; len]);
-            let (shapes, deadline) = (&Shapes::UNSTATED, earlier + timeout);
-            let terms = Terms { shapes, body, metadata: 0, deadline, inherited: false };
-            let mut call = RawCall::of(Arc::clone(client.channel()), &SUBJECT, terms, 1);
-            call.begin(earlier, timeout).expect("the time that it was given is not over");
-            assert_eq!(call.deadline() > Instant::now(), anew, "{len} bytes");
-        }
     }
 }

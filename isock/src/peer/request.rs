@@ -224,20 +224,19 @@ impl<A: Action> Request<A> {
 #[inline]
 pub(super) fn start<A: Action>(channel: &Arc<Channel>, input: &impl SendAs<A::Input>) -> Started {
     let timeout = A::INFO.timeout.unwrap_or(channel.options.timeout);
-    let now = begins(timeout);
-    let (deadline, inherited) = deadline(now, timeout);
     let carried = shapes_of::<A>();
     let terms = Terms {
         shapes: carried.unwrap_or(&Shapes::UNSTATED),
         body: SharedBody::default(),
         metadata: 0,
-        deadline,
-        inherited,
+        // Until its input is there: to encode that is not what the call has time for.
+        deadline: net::lately(),
+        inherited: false,
     };
     let attempts = channel.options.attempts;
     let call = RawCall::of(Arc::clone(channel), subject::<A>(), terms, attempts);
     let mut started = Started::new(call);
-    started.begin_with(now, timeout, |body| {
+    started.begin_with(timeout, |body| {
         carried.map_err(|why| uncarried(why).action(A::INFO.name))?;
         encode::<A>(input, body).map_err(|error| unencodable(&error).action(A::INFO.name))
     });
@@ -260,7 +259,7 @@ where
 /// When a call begins. One with time to spare may end a few milliseconds earlier: to look at the clock
 /// takes longer than much else that a call needs.
 #[inline]
-fn begins(timeout: Duration) -> Instant {
+pub(super) fn begins(timeout: Duration) -> Instant {
     if timeout >= UNHURRIED {
         net::lately()
     } else {
