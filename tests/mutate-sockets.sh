@@ -153,7 +153,7 @@ child closes¦70¦isock/src/net/link.rs¦            // The connection is the pa
 child waits¦70¦isock/src/net/link/reading.rs¦            return None;¦
 silence for ever¦71¦isock/src/proto/silence.rs¦let asks = ¦let asks = false && 
 once is twice¦71¦isock/src/peer/retry.rs¦    kind != ActionKind::Once¦    kind != ActionKind::Once || true
-outcome without a connection¦72¦isock/src/peer/raw.rs¦call.problem(ProblemKind::NotConnected, Ran::No, text)¦call.problem(ProblemKind::NotConnected, Ran::Unknown, text)
+outcome without a connection¦72¦isock/src/peer/raw/ending.rs¦call.problem(ProblemKind::NotConnected, Ran::No, text)¦call.problem(ProblemKind::NotConnected, Ran::Unknown, text)
 dialling without end¦72¦isock/src/net/dial.rs¦TcpStream::connect_timeout(&socket, until - now)¦{ let _ = now; TcpStream::connect(socket) }
 path of the living¦73¦isock/src/net/unix.rs¦        Ok(()) => return Err(ErrorKind::AddrInUse.into()),¦        Ok(()) => return Ok(()),
 path through a link¦73¦isock/src/net/unix.rs¦        () if there.is_symlink() => "a symbolic link is there, which is never followed",¦        () if there.is_symlink() => return Ok(()),

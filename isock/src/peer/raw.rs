@@ -1,11 +1,16 @@
 //! A call without its types: attempts, deadline and what it means that one failed.
 //!
 //! The same state serves a thread that blocks and a future that is polled; they differ in who
-//! waits for the connection and who sleeps.
+//! waits for the connection and who sleeps. Here is what a call consists of and how an attempt begins;
+//! `waiting` is who waits for it, `ending` what it means that an attempt has ended.
+
+mod ending;
+mod waiting;
+
+pub(crate) use ending::words;
 
 use super::{
     background::Timer,
-    backoff,
     channel::{Channel, Pick, Route},
     connector::NoLink,
     request::{begins, deadline},
@@ -15,25 +20,16 @@ use super::{
 };
 use crate::{
     action::{ActionKind, Decoding, Directions, Shapes},
-    address::Address,
     error::{Problem, ProblemKind},
-    net::{self, Ended, Flight, Flow, Line, Pinged, Refused, Small},
-    proto::{Closed, NewCall, NotStarted, SharedBody},
-    wire::{Block, CallHead, CloseCode, Ran, Refusal, ITEM_LEN},
+    net::{self, Flight, Flow, Line, Pinged, Refused, Small},
+    proto::{NewCall, NotStarted, SharedBody},
+    wire::{Block, CallHead, Ran, ITEM_LEN},
 };
 use std::{
     borrow::Cow,
-    sync::{Arc, Weak},
-    task::{Context, Poll},
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-/// How long a future that is late waits for who reads, before it looks again.
-const AGAIN: Duration = Duration::from_millis(2);
-
-/// What a child of the client's process is told.
-const FORKED: &str = "the client belongs to the process that forked this one; make another here";
 
 /// What is to be called.
 #[derive(Debug)]
@@ -374,173 +370,9 @@ impl RawCall {
         }
     }
 
-    /// How a stream has ended, for people.
-    pub(super) fn told(&self, ended: Ended) -> RawResult {
-        match ended {
-            Ended::Value(bytes) => Ok(RawReply::Value(bytes)),
-            Ended::Small(bytes) => Ok(RawReply::Value(bytes.into())),
-            Ended::Error(bytes) => Ok(RawReply::Error(bytes)),
-            Ended::Refused(refusal) => Err(self.finish(Problem::refused(refusal))),
-            Ended::Lost(ran, closed) => Err(self.lost(ran, &closed)),
-        }
-    }
-
     /// The longest item that can be sent, in bytes.
     pub(super) fn max_item(&self) -> usize {
         self.channel.options.limits.message - ITEM_LEN
-    }
-
-    /// Waits for the next attempt.
-    fn pause(&self) {
-        if let State::Waiting(Some(at)) = self.state {
-            thread::sleep(at.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    /// Blocks until the call has ended.
-    pub(super) fn wait(&mut self) -> Result<Reply, Problem> {
-        let State::Sent(flight) = &self.state else { return self.wait_on() };
-        // Of calls that overlap most find their answers.
-        let reply = match flight.wait(self.terms.deadline) {
-            Ok(Some(Ended::Small(bytes))) => Reply::Small(bytes),
-            Ok(Some(Ended::Value(bytes))) => Reply::Raw(RawReply::Value(bytes)),
-            Ok(Some(ended)) => return self.wait_after(ended),
-            Ok(None) => return Err(self.late()),
-            Err(_) => return Err(self.would_deadlock()),
-        };
-        self.answered();
-        Ok(reply)
-    }
-
-    /// The same of one whose attempt has ended so.
-    #[inline(never)]
-    fn wait_after(&mut self, ended: Ended) -> Result<Reply, Problem> {
-        match self.ended(ended)? {
-            Some(reply) => Ok(reply),
-            None => self.wait_on(),
-        }
-    }
-
-    /// The same of one that may need further attempts.
-    #[inline(never)]
-    fn wait_on(&mut self) -> Result<Reply, Problem> {
-        loop {
-            match &self.state {
-                State::Waiting(_) => {
-                    net::about_to_block().map_err(|_| self.would_deadlock())?;
-                    self.pause();
-                    self.check_time(Instant::now())?;
-                    let (seat, deadline) = (self.seat(), self.terms.deadline);
-                    match self.channel.route(Pick::LeastBusy, seat, deadline) {
-                        Ok(route) => self.send(Instant::now(), route)?,
-                        Err(error) => self.not_linked(error)?,
-                    }
-                }
-                State::Sent(flight) => match flight.wait(self.terms.deadline) {
-                    Ok(Some(ended)) => {
-                        if let Some(reply) = self.ended(ended)? {
-                            return Ok(reply);
-                        }
-                    }
-                    Ok(None) => return Err(self.late()),
-                    Err(_) => return Err(self.would_deadlock()),
-                },
-                State::Dialling => self.state = State::Waiting(None),
-                State::Ended => return Err(self.problem(ProblemKind::Cancelled, Ran::Unknown, "")),
-            }
-        }
-    }
-
-    /// It would have to block where nothing may.
-    fn would_deadlock(&mut self) -> Problem {
-        let ran = self.cancel();
-        self.problem(ProblemKind::WouldDeadlock, ran, "")
-    }
-
-    /// Goes on as far as it can without blocking.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RawResult> {
-        loop {
-            match self.advance(cx) {
-                Ok(Some(reply)) => return Poll::Ready(Ok(reply.into())),
-                Ok(None) => {}
-                Err(Stop::Problem(problem)) => {
-                    self.state = State::Ended;
-                    return Poll::Ready(Err(problem));
-                }
-                Err(Stop::Pending) => return Poll::Pending,
-            }
-        }
-    }
-
-    fn advance(&mut self, cx: &mut Context<'_>) -> Result<Option<Reply>, Stop> {
-        let now = Instant::now();
-        match &self.state {
-            State::Ended => {
-                panic!("a call was polled after it had ended");
-            }
-            _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
-            _ if self.terms.deadline <= now && !self.has_ended() => {
-                let late = *self.aside().late.get_or_insert(now);
-                if let State::Sent(flight) = &self.state {
-                    if flight.may_have_come(now, late, self.terms.deadline) {
-                        let link = flight.to_read();
-                        self.wake_at(now + AGAIN, cx, link);
-                        return Err(Stop::Pending);
-                    }
-                }
-                if !self.has_ended() {
-                    return Err(Stop::Problem(self.late()));
-                }
-            }
-            State::Waiting(Some(at)) if *at > now => {
-                let at = *at;
-                self.wake_at(at, cx, Weak::new());
-                return Err(Stop::Pending);
-            }
-            State::Waiting(_) => match self.current(Pick::LeastBusy) {
-                Some(route) => self.send(Instant::now(), route)?,
-                None => {
-                    self.state = State::Dialling;
-                    self.wake_at(self.terms.deadline, cx, Weak::new());
-                    self.channel.background.dial(self.terms.deadline, cx.waker());
-                    return Err(Stop::Pending);
-                }
-            },
-            State::Dialling => {
-                let dialled = self.channel.background.dialled();
-                match (self.current(Pick::LeastBusy), dialled) {
-                    (Some(route), _) => self.send(Instant::now(), route)?,
-                    (None, Some(error)) => self.not_linked(error)?,
-                    (None, None) => {
-                        self.wake_at(self.terms.deadline, cx, Weak::new());
-                        self.channel.background.dial(self.terms.deadline, cx.waker());
-                        return Err(Stop::Pending);
-                    }
-                }
-            }
-            State::Sent(flight) => {
-                if flight.wake_with(cx.waker()) {
-                    let link = flight.to_read();
-                    self.wake_at(self.terms.deadline, cx, link);
-                    return Err(Stop::Pending);
-                }
-                if let Some(ended) = flight.take() {
-                    return Ok(self.ended(ended)?);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the answer of the attempt under way is there.
-    pub(super) fn has_ended(&self) -> bool {
-        matches!(&self.state, State::Sent(flight) if flight.is_ended())
-    }
-
-    /// Wakes the future then, and has its connection read until then.
-    pub(super) fn wake_at(&mut self, at: Instant, cx: &Context<'_>, link: Weak<net::Link>) {
-        let timer = &mut self.aside.get_or_insert_default().timer;
-        self.channel.background.wake_at(timer, at, cx.waker(), link);
     }
 
     /// One attempt.
@@ -576,143 +408,6 @@ impl RawCall {
         }
     }
 
-    /// The connection did not take it.
-    #[cold]
-    fn not_taken(&mut self, refused: Refused) -> Result<(), Problem> {
-        self.rests();
-        match refused {
-            Refused::Busy => Err(self.problem(ProblemKind::Busy, Ran::No, "")),
-            Refused::Unattended => {
-                let text = "the client serves no actions";
-                Err(self.problem(ProblemKind::UnknownAction, Ran::No, text))
-            }
-            Refused::Protocol(NotStarted::TooLarge { limit }) => {
-                let size = self.terms.body.len();
-                let text = format!("{size} bytes, and the other side accepts {limit}");
-                Err(self.problem(ProblemKind::InputTooLarge, Ran::No, text))
-            }
-            // The connection ended between the look and the call: take another one.
-            Refused::Protocol(NotStarted::Draining | NotStarted::Closed) => self
-                .again(Failed::Moved, |call| {
-                    call.problem(ProblemKind::ConnectionLost, Ran::No, "")
-                }),
-        }
-    }
-
-    /// There is no connection.
-    fn not_linked(&mut self, error: NoLink) -> Result<(), Problem> {
-        self.attempts.begin();
-        match error {
-            NoLink::Closed => Err(self.problem(ProblemKind::Closed, Ran::No, "")),
-            NoLink::Forked => Err(self.problem(ProblemKind::NotConnected, Ran::No, FORKED)),
-            NoLink::Gone => {
-                let text = "the connection has ended, and only the other side can make another one";
-                Err(self.problem(ProblemKind::NotConnected, Ran::No, text))
-            }
-            NoLink::WrongPeer(why) => Err(self.problem(ProblemKind::WrongPeer, Ran::No, why)),
-            NoLink::Unreachable(source) | NoLink::Silent(source) => {
-                self.again(Failed::Lost { pause: true }, |call| {
-                    let text = source.to_string();
-                    call.problem(ProblemKind::NotConnected, Ran::No, text).caused_by(source)
-                })
-            }
-        }
-    }
-
-    /// An attempt has ended: with a reply, or with another attempt to come (`None`).
-    #[inline]
-    fn ended(&mut self, ended: Ended) -> Result<Option<Reply>, Problem> {
-        let reply = match ended {
-            Ended::Small(bytes) => Reply::Small(bytes),
-            Ended::Value(bytes) => Reply::Raw(RawReply::Value(bytes)),
-            Ended::Error(bytes) => Reply::Raw(RawReply::Error(bytes)),
-            Ended::Refused(refusal) => return self.refused(refusal).map(|()| None),
-            Ended::Lost(ran, closed) => return self.cut(ran, closed).map(|()| None),
-        };
-        self.answered();
-        Ok(Some(reply))
-    }
-
-    /// A handler has answered.
-    #[inline]
-    fn answered(&mut self) {
-        self.rests();
-        self.state = State::Ended;
-        self.channel.bucket.succeeded();
-    }
-
-    /// The connection ended under an attempt: is there another one?
-    #[cold]
-    fn cut(&mut self, ran: Ran, closed: Closed) -> Result<(), Problem> {
-        self.rests();
-        if ran != Ran::No {
-            self.ran = Ran::Unknown;
-        }
-        let address = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Sent(flight) => flight.address().cloned(),
-            _ => None,
-        };
-        let problem = move |call: &RawCall| {
-            let made = call.attempts.made();
-            call.lost(ran, &closed).at(address, made)
-        };
-        let failed = Failed::by_loss(self.subject().kind, ran);
-        match failed.filter(|_| !self.channel.is_closed()) {
-            Some(failed) => self.again(failed, problem),
-            None => Err(problem(self)),
-        }
-    }
-
-    /// The server said no: some of these are worth another attempt.
-    #[cold]
-    fn refused(&mut self, refusal: Refusal) -> Result<(), Problem> {
-        self.rests();
-        self.state = State::Ended;
-        let failed = Failed::by_refusal(self.subject().kind, &refusal);
-        let problem = |call: &RawCall| call.finish(Problem::refused(refusal));
-        match failed {
-            Some(failed) => self.again(failed, problem),
-            None => Err(problem(self)),
-        }
-    }
-
-    /// Plans another attempt, unless there have been enough.
-    fn again(
-        &mut self,
-        failed: Failed,
-        problem: impl FnOnce(&RawCall) -> Problem,
-    ) -> Result<(), Problem> {
-        let (now, chance) = (Instant::now(), backoff::fraction());
-        let until = self.terms.deadline;
-        match self.attempts.again((now, until), failed, chance, &self.channel.bucket) {
-            Some(at) => {
-                self.state = State::Waiting((at > now).then_some(at));
-                Ok(())
-            }
-            None => Err(problem(self)),
-        }
-    }
-
-    /// The deadline has passed, or nobody is there who could keep it.
-    #[cold]
-    fn late(&mut self) -> Problem {
-        let ran = self.cancel();
-        if let Some(problem) = self.forked(ran) {
-            return problem;
-        }
-        let detail = match self.terms.inherited {
-            true => "the caller of the handler that made it waits no longer",
-            false => "",
-        };
-        self.problem(ProblemKind::Deadline, ran, detail)
-    }
-
-    /// What is wrong with a call that a child of its client's process has inherited.
-    pub(super) fn forked(&self, ran: Ran) -> Option<Problem> {
-        let forked = self.channel.is_forked();
-        forked.then(|| self.problem(ProblemKind::NotConnected, ran, FORKED))
-    }
-
     /// Lets the call go on without anybody who waits for it.
     pub(super) fn detach(self) {
         let background = Arc::clone(&self.channel.background);
@@ -727,35 +422,6 @@ impl RawCall {
             _ => Ran::No,
         }
     }
-
-    pub(super) fn problem(
-        &self,
-        kind: ProblemKind,
-        ran: Ran,
-        detail: impl Into<String>,
-    ) -> Problem {
-        self.finish(Problem::new(kind, ran, detail))
-    }
-
-    /// The connection ended first.
-    fn lost(&self, ran: Ran, closed: &Closed) -> Problem {
-        let text = words(closed, self.channel.other_end());
-        self.problem(ProblemKind::ConnectionLost, ran, text)
-    }
-
-    /// Where the last attempt went.
-    fn address(&self) -> &Address {
-        self.seat().map_or(self.channel.address(), |seat| &seat.address)
-    }
-
-    fn finish(&self, problem: Problem) -> Problem {
-        let made = self.attempts.made().max(1);
-        problem
-            .action(self.subject().action.clone())
-            .at(Some(self.address().clone()), made)
-            .at_least(self.ran)
-            .of_client(self.channel.is_to_client())
-    }
 }
 
 /// Dropping a call gives it up.
@@ -765,28 +431,5 @@ impl Drop for RawCall {
         if let State::Sent(_) = self.state {
             self.cancel();
         }
-    }
-}
-
-/// Why a future goes no further for now.
-enum Stop {
-    Pending,
-    Problem(Problem),
-}
-
-impl From<Problem> for Stop {
-    fn from(problem: Problem) -> Stop {
-        Stop::Problem(problem)
-    }
-}
-
-/// How the connection to `whom` ended, for people.
-pub(crate) fn words(closed: &Closed, whom: &str) -> String {
-    match closed {
-        Closed::Eof => format!("the {whom} went away"),
-        Closed::ByPeer(close) => format!("the {whom} closed it: {}", close.text),
-        Closed::ByUs(close) if close.code == CloseCode::DONE => "closed by this side".to_owned(),
-        Closed::ByUs(close) => format!("closed by this side: {}", close.text),
-        Closed::Versions { .. } | Closed::NotIsock(_) => "no isock server".to_owned(),
     }
 }

@@ -27,8 +27,8 @@ pub struct Places<'r> {
 impl<'r> Room<'r> {
     /// So many bytes of `rest` stand in front of what is aside.
     pub(super) fn new(ahead: usize, aside: Option<&'r mut Aside>, rest: &'r mut [u8]) -> Room<'r> {
-        debug_assert!(ahead == 0 || aside.is_some());
-        Room { ahead: ahead.min(rest.len()), aside, rest, put: 0 }
+        debug_assert!(ahead == 0 || (aside.is_some() && ahead < rest.len()));
+        Room { ahead, aside, rest, put: 0 }
     }
 
     /// One place alone, for bytes that nobody wants.
@@ -43,18 +43,23 @@ impl<'r> Room<'r> {
 
     /// The places, for a read of the system.
     pub fn places(&mut self) -> Places<'_> {
+        let left = self.left_ahead();
         let body = self.aside.as_mut().map(|aside| aside.place());
-        let free = &mut self.rest[self.put..];
-        let (ahead, rest) = free.split_at_mut(self.ahead.saturating_sub(self.put));
+        let (ahead, rest) = self.rest[self.put..].split_at_mut(left);
         Places { ahead, body, rest }
     }
 
     /// Puts a copy of as many of `bytes` there as fit, and says how many.
     pub fn put(&mut self, bytes: &[u8]) -> usize {
-        let ahead = self.copy(&bytes[..bytes.len().min(self.ahead.saturating_sub(self.put))]);
+        let ahead = self.copy(&bytes[..bytes.len().min(self.left_ahead())]);
         let bytes = &bytes[ahead..];
         let straight = self.aside.as_mut().map_or(0, |aside| aside.put(bytes));
         ahead + straight + self.copy(&bytes[straight..])
+    }
+
+    /// How much fits in front of what is aside.
+    fn left_ahead(&self) -> usize {
+        self.ahead.saturating_sub(self.put)
     }
 
     /// Puts them into the buffer.
