@@ -5,7 +5,7 @@
 use super::{
     call::{undecodable, Started},
     channel::Channel,
-    raw::{Order, RawCall, RawReply},
+    raw::{RawCall, RawReply, Subject, Terms},
     request::{chain, deadline, uncarried, unencodable, with_metadata},
 };
 use crate::{
@@ -220,9 +220,9 @@ impl<I: NamedInput> NamedRequest<I> {
     /// Starts the call and returns at once.
     pub fn start(self) -> NamedCall<I> {
         let action = self.action.clone();
-        let (channel, now, timeout) = (Arc::clone(&self.channel), Instant::now(), self.timeout);
-        let call = self.order(now).map(|order| RawCall::new(channel, order));
-        NamedCall { action, started: Started::begin(call, now, timeout), form: PhantomData }
+        let (now, timeout) = (Instant::now(), self.timeout);
+        let started = Started::begin(self.call(now), now, timeout);
+        NamedCall { action, started, form: PhantomData }
     }
 
     /// Sends the input without waiting for anything: see [`Peer::send`](crate::Peer::send).
@@ -230,11 +230,10 @@ impl<I: NamedInput> NamedRequest<I> {
     /// # Errors
     /// If it was not sent.
     pub fn send(self) -> Result<(), Problem> {
-        let channel = Arc::clone(&self.channel);
-        RawCall::new(channel, self.order(Instant::now())?).send_only()
+        self.call(Instant::now())?.send_only()
     }
 
-    fn order(self, now: Instant) -> Result<Order, Problem> {
+    fn call(self, now: Instant) -> Result<RawCall, Problem> {
         let action = self.action;
         let shapes = match I::IS_VALUE {
             true => shapes_of::<Named>().map_err(|why| uncarried(why).action(action.clone()))?,
@@ -244,18 +243,9 @@ impl<I: NamedInput> NamedRequest<I> {
         let (body, metadata) = with_metadata(&self.metadata, input)
             .map_err(|problem| problem.action(action.clone()))?;
         let (deadline, inherited) = deadline(now, self.timeout);
-        Ok(Order {
-            action,
-            name: self.name,
-            shape: self.shape.unwrap_or(shapes.hash()),
-            shapes,
-            kind: self.kind,
-            body,
-            metadata,
-            deadline,
-            inherited,
-            attempts: self.attempts,
-        })
+        let subject = Subject { action, name: self.name, kind: self.kind, stated: self.shape };
+        let terms = Terms { shapes, body, metadata, deadline, inherited };
+        Ok(RawCall::named(self.channel, subject, terms, self.attempts))
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     error::{Problem, ProblemKind},
     net::{self, Flight, Flow, Line, Pinged, Refused, Small},
     proto::{NewCall, NotStarted, SharedBody},
+    seldom::Seldom,
     wire::{Block, CallHead, Ran, ITEM_LEN},
 };
 use std::{
@@ -30,26 +31,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// What is to be called.
-#[derive(Debug)]
-pub(super) struct Order {
-    pub(super) action: Cow<'static, str>,
-    pub(super) name: u32,
-    /// The hash of its types that the call states.
-    pub(super) shape: u64,
-    /// Those types; the hash of a call by name may be of others.
-    pub(super) shapes: &'static Shapes,
-    pub(super) kind: ActionKind,
-    /// Metadata, then the encoded input.
-    pub(super) body: SharedBody,
-    /// Bytes of metadata.
-    pub(super) metadata: u32,
-    pub(super) deadline: Instant,
-    /// The deadline is that of the call whose handler makes this one.
-    pub(super) inherited: bool,
-    pub(super) attempts: u32,
-}
 
 /// What came back, still encoded.
 #[derive(Clone, Debug)]
@@ -96,6 +77,7 @@ enum Which {
 /// What one call asks for, and within which bounds.
 #[derive(Debug)]
 pub(super) struct Terms {
+    /// Its types on this side; the hash that a call by name states may be of others.
     pub(super) shapes: &'static Shapes,
     /// Metadata, then the encoded input.
     pub(super) body: SharedBody,
@@ -117,12 +99,12 @@ pub(super) struct RawCall {
     /// What earlier attempts may have done.
     ran: Ran,
     state: State,
-    aside: Option<Box<Aside>>,
+    rare: Seldom<Rare>,
 }
 
 /// What a call needs that is polled, or has several servers.
 #[derive(Debug, Default)]
-struct Aside {
+struct Rare {
     /// The server of the last attempt, if there are several, and that it is at work.
     seat: Option<Arc<Seat>>,
     busy: Option<Busy>,
@@ -144,12 +126,13 @@ enum State {
 
 impl RawCall {
     /// A call of an action that is known by name only.
-    pub(super) fn new(channel: Arc<Channel>, order: Order) -> RawCall {
-        let Order { action, name, shape, shapes, kind, body, metadata, .. } = order;
-        let Order { deadline, inherited, attempts, .. } = order;
-        let which = Which::Named(Box::new(Subject { action, name, kind, stated: Some(shape) }));
-        let terms = Terms { shapes, body, metadata, deadline, inherited };
-        RawCall::with(channel, which, terms, attempts)
+    pub(super) fn named(
+        channel: Arc<Channel>,
+        subject: Subject,
+        terms: Terms,
+        attempts: u32,
+    ) -> RawCall {
+        RawCall::with(channel, Which::Named(Box::new(subject)), terms, attempts)
     }
 
     /// A call of an action of this program.
@@ -166,7 +149,8 @@ impl RawCall {
     #[inline(always)]
     fn with(channel: Arc<Channel>, which: Which, terms: Terms, attempts: u32) -> RawCall {
         let (attempts, state) = (Attempts::new(attempts), State::Waiting(None));
-        RawCall { channel, which, terms, attempts, ran: Ran::No, state, aside: None }
+        let rare = Seldom::default();
+        RawCall { channel, which, terms, attempts, ran: Ran::No, state, rare }
     }
 
     /// Another call on the same channel, to learn about this one, within its bounds.
@@ -210,17 +194,13 @@ impl RawCall {
 
     /// The server of the last attempt, if there are several.
     fn seat(&self) -> Option<&Arc<Seat>> {
-        self.aside.as_ref()?.seat.as_ref()
-    }
-
-    fn aside(&mut self) -> &mut Aside {
-        self.aside.get_or_insert_default()
+        self.rare.get()?.seat.as_ref()
     }
 
     /// Its server is not at work on it any more.
     fn rests(&mut self) {
-        if let Some(aside) = &mut self.aside {
-            aside.busy = None;
+        if let Some(rare) = self.rare.get_mut() {
+            rare.busy = None;
         }
     }
 
@@ -348,7 +328,7 @@ impl RawCall {
     fn take(&mut self, Route { line, seat }: Route) -> Line {
         self.attempts.begin();
         // Mostly there is one server, and no seat.
-        if seat.is_some() || self.aside.is_some() {
+        if seat.is_some() || self.rare.get().is_some() {
             self.sit(seat);
         }
         line
@@ -357,8 +337,8 @@ impl RawCall {
     #[inline(never)]
     fn sit(&mut self, seat: Option<Arc<Seat>>) {
         let busy = seat.as_ref().map(Busy::at);
-        let aside = self.aside();
-        (aside.seat, aside.busy) = (seat, busy);
+        let rare = self.rare.or_begin();
+        (rare.seat, rare.busy) = (seat, busy);
     }
 
     /// A call whose time is over does not start.

@@ -111,7 +111,7 @@ impl RawCall {
             }
             _ if self.channel.is_forked() => return Err(Stop::Problem(self.late())),
             _ if self.terms.deadline <= now && !self.has_ended() => {
-                let late = *self.aside().late.get_or_insert(now);
+                let late = *self.rare.or_begin().late.get_or_insert(now);
                 if let State::Sent(flight) = &self.state {
                     if flight.may_have_come(now, late, self.terms.deadline) {
                         let link = flight.to_read();
@@ -175,7 +175,7 @@ impl RawCall {
         cx: &Context<'_>,
         link: Weak<net::Link>,
     ) {
-        let timer = &mut self.aside.get_or_insert_default().timer;
+        let timer = &mut self.rare.or_begin().timer;
         self.channel.background.wake_at(timer, at, cx.waker(), link);
     }
 }
