@@ -23,19 +23,7 @@ use crate::{
     seldom::{Seldom, SeldomQueue},
 };
 use ending::Linger;
-use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
-    sync::Arc,
-    time::Instant,
-};
-
-/// Pieces of one vectored write.
-const PIECES: usize = 32;
-/// The same for so few bytes that they hardly ever lie in more: places for all the others take longer to
-/// make than a short answer to write.
-const FEW: usize = 4;
-const LITTLE: usize = 4 * 1024;
+use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 
 pub(super) struct Conn<S: Service> {
     pub(super) id: ConnId,
@@ -252,11 +240,7 @@ impl<S: Service> Conn<S> {
     #[inline]
     pub(super) fn write(&mut self, now: Instant) -> bool {
         while self.writable && self.proto.output_len() > 0 {
-            let written = match self.proto.output_len() {
-                ..=LITTLE => self.write_pieces::<FEW>(),
-                _ => self.write_pieces::<PIECES>(),
-            };
-            match written {
+            match self.proto.write_with(|pieces| self.stream.write(pieces)) {
                 Ok(n) => self.proto.written(now, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -267,12 +251,6 @@ impl<S: Service> Conn<S> {
             }
         }
         true
-    }
-
-    fn write_pieces<const MOST: usize>(&mut self) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); MOST];
-        let count = self.proto.slices(&mut slices);
-        self.stream.write(&slices[..count])
     }
 
     /// Writes what waits, and goes on with what had to wait for room meanwhile, for as long as the

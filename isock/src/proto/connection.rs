@@ -21,6 +21,13 @@ use crate::{
 };
 use std::{io::IoSlice, sync::Arc, time::Instant};
 
+/// Pieces of one vectored write.
+const PIECES: usize = 32;
+/// The same for so few bytes that they hardly ever lie in more: places for all the others take longer to
+/// make than a short answer to write.
+const FEW: usize = 4;
+const LITTLE: usize = 4 * 1024;
+
 /// What a connection is told at its beginning.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -219,6 +226,23 @@ impl Connection {
             config,
         }
     }
+
+    /// Writes with `write`, which is shown the bytes to write next, in a few pieces.
+    #[inline]
+    pub fn write_with<R>(&mut self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        match self.output_len() {
+            ..=LITTLE => self.write_pieces::<FEW, R>(write),
+            _ => self.write_pieces::<PIECES, R>(write),
+        }
+    }
+
+    #[inline]
+    fn write_pieces<const MOST: usize, R>(&mut self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = self.slices(&mut slices);
+        write(&slices[..count])
+    }
+
     /// The bytes to write next, in at most `slices.len()` pieces; returns how many there are.
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         self.output.slices(slices)

@@ -18,12 +18,6 @@ use std::{
     time::Instant,
 };
 
-/// Pieces of one vectored write.
-const PIECES: usize = 32;
-/// Bytes that mostly lie in very few: to name all of those takes longer than much else that a call needs.
-const LITTLE: usize = 4 * 1024;
-const FEW_PIECES: usize = 4;
-
 /// A way to write.
 type Write = fn(&CallerStream, &[IoSlice<'_>]) -> io::Result<usize>;
 
@@ -114,10 +108,7 @@ impl Link {
                 break;
             }
             let write = if state.full { CallerStream::write_now } else { write };
-            let result = match state.proto.output_len() <= LITTLE {
-                true => self.write_pieces::<FEW_PIECES>(state, write),
-                false => self.write_pieces::<PIECES>(state, write),
-            };
+            let result = state.proto.write_with(|pieces| write(&self.stream, pieces));
             let now = Instant::now();
             match result {
                 Ok(n) => {
@@ -146,21 +137,8 @@ impl Link {
         }
     }
 
-    #[inline(always)]
-    fn write_pieces<const MOST: usize>(
-        &self,
-        state: &mut State,
-        write: Write,
-    ) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); MOST];
-        let count = state.proto.slices(&mut slices);
-        write(&self.stream, &slices[..count])
-    }
-
     pub(super) fn say_last(&self, state: &mut State) {
-        let mut slices = [IoSlice::new(&[]); PIECES];
-        let count = state.proto.slices(&mut slices);
-        self.stream.write_last(&slices[..count]);
+        state.proto.write_with(|pieces| self.stream.write_last(pieces));
         self.stream.close();
     }
 }
